@@ -1,0 +1,219 @@
+//! Where stages keep their results.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::atomic::{create_folder, read, sync_folder_of, write_atomic};
+use crate::{Error, Key, hash_file};
+
+/// The file that makes a folder an artifact; written last.
+const MANIFEST: &str = "manifest.json";
+
+/// What an artifact is, what made it, and what it holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The stage's name.
+    pub stage: String,
+    /// The artifact's own key.
+    pub key: Key,
+    /// Keys of what it was made from.
+    pub inputs: Vec<Key>,
+    /// The program's version.
+    pub made_by: String,
+    /// Seconds of work, over all attempts since the last crash.
+    pub seconds: f64,
+    /// Its files, by name.
+    pub files: Vec<FileRecord>,
+}
+
+/// One file of an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Path inside the artifact.
+    pub name: String,
+    /// Length.
+    pub bytes: u64,
+    /// BLAKE3 of the contents.
+    pub blake3: String,
+}
+
+/// A folder of artifacts.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// A finished, immutable result.
+#[derive(Debug, Clone)]
+pub struct Artifact {
+    folder: PathBuf,
+    manifest: Manifest,
+}
+
+/// A result in the making. Files in it survive a crash; a stage that keeps checkpoints there continues.
+#[derive(Debug)]
+pub struct Work {
+    folder: PathBuf,
+    target: PathBuf,
+    stage: String,
+    key: Key,
+    inputs: Vec<Key>,
+}
+
+/// What a stage finds when it is its turn.
+#[derive(Debug)]
+pub enum Stage {
+    /// Nothing to do.
+    Done(Artifact),
+    /// To be done, or continued.
+    Open(Work),
+}
+
+impl Store {
+    /// The store in `root`, which is made when it is missing.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        create_folder(root)?;
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// Looks a stage up. `settings` is everything of the recipe that the stage depends on.
+    ///
+    /// # Errors
+    /// When an artifact is there but its files are not those of its manifest, or a folder cannot be made.
+    pub fn stage(&self, name: &str, settings: &impl Serialize, inputs: &[&Key]) -> Result<Stage, Error> {
+        let key = Key::new(name, settings, inputs);
+        let target = self.root.join(format!("{name}-{key}"));
+        if target.join(MANIFEST).exists() {
+            return Ok(Stage::Done(Artifact::open(&target)?));
+        }
+        let folder = self.root.join(format!("{name}-{key}.part"));
+        create_folder(&folder)?;
+        let inputs = inputs.iter().map(|&key| key.clone()).collect();
+        Ok(Stage::Open(Work { folder, target, stage: name.to_owned(), key, inputs }))
+    }
+}
+
+impl Artifact {
+    /// Opens the artifact in `folder`, checking names and lengths of its files.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read, or a file is missing or has another length.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let damaged = |what: String| Error::Damaged { path: folder.to_owned(), what };
+        let manifest: Manifest = serde_json::from_slice(&read(&folder.join(MANIFEST))?)
+            .map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
+        for file in &manifest.files {
+            let found = fs::metadata(folder.join(&file.name)).map(|metadata| metadata.len());
+            match found {
+                Ok(bytes) if bytes == file.bytes => {}
+                Ok(bytes) => return Err(damaged(format!("{} has {bytes} bytes, not {}", file.name, file.bytes))),
+                Err(error) => return Err(damaged(format!("{}: {error}", file.name))),
+            }
+        }
+        Ok(Self { folder: folder.to_owned(), manifest })
+    }
+
+    /// A file of the artifact.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// What it is and what made it.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The key that stages built on it depend on.
+    pub fn key(&self) -> &Key {
+        &self.manifest.key
+    }
+}
+
+impl Work {
+    /// A file of the artifact in the making, or a checkpoint beside them (begin its name with a dot).
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Ends the work: files whose names begin with a dot are removed, the rest becomes the artifact.
+    ///
+    /// # Errors
+    /// When a file cannot be read or renamed.
+    pub fn commit(self, seconds: f64) -> Result<Artifact, Error> {
+        let mut files = Vec::new();
+        let entries = fs::read_dir(&self.folder).map_err(Error::read(&self.folder))?;
+        for entry in entries {
+            let path = entry.map_err(Error::read(&self.folder))?.path();
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            if name.starts_with('.') {
+                fs::remove_file(&path).map_err(Error::write(&path))?;
+            } else if name != MANIFEST {
+                // On the disk before the rename: a power cut must not leave a named artifact with empty files.
+                fs::File::open(&path).and_then(|file| file.sync_all()).map_err(Error::write(&path))?;
+                let bytes = fs::metadata(&path).map_err(Error::read(&path))?.len();
+                files.push(FileRecord { blake3: hash_file(&path)?, name, bytes });
+            }
+        }
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        let made_by = format!("bantam {}", env!("CARGO_PKG_VERSION"));
+        let manifest = Manifest { stage: self.stage, key: self.key, inputs: self.inputs, made_by, seconds, files };
+        let text = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
+        write_atomic(&self.folder.join(MANIFEST), &text)?;
+        fs::rename(&self.folder, &self.target).map_err(Error::write(&self.target))?;
+        sync_folder_of(&self.target);
+        Ok(Artifact { folder: self.target, manifest })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(store: &Store, settings: u32) -> Stage {
+        store.stage("curate", &settings, &[&Key::of_bytes(b"input")]).unwrap()
+    }
+
+    #[test]
+    fn a_second_run_is_a_lookup_and_another_setting_is_other_work() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let Stage::Open(work) = open(&store, 1) else { panic!("nothing was made yet") };
+        fs::write(work.path("corpus"), b"text").unwrap();
+        fs::write(work.path(".checkpoint"), b"half").unwrap();
+        let made = work.commit(1.5).unwrap();
+        let Stage::Done(found) = open(&store, 1) else { panic!("it was made") };
+        assert_eq!(found.manifest(), made.manifest());
+        assert_eq!(found.manifest().files.len(), 1, "checkpoints are not part of an artifact");
+        assert_eq!(fs::read(found.path("corpus")).unwrap(), b"text");
+        assert!(matches!(open(&store, 2), Stage::Open(_)));
+    }
+
+    #[test]
+    fn work_that_was_cut_off_finds_its_files_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let Stage::Open(work) = open(&store, 1) else { panic!("nothing was made yet") };
+        fs::write(work.path(".checkpoint"), b"step 10").unwrap();
+        drop(work);
+        let Stage::Open(work) = open(&store, 1) else { panic!("it was never committed") };
+        assert_eq!(fs::read(work.path(".checkpoint")).unwrap(), b"step 10");
+    }
+
+    #[test]
+    fn a_damaged_artifact_is_told_with_its_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let Stage::Open(work) = open(&store, 1) else { panic!("nothing was made yet") };
+        fs::write(work.path("corpus"), b"text").unwrap();
+        let made = work.commit(0.0).unwrap();
+        fs::write(made.path("corpus"), b"tex").unwrap();
+        let key = Key::of_bytes(b"input");
+        let message = store.stage("curate", &1u32, &[&key]).unwrap_err().to_string();
+        assert!(message.contains("3 bytes, not 4") && message.contains("delete the folder"), "{message}");
+    }
+}

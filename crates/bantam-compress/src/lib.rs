@@ -1,0 +1,15 @@
+//! Pruning and quantisation: weights to weights.
+//!
+//! [`prune`] cuts heads, channels and layers by how much they are used on calibration data, [`vocabulary`] the tokens that
+//! a domain never uses, and [`quantize`] stores what is left in 8 bits. Each takes named arrays and gives named arrays;
+//! what was lost is won back by training again (distillation), which is another crate's work.
+
+mod cut;
+mod prune;
+mod quantize;
+mod vocabulary;
+
+pub use cut::{Cut, cut};
+pub use prune::{PruneError, PruneTarget, Pruned, importance_of_layers, prune};
+pub use quantize::quantize;
+pub use vocabulary::{Vocabulary, keep_tokens, restrict};

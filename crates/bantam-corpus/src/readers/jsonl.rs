@@ -1,0 +1,70 @@
+//! JSON lines: one object per line.
+
+use std::io::Read;
+
+use serde_json::{Map, Value};
+
+use super::fields::Fields;
+use super::lines::Lines;
+use super::{Place, ReadOptions};
+use crate::{Document, Error};
+
+/// Documents of a stream of JSON lines. Blank lines are passed over.
+pub(super) fn documents<R: Read>(
+    place: Place,
+    input: R,
+    options: &ReadOptions,
+) -> impl Iterator<Item = Result<Document, Error>> + use<R> {
+    let mut lines = Lines::new(place.clone(), input, options.max_bytes);
+    let options = options.clone();
+    let mut ended = false;
+    std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        let outcome = loop {
+            match lines.next_line()? {
+                Ok((_, text)) if text.trim().is_empty() => {}
+                Ok((line, text)) => break document(&place, line, &text, &options),
+                Err(error) => break Err(error),
+            }
+        };
+        ended = outcome.is_err();
+        Some(outcome)
+    })
+}
+
+fn document(place: &Place, line: u64, text: &str, options: &ReadOptions) -> Result<Document, Error> {
+    let record: Map<String, Value> = serde_json::from_str(text).map_err(|fault| Error::BadJson {
+        path: place.path.clone(),
+        line,
+        column: fault.column(),
+        reason: fault.to_string(),
+    })?;
+    let names: Vec<&str> = record.keys().map(String::as_str).collect();
+    let fields = Fields::choose(&names, options, place, line)?;
+    let not_text = |field: &str, found| Error::NotText { path: place.path.clone(), line, field: field.into(), found };
+    let text = match &record[&fields.text] {
+        Value::String(text) => text.clone(),
+        other => return Err(not_text(&fields.text, kind(other))),
+    };
+    // Numbers and truth values are labels and identifiers as good as words; null is none.
+    let word = |field: &Option<String>| match field.as_ref().map(|field| (field, &record[field])) {
+        None | Some((_, Value::Null)) => Ok(None),
+        Some((_, Value::String(word))) => Ok(Some(word.clone())),
+        Some((_, value @ (Value::Number(_) | Value::Bool(_)))) => Ok(Some(value.to_string())),
+        Some((field, other)) => Err(not_text(field, kind(other))),
+    };
+    Ok(place.document(line, word(&fields.id)?, text, word(&fields.label)?.filter(|label| !label.is_empty())))
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,223 @@
+//! The AVX2 tiles: slices of 16 columns, so that 6 x 2 sums, 2 vectors of the right factor and a broadcast fit the 16 registers.
+
+use super::Activation;
+use super::pack::{Range, Source, right_panels_portable};
+use super::quantize::quantize_token_portable;
+use super::tile::{Arithmetic, Tile, TileFunction};
+use std::arch::x86_64::*;
+
+const LANES: usize = 8;
+const SLICE: usize = 2 * LANES;
+
+/// The function for an arithmetic.
+pub(super) fn tile(arithmetic: Arithmetic) -> TileFunction {
+    match arithmetic {
+        Arithmetic::F32 | Arithmetic::F32Rounded => f32_tile,
+        Arithmetic::Bf16Pairs => super::portable::tile(arithmetic),
+        Arithmetic::Bf16Widened => widened_tile,
+        Arithmetic::Int8 => int8_tile,
+    }
+}
+
+/// See [`super::pack::right_panels`]: the plain form, compiled for this set.
+pub(super) fn right_panels(arithmetic: Arithmetic, source: &Source<'_>, range: Range, out: &mut [u32]) {
+    #[target_feature(enable = "avx2,fma")]
+    fn compiled(arithmetic: Arithmetic, source: &Source<'_>, range: Range, out: &mut [u32]) {
+        right_panels_portable(arithmetic, source, range, out);
+    }
+    // SAFETY: called for this set only.
+    unsafe { compiled(arithmetic, source, range, out) }
+}
+
+/// See [`super::quantize::quantize_token`]: the plain form, compiled for this set.
+pub(super) fn quantize_token(token: &[f32], words: &mut [u32]) -> f32 {
+    #[target_feature(enable = "avx2,fma")]
+    fn compiled(token: &[f32], words: &mut [u32]) -> f32 {
+        quantize_token_portable(token, words)
+    }
+    // SAFETY: called for this set only.
+    unsafe { compiled(token, words) }
+}
+
+/// Defines the function that takes a tile slice by slice and picks the variant for its rows.
+macro_rules! choose_variant {
+    ($name:ident, $slice:ident) => {
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn $name(tile: &Tile) {
+            for first in (0..tile.columns).step_by(SLICE) {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    match tile.rows {
+                        1 => $slice::<1>(tile, first),
+                        2 => $slice::<2>(tile, first),
+                        3 => $slice::<3>(tile, first),
+                        4 => $slice::<4>(tile, first),
+                        5 => $slice::<5>(tile, first),
+                        _ => $slice::<6>(tile, first),
+                    }
+                }
+            }
+            // SAFETY: as above.
+            unsafe { finish(tile) }
+        }
+    };
+}
+
+choose_variant!(f32_tile, f32_slice);
+choose_variant!(widened_tile, widened_slice);
+
+#[target_feature(enable = "avx2,fma")]
+unsafe fn f32_slice<const R: usize>(tile: &Tile, first: usize) {
+    let mut sums = [[_mm256_setzero_ps(); 2]; R];
+    let (mut left, left_row, left_step) = (tile.left, tile.left_row, tile.left_step);
+    // SAFETY: the tile's pointers are valid for its rows and steps, and for a whole panel of columns.
+    unsafe {
+        let mut right = tile.right.add(first);
+        for _ in 0..tile.steps {
+            let (b0, b1) = (_mm256_loadu_ps(right.cast()), _mm256_loadu_ps(right.add(LANES).cast()));
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let a = _mm256_broadcast_ss(&*left.add(r * left_row).cast());
+                sums[0] = _mm256_fmadd_ps(a, b0, sums[0]);
+                sums[1] = _mm256_fmadd_ps(a, b1, sums[1]);
+            }
+            left = left.add(left_step);
+            right = right.add(tile.right_step);
+        }
+        store(&sums, tile, 0, first);
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+unsafe fn widened_slice<const R: usize>(tile: &Tile, first: usize) {
+    let mut sums = [[_mm256_setzero_ps(); 2]; R];
+    let (mut left, left_row, left_step) = (tile.left, tile.left_row, tile.left_step);
+    let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+    // SAFETY: as above; the left factor has two words per step.
+    unsafe {
+        let mut right = tile.right.add(first);
+        for _ in 0..tile.steps {
+            for half in 0..2 {
+                let b: [__m256; 2] = std::array::from_fn(|v| {
+                    let pairs = _mm256_loadu_si256(right.add(v * LANES).cast());
+                    _mm256_castsi256_ps(if half == 0 {
+                        _mm256_slli_epi32::<16>(pairs)
+                    } else {
+                        _mm256_and_si256(pairs, upper)
+                    })
+                });
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let a = _mm256_broadcast_ss(&*left.add(r * left_row).cast());
+                    sums[0] = _mm256_fmadd_ps(a, b[0], sums[0]);
+                    sums[1] = _mm256_fmadd_ps(a, b[1], sums[1]);
+                }
+                left = left.add(left_step);
+            }
+            right = right.add(tile.right_step);
+        }
+        store(&sums, tile, 0, first);
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+unsafe fn int8_tile(tile: &Tile) {
+    for first in (0..tile.columns).step_by(SLICE) {
+        let mut row = 0;
+        while row < tile.rows {
+            // SAFETY: the caller's promise; the slices together are the tile's rows.
+            unsafe {
+                row += match tile.rows - row {
+                    1 => int8_slice::<1>(tile, row, first),
+                    2 => int8_slice::<2>(tile, row, first),
+                    _ => int8_slice::<3>(tile, row, first),
+                };
+            }
+        }
+    }
+    // SAFETY: as above.
+    unsafe { finish(tile) }
+}
+
+/// Sums R rows and says how many: even and odd bytes are widened to 16 bits and multiplied apart, because the instruction that multiplies
+/// bytes (`pmaddubsw`) saturates.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn int8_slice<const R: usize>(tile: &Tile, row: usize, first: usize) -> usize {
+    let mut sums = [[_mm256_setzero_si256(); 2]; R];
+    let byte = _mm256_set1_epi16(0xff);
+    // SAFETY: the tile's pointers are valid for its rows and steps, and for a whole panel of columns.
+    unsafe {
+        let mut left = tile.left.add(row * tile.left_row);
+        let mut right = tile.right.add(first);
+        for _ in 0..tile.steps {
+            let b: [__m256i; 2] = std::array::from_fn(|v| _mm256_loadu_si256(right.add(v * LANES).cast()));
+            let even = b.map(|b| _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(b)));
+            let odd = b.map(|b| _mm256_srai_epi16::<8>(b));
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let a = _mm256_set1_epi32(*left.add(r * tile.left_row).cast());
+                let (a_even, a_odd) = (_mm256_and_si256(a, byte), _mm256_srli_epi16::<8>(a));
+                for v in 0..2 {
+                    let products =
+                        _mm256_add_epi32(_mm256_madd_epi16(a_even, even[v]), _mm256_madd_epi16(a_odd, odd[v]));
+                    sums[v] = _mm256_add_epi32(sums[v], products);
+                }
+            }
+            left = left.add(tile.left_step);
+            right = right.add(tile.right_step);
+        }
+        let mut scaled = [[_mm256_setzero_ps(); 2]; R];
+        for r in 0..R {
+            let row_scale = _mm256_set1_ps(*tile.scales.rows.add(row + r));
+            for v in 0..2 {
+                let start = _mm256_loadu_si256(tile.scales.start.add(first + v * LANES).cast());
+                let scale = _mm256_loadu_ps(tile.scales.columns.add(first + v * LANES));
+                let sum = _mm256_cvtepi32_ps(_mm256_add_epi32(sums[r][v], start));
+                scaled[r][v] = _mm256_mul_ps(_mm256_mul_ps(sum, scale), row_scale);
+            }
+        }
+        store(&scaled, tile, row, first);
+    }
+    R
+}
+
+/// The mask of the first `count` lanes.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn mask(count: usize) -> __m256i {
+    _mm256_cmpgt_epi32(_mm256_set1_epi32(count.min(LANES) as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn store<const R: usize>(sums: &[[__m256; 2]; R], tile: &Tile, row: usize, first: usize) {
+    for v in 0..2 {
+        let column = first + v * LANES;
+        if column >= tile.columns {
+            return;
+        }
+        let mask = mask(tile.columns - column);
+        // SAFETY: each row has `columns` elements in `out` and in what is added to it; lanes beyond them are masked off.
+        unsafe {
+            let bias =
+                if tile.bias.is_null() { _mm256_setzero_ps() } else { _mm256_maskload_ps(tile.bias.add(column), mask) };
+            for (r, sums) in sums.iter().enumerate() {
+                let place = (row + r) * tile.out_row + column;
+                let mut value = _mm256_add_ps(sums[v], bias);
+                if tile.add {
+                    value = _mm256_add_ps(value, _mm256_maskload_ps(tile.out.add(place), mask));
+                }
+                if tile.activation == Activation::None && !tile.residual.is_null() {
+                    value = _mm256_add_ps(value, _mm256_maskload_ps(tile.residual.add(place), mask));
+                }
+                _mm256_maskstore_ps(tile.out.add(place), mask, value);
+            }
+        }
+    }
+}
+
+#[inline(never)]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn finish(tile: &Tile) {
+    if tile.activation != Activation::None {
+        // SAFETY: the tile's promise.
+        unsafe { super::tile::finish(tile) }
+    }
+}

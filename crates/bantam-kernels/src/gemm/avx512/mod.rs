@@ -1,0 +1,7 @@
+//! The AVX-512 forms: register tiles of 6 x 64 sums, and packing.
+
+pub(super) mod pack;
+pub(super) mod quantize;
+mod tile;
+
+pub(super) use tile::tile;

@@ -1,0 +1,331 @@
+//! Packing by whole vectors: lines that run along k are transposed in squares of 16 x 16 words; lines that run across items only need the
+//! words of a pair of lines interleaved.
+
+use super::super::pack::{Range, Source};
+use super::super::tile::{Arithmetic, PANEL, ROWS};
+use crate::isa::Isa;
+use std::arch::x86_64::*;
+
+const LANES: usize = 16;
+/// Lines of the source that are asked for ahead of use, where lines lie too far apart for the hardware to do so.
+const LINES_AHEAD: usize = 8;
+/// Tiles of the left factor that are packed side by side.
+const TILES: usize = 16;
+
+/// See [`super::super::pack::right_panels`].
+pub(in super::super) fn right_panels(
+    isa: Isa,
+    arithmetic: Arithmetic,
+    source: &Source<'_>,
+    range: Range,
+    out: &mut [u32],
+) {
+    // SAFETY: the set is AVX-512, and its bf16 part is only used where it exists.
+    unsafe {
+        match arithmetic {
+            Arithmetic::F32 => plain::right_panels(source, range, out),
+            Arithmetic::F32Rounded => rounded::right_panels(source, range, out),
+            _ if isa.has_bf16() => native::right_panels(source, range, out),
+            _ => emulated::right_panels(source, range, out),
+        }
+    }
+}
+
+/// See [`super::super::pack::left_tiles`].
+pub(in super::super) fn left_tiles(
+    isa: Isa,
+    arithmetic: Arithmetic,
+    source: &Source<'_>,
+    range: Range,
+    words: usize,
+    tile_words: usize,
+    out: &mut [u32],
+) {
+    // SAFETY: as above.
+    unsafe {
+        match arithmetic {
+            Arithmetic::F32 => plain::left_tiles(source, range, words, tile_words, out),
+            Arithmetic::F32Rounded | Arithmetic::Bf16Widened => {
+                rounded::left_tiles(source, range, words, tile_words, out)
+            }
+            _ if isa.has_bf16() => native::left_tiles(source, range, words, tile_words, out),
+            _ => emulated::left_tiles(source, range, words, tile_words, out),
+        }
+    }
+}
+
+/// See [`super::super::pack::left_row`].
+pub(in super::super) fn left_row(isa: Isa, arithmetic: Arithmetic, row: &[f32], out: &mut [u32]) {
+    // SAFETY: as above.
+    unsafe {
+        match arithmetic {
+            Arithmetic::F32 => plain::left_row(row, out),
+            Arithmetic::F32Rounded | Arithmetic::Bf16Widened => rounded::left_row(row, out),
+            _ if isa.has_bf16() => native::left_row(row, out),
+            _ => emulated::left_row(row, out),
+        }
+    }
+}
+
+/// The mask of the first `count` lanes.
+#[inline]
+fn first(count: usize) -> __mmask16 {
+    if count >= LANES { 0xffff } else { ((1u32 << count) - 1) as __mmask16 }
+}
+
+/// Up to 16 numbers from `pointer`; the rest are 0.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn load(pointer: *const f32, count: usize) -> __m512 {
+    // SAFETY: lanes beyond `count` are not read.
+    unsafe { _mm512_maskz_loadu_ps(first(count), pointer) }
+}
+
+/// Rounds to bf16, to nearest even, in the upper half of each word.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn round(x: __m512) -> __m512i {
+    let bits = _mm512_castps_si512(x);
+    let even = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+    let sum = _mm512_add_epi32(bits, _mm512_add_epi32(even, _mm512_set1_epi32(0x7fff)));
+    let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, x);
+    let sum = _mm512_mask_or_epi32(sum, is_nan, bits, _mm512_set1_epi32(0x0040_0000));
+    _mm512_and_si512(sum, _mm512_set1_epi32(0xffff_0000_u32 as i32))
+}
+
+/// The transpose of 16 x 16 words.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transpose(rows: [__m512i; 16]) -> [__m512i; 16] {
+    let mut a = rows;
+    for i in (0..16).step_by(2) {
+        a[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+        a[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+    }
+    let mut b = a;
+    for i in (0..16).step_by(4) {
+        b[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
+        b[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
+        b[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
+        b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
+    }
+    let mut c = b;
+    for i in 0..4 {
+        c[i] = _mm512_shuffle_i32x4::<0x88>(b[i], b[i + 4]);
+        c[i + 4] = _mm512_shuffle_i32x4::<0xdd>(b[i], b[i + 4]);
+        c[i + 8] = _mm512_shuffle_i32x4::<0x88>(b[i + 8], b[i + 12]);
+        c[i + 12] = _mm512_shuffle_i32x4::<0xdd>(b[i + 8], b[i + 12]);
+    }
+    let mut d = c;
+    for i in 0..8 {
+        d[i] = _mm512_shuffle_i32x4::<0x88>(c[i], c[i + 8]);
+        d[i + 8] = _mm512_shuffle_i32x4::<0xdd>(c[i], c[i + 8]);
+    }
+    d
+}
+
+/// Defines the packers for words of `$elements` numbers, given how a word is made of one number of each of two lines (`$across`) and how
+/// 16 words are made of 32 consecutive numbers (`$along`).
+macro_rules! define_packers {
+    ($module:ident, $features:literal, $elements:literal, $across:ident, $along:ident) => {
+        mod $module {
+            use super::*;
+
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn right_panels(source: &Source<'_>, range: Range, out: &mut [u32]) {
+                // SAFETY: the range lies within the source, and `out` holds its panels.
+                unsafe { if source.lines_are_items { along(source, range, out) } else { across(source, range, out) } }
+            }
+
+            /// Lines are steps of k: pairs of them are interleaved, a whole line of the range at a time.
+            #[target_feature(enable = $features)]
+            unsafe fn across(source: &Source<'_>, range: Range, out: &mut [u32]) {
+                let Range { items, k, .. } = range;
+                let (data, steps) = (source.part(range), k.div_ceil($elements));
+                for step in 0..steps {
+                    let low = data.wrapping_add(step * $elements * source.stride);
+                    let has_high = $elements == 2 && step * $elements + 1 < k;
+                    let ahead = low.wrapping_add(LINES_AHEAD * $elements * source.stride);
+                    for item in (0..items.next_multiple_of(PANEL)).step_by(LANES) {
+                        let count = items.saturating_sub(item);
+                        let place = low.wrapping_add(item);
+                        let words = &mut out[item / PANEL * steps * PANEL + step * PANEL + item % PANEL..][..LANES];
+                        _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(item).cast());
+                        // SAFETY: only lanes of items that exist are read, of the line and of the next where there is one.
+                        unsafe {
+                            let high = load(place.wrapping_add(source.stride), if has_high { count } else { 0 });
+                            _mm512_storeu_si512(words.as_mut_ptr().cast(), $across(load(place, count), high));
+                        }
+                    }
+                }
+            }
+
+            /// Lines are items: squares of 16 items by 16 words are transposed.
+            #[target_feature(enable = $features)]
+            unsafe fn along(source: &Source<'_>, range: Range, out: &mut [u32]) {
+                let Range { items, k, .. } = range;
+                let (data, steps) = (source.part(range), k.div_ceil($elements));
+                for item in (0..items.next_multiple_of(PANEL)).step_by(LANES) {
+                    let count = items.saturating_sub(item).min(LANES);
+                    let panel = &mut out[item / PANEL * steps * PANEL..][..steps * PANEL];
+                    for step in (0..steps).step_by(LANES) {
+                        let p = step * $elements;
+                        let square: [__m512i; LANES] = std::array::from_fn(|row| {
+                            let place = data.wrapping_add((item + row) * source.stride + p);
+                            // The next items, whose lines the hardware cannot foresee.
+                            let ahead = place.wrapping_add(LANES * source.stride);
+                            for line in 0..$elements {
+                                _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(line * LANES).cast());
+                            }
+                            // SAFETY: only elements of items and of k that exist are read.
+                            unsafe { $along(place, if row < count { k - p } else { 0 }) }
+                        });
+                        let square = transpose(square);
+                        let lines = panel[step * PANEL..].chunks_exact_mut(PANEL);
+                        for (words, line) in square.into_iter().zip(lines) {
+                            let line = &mut line[item % PANEL..][..LANES];
+                            // SAFETY: the slice has as many words as the vector.
+                            unsafe { _mm512_storeu_si512(line.as_mut_ptr().cast(), words) };
+                        }
+                    }
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn left_tiles(
+                source: &Source<'_>,
+                range: Range,
+                words: usize,
+                tile_words: usize,
+                out: &mut [u32],
+            ) {
+                let Range { items, k, .. } = range;
+                let data = source.part(range);
+                // A few tiles at a time read whole cache lines of each line of the source.
+                for (group, out) in out.chunks_mut(TILES * tile_words).enumerate() {
+                    let first_item = group * TILES * ROWS;
+                    for step in 0..words {
+                        let line = data.wrapping_add(step * $elements * source.stride + first_item);
+                        let ahead = line.wrapping_add(LINES_AHEAD * $elements * source.stride);
+                        for item in (0..TILES * ROWS).step_by(LANES) {
+                            _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(item).cast());
+                        }
+                        let exists = step * $elements < k;
+                        let has_high = $elements == 2 && step * $elements + 1 < k;
+                        for (tile, out) in out.chunks_exact_mut(tile_words).enumerate() {
+                            let count = items.saturating_sub(first_item + tile * ROWS).min(ROWS);
+                            let out = &mut out[step * ROWS..][..ROWS];
+                            let place = line.wrapping_add(tile * ROWS);
+                            // SAFETY: only lanes of rows that exist are read, and only a tile's row of words is written.
+                            unsafe {
+                                let low = load(place, if exists { count } else { 0 });
+                                let high = load(place.wrapping_add(source.stride), if has_high { count } else { 0 });
+                                _mm512_mask_storeu_epi32(out.as_mut_ptr().cast(), first(ROWS), $across(low, high));
+                            }
+                        }
+                    }
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn left_row(row: &[f32], out: &mut [u32]) {
+                for (index, words) in out.chunks_mut(LANES).enumerate() {
+                    let rest = row.get(index * LANES * $elements..).unwrap_or_default();
+                    // SAFETY: only numbers that exist are read, and only the chunk is written.
+                    unsafe {
+                        _mm512_mask_storeu_epi32(
+                            words.as_mut_ptr().cast(),
+                            first(words.len()),
+                            $along(rest.as_ptr(), rest.len()),
+                        );
+                    }
+                }
+            }
+        }
+    };
+}
+
+/// A word is one number: the second line does not exist.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn single(low: __m512, _: __m512) -> __m512i {
+    _mm512_castps_si512(low)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn single_run(pointer: *const f32, count: usize) -> __m512i {
+    // SAFETY: lanes beyond `count` are not read.
+    _mm512_castps_si512(unsafe { load(pointer, count) })
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn rounded_single(low: __m512, _: __m512) -> __m512i {
+    round(low)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn rounded_run(pointer: *const f32, count: usize) -> __m512i {
+    // SAFETY: lanes beyond `count` are not read.
+    round(unsafe { load(pointer, count) })
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn emulated_pair(low: __m512, high: __m512) -> __m512i {
+    _mm512_or_si512(_mm512_srli_epi32::<16>(round(low)), round(high))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn emulated_run(pointer: *const f32, count: usize) -> __m512i {
+    // SAFETY: lanes beyond `count` are not read.
+    let (a, b) = unsafe { (load(pointer, count), load(pointer.wrapping_add(LANES), count.saturating_sub(LANES))) };
+    let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    let odd = _mm512_or_si512(even, _mm512_set1_epi32(1));
+    emulated_pair(_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn native_pair(low: __m512, high: __m512) -> __m512i {
+    // SAFETY: both types are 512 bits.
+    let halves: __m512i = unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(high, low)) };
+    // Lane 2i takes number i of the lower half, lane 2i + 1 that of the upper half.
+    let places = _mm512_setr_epi32(
+        0x0010_0000,
+        0x0011_0001,
+        0x0012_0002,
+        0x0013_0003,
+        0x0014_0004,
+        0x0015_0005,
+        0x0016_0006,
+        0x0017_0007,
+        0x0018_0008,
+        0x0019_0009,
+        0x001a_000a,
+        0x001b_000b,
+        0x001c_000c,
+        0x001d_000d,
+        0x001e_000e,
+        0x001f_000f,
+    );
+    _mm512_permutexvar_epi16(places, halves)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn native_run(pointer: *const f32, count: usize) -> __m512i {
+    // SAFETY: lanes beyond `count` are not read; both types are 512 bits.
+    unsafe {
+        let (a, b) = (load(pointer, count), load(pointer.wrapping_add(LANES), count.saturating_sub(LANES)));
+        std::mem::transmute(_mm512_cvtne2ps_pbh(b, a))
+    }
+}
+
+define_packers!(plain, "avx512f,avx512bw,avx512dq,avx512vl", 1, single, single_run);
+define_packers!(rounded, "avx512f,avx512bw,avx512dq,avx512vl", 1, rounded_single, rounded_run);
+define_packers!(emulated, "avx512f,avx512bw,avx512dq,avx512vl", 2, emulated_pair, emulated_run);
+define_packers!(native, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16", 2, native_pair, native_run);

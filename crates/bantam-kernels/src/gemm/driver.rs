@@ -1,0 +1,306 @@
+//! The loops around the tiles: how a product is cut into tasks for the pool, and into blocks for the caches.
+//!
+//! A task owns some panels of columns and some rows of the output. Block by block of k it packs its part of the right factor, which then
+//! lies in the second-level cache, and runs over its rows with it; the six rows of a tile meanwhile stay in the first-level cache. Nothing is
+//! shared between tasks but what was there before, so one parallel loop does a whole product. Only where the left factor needs conversion
+//! (bf16, or stored transposed) a loop before it packs a part of bounded size.
+
+use super::Activation;
+use super::pack::{self, Range, Source};
+use super::tile::{self, Arithmetic, PANEL, ROWS, Scales, Tile, TileFunction};
+use crate::isa::Isa;
+use crate::memory::Buffer;
+use crate::pool::{self, Shared};
+
+/// Most steps of the right factor per block: a panel of so many is a sixth of a small second-level cache.
+const MOST_STEPS: usize = 640;
+/// Words of packed right factor per task: half a small second-level cache.
+const GROUP_WORDS: usize = 128 << 10;
+/// Words of the left factor that are packed at once: half of a small third-level cache.
+const LEFT_WORDS: usize = 4 << 20;
+/// Words of the left factor that one task packs: some tens of microseconds of work.
+const TASK_WORDS: usize = 1 << 17;
+/// The cost of packing one column of a panel, in rows of output that could be computed instead. From measurements; only steers the split.
+const PACKING_ROWS: usize = 24;
+
+/// The left factor of a product.
+#[derive(Clone, Copy)]
+pub(super) enum Left<'a> {
+    /// To be read in place or packed, as the arithmetic asks.
+    Source(Source<'a>),
+    /// Quantised rows of consecutive words, and the scale of each row.
+    Codes { words: &'a [u32], stride: usize, scales: &'a [f32] },
+}
+
+/// The right factor of a product.
+#[derive(Clone, Copy)]
+pub(super) enum Right<'a> {
+    /// To be packed by the tasks that need it.
+    Source(Source<'a>),
+    /// Panels packed before, each `[steps][PANEL]`; for int8 with the scale and the starting sum of each column, for whole panels.
+    Panels { words: &'a [u32], scales: &'a [f32], start: &'a [i32] },
+}
+
+/// A product [m, n] over k and what is done to it.
+#[derive(Clone, Copy)]
+pub(super) struct Product<'a> {
+    pub(super) isa: Isa,
+    pub(super) arithmetic: Arithmetic,
+    pub(super) m: usize,
+    pub(super) n: usize,
+    pub(super) k: usize,
+    pub(super) left: Left<'a>,
+    pub(super) right: Right<'a>,
+    pub(super) accumulate: bool,
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) activation: Activation,
+    pub(super) residual: Option<&'a [f32]>,
+    /// Threads to use at most.
+    pub(super) threads: usize,
+}
+
+/// The left factor as the tiles read it.
+#[derive(Clone, Copy)]
+struct LeftView {
+    words: *const u32,
+    /// Words from one tile of rows to the next, from row to row, and from step to step.
+    tile: usize,
+    row: usize,
+    step: usize,
+}
+
+// SAFETY: tasks only read through the pointer, while the slice it came from is borrowed by the frame that started them.
+unsafe impl Sync for LeftView {}
+
+/// A stretch of rows and of k for which the left factor is ready.
+struct Stretch {
+    rows: std::ops::Range<usize>,
+    k: std::ops::Range<usize>,
+}
+
+impl Product<'_> {
+    /// Computes the product into `out` [m, n].
+    pub(super) fn run(&self, out: &mut [f32]) {
+        if self.m == 0 || self.n == 0 {
+            return;
+        }
+        let (m, k) = (self.m, self.k);
+        match self.left {
+            Left::Codes { words, stride, .. } => {
+                let view = LeftView { words: words.as_ptr(), tile: ROWS * stride, row: stride, step: 1 };
+                self.sweep(&view, &Stretch { rows: 0..m, k: 0..k }, out);
+            }
+            Left::Source(source) if self.arithmetic == Arithmetic::F32 && (source.lines_are_items || k == 0) => {
+                let view = LeftView {
+                    words: source.data.as_ptr().cast(),
+                    tile: ROWS * source.stride,
+                    row: source.stride,
+                    step: 1,
+                };
+                self.sweep(&view, &Stretch { rows: 0..m, k: 0..k }, out);
+            }
+            Left::Source(source) => {
+                let most_k = self.block_steps(k) * self.arithmetic.elements();
+                let stride = pack::left_words(self.arithmetic, most_k);
+                let most_tiles = (LEFT_WORDS / left_tile_words(stride)).max(1);
+                let most_rows = most_tiles * ROWS;
+                let mut packed = Buffer::scratch(m.div_ceil(ROWS).min(most_tiles) * left_tile_words(stride));
+                for first_row in (0..m).step_by(most_rows) {
+                    for first_k in (0..k.max(1)).step_by(most_k) {
+                        let stretch = Stretch {
+                            rows: first_row..m.min(first_row + most_rows),
+                            k: first_k..k.min(first_k + most_k),
+                        };
+                        let view = self.pack_left(&source, &stretch, packed.words_mut());
+                        self.sweep(&view, &stretch, out);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Steps of each block of `k` elements, at least 1: blocks of equal length, or all at once where sums cannot be stored in between.
+    fn block_steps(&self, k: usize) -> usize {
+        let steps = k.div_ceil(self.arithmetic.elements());
+        let blocks = if self.arithmetic == Arithmetic::Int8 { 1 } else { steps.div_ceil(MOST_STEPS) };
+        steps.div_ceil(blocks.max(1)).next_multiple_of(4).min(steps).max(1)
+    }
+
+    /// Packs a stretch of the left factor on all threads.
+    fn pack_left(&self, source: &Source<'_>, stretch: &Stretch, packed: &mut [u32]) -> LeftView {
+        let k = stretch.k.len();
+        let stride = pack::left_words(self.arithmetic, k);
+        let tile = left_tile_words(stride);
+        let view = LeftView {
+            words: packed.as_ptr(),
+            tile,
+            row: if source.lines_are_items { stride } else { 1 },
+            step: if source.lines_are_items { 1 } else { ROWS },
+        };
+        let tiles_per_task = (TASK_WORDS / tile).max(1);
+        let packed = &mut packed[..stretch.rows.len().div_ceil(ROWS) * tile];
+        pool::with_threads(self.threads, || {
+            pool::for_each_chunk(packed, tiles_per_task * tile, |task, packed| {
+                let first_item = stretch.rows.start + task * tiles_per_task * ROWS;
+                let items = (packed.len() / tile * ROWS).min(stretch.rows.end - first_item);
+                let range = Range { first_item, items, first_k: stretch.k.start, k };
+                pack::left_tiles(self.isa, self.arithmetic, source, range, packed);
+            });
+        });
+        view
+    }
+
+    /// Adds the stretch's part of the sums to the output, and finishes the output with the last part.
+    fn sweep(&self, left: &LeftView, stretch: &Stretch, out: &mut [f32]) {
+        let steps = stretch.k.len().div_ceil(self.arithmetic.elements());
+        let block = self.block_steps(stretch.k.len());
+        let split = Split::new(stretch.rows.len(), self.n, block, matches!(self.right, Right::Source(_)), self.threads);
+        let function = tile::function(self.isa, self.arithmetic);
+        let out = Shared::new(out);
+        pool::with_threads(self.threads, || {
+            pool::for_each(split.groups * split.row_parts, |task| {
+                let (group, part) = (task / split.row_parts, task % split.row_parts);
+                let panels = group * split.panels..((group + 1) * split.panels).min(self.n.div_ceil(PANEL));
+                let rows = part * split.rows..((part + 1) * split.rows).min(stretch.rows.len());
+                let mut packed = match self.right {
+                    Right::Source(_) => Buffer::scratch(panels.len() * block * PANEL),
+                    Right::Panels { .. } => Buffer::scratch(0),
+                };
+                for first in (0..steps.max(1)).step_by(block) {
+                    let steps = first..(first + block).min(steps);
+                    let part = Part { left, stretch, rows: rows.clone(), panels: panels.clone(), steps };
+                    // SAFETY: tasks have different rows or different panels, so that no two write the same element.
+                    unsafe { self.block(function, &part, packed.words_mut(), &out) };
+                }
+            });
+        });
+    }
+
+    /// Runs the tiles of one task and one block of k.
+    ///
+    /// # Safety
+    /// Nobody else writes the part's rows and columns of `out`.
+    unsafe fn block(&self, function: TileFunction, part: &Part<'_>, packed: &mut [u32], out: &Shared<f32>) {
+        let Part { left, stretch, rows, panels, steps } = part;
+        let elements = self.arithmetic.elements();
+        let first_k = stretch.k.start + steps.start * elements;
+        let k = (stretch.k.start + steps.end * elements).min(stretch.k.end) - first_k.min(stretch.k.end);
+        let (right, panel_words) = match self.right {
+            Right::Source(source) => {
+                let first_item = panels.start * PANEL;
+                let range = Range { first_item, items: self.n.min(panels.end * PANEL) - first_item, first_k, k };
+                let packed = &mut packed[..panels.len() * steps.len() * PANEL];
+                pack::right_panels(self.isa, self.arithmetic, &source, range, packed);
+                (packed.as_ptr(), steps.len() * PANEL)
+            }
+            Right::Panels { words, .. } => {
+                let panel_words = self.k.div_ceil(elements) * PANEL;
+                (words[panels.start * panel_words..].as_ptr().wrapping_add(first_k / elements * PANEL), panel_words)
+            }
+        };
+        let is_first = first_k == 0;
+        let is_last = first_k + k == self.k;
+        let optional = |slice: Option<&[f32]>| {
+            if is_last { slice.map_or(std::ptr::null(), <[f32]>::as_ptr) } else { std::ptr::null() }
+        };
+        let (bias, residual) = (optional(self.bias), optional(self.residual));
+        for row in (rows.start..rows.end).step_by(ROWS) {
+            let out_row = stretch.rows.start + row;
+            for (index, panel) in panels.clone().enumerate() {
+                let column = panel * PANEL;
+                let place = out_row * self.n + column;
+                let tile = Tile {
+                    left: left
+                        .words
+                        .wrapping_add(row / ROWS * left.tile + steps.start * self.arithmetic.left_words() * left.step),
+                    left_row: left.row,
+                    left_step: left.step,
+                    right: right.wrapping_add(index * panel_words),
+                    right_step: PANEL,
+                    steps: steps.len(),
+                    rows: ROWS.min(rows.end - row),
+                    columns: PANEL.min(self.n - column),
+                    out: out.pointer().wrapping_add(place),
+                    out_row: self.n,
+                    add: self.accumulate || !is_first,
+                    bias: offset(bias, column),
+                    activation: if is_last { self.activation } else { Activation::None },
+                    residual: offset(residual, place),
+                    scales: self.scales(out_row, column),
+                };
+                // SAFETY: all pointers were derived from slices that cover the tile; the instruction set was checked when it was chosen.
+                unsafe { function(&tile) };
+            }
+        }
+    }
+
+    fn scales(&self, row: usize, column: usize) -> Scales {
+        match (self.left, self.right) {
+            (Left::Codes { scales: rows, .. }, Right::Panels { scales, start, .. }) => Scales {
+                rows: rows[row..].as_ptr(),
+                columns: scales[column..].as_ptr(),
+                start: start[column..].as_ptr(),
+            },
+            _ => Scales::NONE,
+        }
+    }
+}
+
+/// One task's share of one block of k; rows are counted from the stretch's first.
+struct Part<'a> {
+    left: &'a LeftView,
+    stretch: &'a Stretch,
+    rows: std::ops::Range<usize>,
+    panels: std::ops::Range<usize>,
+    steps: std::ops::Range<usize>,
+}
+
+/// Words from one packed tile of the left factor to the next, given those of a row: an odd number of cache lines, because tiles are written
+/// side by side and would otherwise compete for the same few places of the first-level cache.
+fn left_tile_words(row: usize) -> usize {
+    const LINE: usize = 16;
+    (ROWS * row).next_multiple_of(LINE) | LINE
+}
+
+fn offset(pointer: *const f32, elements: usize) -> *const f32 {
+    if pointer.is_null() { pointer } else { pointer.wrapping_add(elements) }
+}
+
+/// How the output is cut: groups of panels times parts of the rows.
+#[derive(Clone, Copy, Debug)]
+struct Split {
+    groups: usize,
+    panels: usize,
+    row_parts: usize,
+    rows: usize,
+}
+
+impl Split {
+    /// The split with the least work on the busiest thread, packing included. It depends on the shape and the threads only, so that results
+    /// are the same each time.
+    fn new(m: usize, n: usize, block: usize, packs: bool, threads: usize) -> Split {
+        let panels = n.div_ceil(PANEL);
+        let most_panels = (GROUP_WORDS / (block * PANEL)).clamp(1, panels);
+        if threads == 1 {
+            return Split { groups: panels.div_ceil(most_panels), panels: most_panels, row_parts: 1, rows: m };
+        }
+        let tiles = m.div_ceil(ROWS);
+        let packing = if packs { PACKING_ROWS } else { 0 };
+        let mut best = (usize::MAX, Split { groups: 1, panels: most_panels, row_parts: 1, rows: m });
+        let most_parts = tiles.min(8 * threads);
+        for group_panels in (1..=most_panels).rev() {
+            let groups = panels.div_ceil(group_panels);
+            for row_parts in 1..=most_parts {
+                let rows = tiles.div_ceil(row_parts) * ROWS;
+                let row_parts = tiles.div_ceil(rows / ROWS);
+                let rounds = (groups * row_parts).div_ceil(threads);
+                // Each row is also read once per group: about the work of a quarter of a panel.
+                let cost = rounds * (group_panels * (rows + packing) * 4 + rows);
+                if cost < best.0 {
+                    best = (cost, Split { groups, panels: group_panels, row_parts, rows });
+                }
+            }
+        }
+        best.1
+    }
+}

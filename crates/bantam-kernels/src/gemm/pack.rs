@@ -1,0 +1,175 @@
+//! Brings factors into the order in which the tiles read them, rounding to bf16 on the way.
+
+use super::Operand;
+use super::tile::{Arithmetic, PANEL, ROWS};
+use crate::isa::Isa;
+
+/// A factor seen from its inner dimension: `items` are rows of the left factor or columns of the right one, and each has `k` elements.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) data: &'a [f32],
+    /// Elements from one stored line to the next.
+    pub(super) stride: usize,
+    /// Whether a stored line is an item; otherwise it is one step of k across all items.
+    pub(super) lines_are_items: bool,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn left(operand: &Operand<'a>) -> Source<'a> {
+        Source { data: operand.data, stride: operand.stride, lines_are_items: !operand.transposed }
+    }
+
+    pub(super) fn right(operand: &Operand<'a>) -> Source<'a> {
+        Source { data: operand.data, stride: operand.stride, lines_are_items: operand.transposed }
+    }
+
+    /// Element (item, k), which must exist.
+    #[inline(always)]
+    fn at(&self, item: usize, k: usize) -> f32 {
+        self.data[if self.lines_are_items { item * self.stride + k } else { k * self.stride + item }]
+    }
+
+    /// A pointer to the first element of a rectangle that lies within the factor.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn part(&self, range: Range) -> *const f32 {
+        let Range { first_item, items, first_k, k } = range;
+        if items == 0 || k == 0 {
+            return self.data.as_ptr();
+        }
+        let place =
+            |item: usize, k: usize| if self.lines_are_items { item * self.stride + k } else { k * self.stride + item };
+        assert!(
+            place(first_item + items - 1, first_k + k - 1) < self.data.len(),
+            "{range:?} of {} elements",
+            self.data.len()
+        );
+        self.data[place(first_item, first_k)..].as_ptr()
+    }
+}
+
+/// A rectangle of a factor: `items` from `first_item`, `k` elements of each from `first_k`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range {
+    pub(super) first_item: usize,
+    pub(super) items: usize,
+    pub(super) first_k: usize,
+    pub(super) k: usize,
+}
+
+/// Packs panels of the right factor, `[panels][steps][PANEL]` words; columns and elements of k that do not exist become 0.
+pub(super) fn right_panels(isa: Isa, arithmetic: Arithmetic, source: &Source<'_>, range: Range, out: &mut [u32]) {
+    debug_assert!(out.len() == range.items.next_multiple_of(PANEL) * range.k.div_ceil(arithmetic.elements()));
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => super::avx512::pack::right_panels(isa, arithmetic, source, range, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => super::avx2::right_panels(arithmetic, source, range, out),
+        _ => right_panels_portable(arithmetic, source, range, out),
+    }
+}
+
+/// Packs tiles of rows of the left factor: `[tiles]`, each with the words of a row one after another (where lines are rows), or with those
+/// of a step (`[k words][ROWS]`, where lines are steps). Tiles share `out` evenly, and what they leave of it stays as it was.
+pub(super) fn left_tiles(isa: Isa, arithmetic: Arithmetic, source: &Source<'_>, range: Range, out: &mut [u32]) {
+    let Range { first_item, items, first_k, k } = range;
+    let tile_words = out.len() / items.div_ceil(ROWS).max(1);
+    let words = left_words(arithmetic, k);
+    assert!(tile_words >= words * ROWS, "{range:?} does not fit {} words", out.len());
+    if words == 0 {
+        return;
+    }
+    if !source.lines_are_items {
+        return match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => super::avx512::pack::left_tiles(isa, arithmetic, source, range, words, tile_words, out),
+            _ => left_tiles_portable(arithmetic, source, range, tile_words, out),
+        };
+    }
+    for (tile, out) in out.chunks_exact_mut(tile_words).enumerate() {
+        for (row, out) in out.chunks_exact_mut(words).enumerate().take(ROWS.min(items - tile * ROWS)) {
+            let start = (first_item + tile * ROWS + row) * source.stride + first_k;
+            left_row(isa, arithmetic, &source.data[start..][..k], out);
+        }
+    }
+}
+
+/// Converts a row of the left factor into consecutive words.
+pub(super) fn left_row(isa: Isa, arithmetic: Arithmetic, row: &[f32], out: &mut [u32]) {
+    debug_assert!(out.len() == left_words(arithmetic, row.len()));
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => super::avx512::pack::left_row(isa, arithmetic, row, out),
+        _ => left_row_portable(arithmetic, row, out),
+    }
+}
+
+/// Words of the left factor for `k` elements.
+pub(super) fn left_words(arithmetic: Arithmetic, k: usize) -> usize {
+    k.div_ceil(arithmetic.elements()) * arithmetic.left_words()
+}
+
+/// Rounds to bf16, to nearest even.
+#[inline(always)]
+fn rounded(value: f32) -> u32 {
+    let bits = value.to_bits();
+    if value.is_nan() { (bits | 0x0040_0000) & 0xffff_0000 } else { (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff_0000 }
+}
+
+/// The word at `step` of an item whose element k is `at(k)`, for the right factor and for the left one of pairs.
+#[inline(always)]
+fn word(arithmetic: Arithmetic, k: usize, step: usize, at: impl Fn(usize) -> f32) -> u32 {
+    match arithmetic {
+        Arithmetic::F32 => at(step).to_bits(),
+        Arithmetic::F32Rounded => rounded(at(step)),
+        _ => {
+            let high = if 2 * step + 1 < k { rounded(at(2 * step + 1)) } else { 0 };
+            (rounded(at(2 * step)) >> 16) | high
+        }
+    }
+}
+
+/// The word at `step` of a row of the left factor.
+#[inline(always)]
+fn left_word(arithmetic: Arithmetic, k: usize, step: usize, at: impl Fn(usize) -> f32) -> u32 {
+    match arithmetic {
+        Arithmetic::Bf16Widened if step < k => rounded(at(step)),
+        Arithmetic::Bf16Widened => 0,
+        _ => word(arithmetic, k, step, at),
+    }
+}
+
+/// [`right_panels`] in plain Rust.
+#[inline(always)]
+pub(super) fn right_panels_portable(arithmetic: Arithmetic, source: &Source<'_>, range: Range, out: &mut [u32]) {
+    let Range { first_item, items, first_k, k } = range;
+    let steps = k.div_ceil(arithmetic.elements());
+    for (panel, out) in out.chunks_exact_mut((steps * PANEL).max(1)).enumerate() {
+        let count = PANEL.min(items - panel * PANEL);
+        for (step, line) in out.chunks_exact_mut(PANEL).enumerate() {
+            for (item, out) in line[..count].iter_mut().enumerate() {
+                *out = word(arithmetic, k, step, |p| source.at(first_item + panel * PANEL + item, first_k + p));
+            }
+            line[count..].fill(0);
+        }
+    }
+}
+
+/// [`left_tiles`] in plain Rust, where lines are steps.
+fn left_tiles_portable(arithmetic: Arithmetic, source: &Source<'_>, range: Range, tile_words: usize, out: &mut [u32]) {
+    let Range { first_item, items, first_k, k } = range;
+    let words = left_words(arithmetic, k);
+    for (tile, out) in out.chunks_exact_mut(tile_words).enumerate() {
+        for (step, line) in out[..words * ROWS].chunks_exact_mut(ROWS).enumerate() {
+            for (item, out) in line.iter_mut().enumerate().take(items - tile * ROWS) {
+                *out = left_word(arithmetic, k, step, |p| source.at(first_item + tile * ROWS + item, first_k + p));
+            }
+        }
+    }
+}
+
+/// [`left_row`] in plain Rust.
+fn left_row_portable(arithmetic: Arithmetic, row: &[f32], out: &mut [u32]) {
+    for (step, out) in out.iter_mut().enumerate() {
+        *out = left_word(arithmetic, row.len(), step, |p| row[p]);
+    }
+}

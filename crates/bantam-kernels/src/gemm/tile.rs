@@ -1,0 +1,148 @@
+//! The innermost step that all products share: one register tile of the output, summed over a stretch of k.
+//!
+//! Factors are streams of 32-bit words, each holding one step of k: one f32, two bf16 or four int8 ([`Arithmetic`]). The right factor lies in
+//! panels of [`PANEL`] columns, `[steps][PANEL]` words; the left one gives one word per row and step, at any strides.
+
+use super::Activation;
+use crate::curves;
+use crate::isa::Isa;
+
+/// Columns of a packed panel: four vectors of AVX-512.
+pub(crate) const PANEL: usize = 64;
+/// Most rows of a tile.
+pub(crate) const ROWS: usize = 6;
+
+/// What the words of the two factors mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arithmetic {
+    /// Both factors are f32.
+    F32,
+    /// Both are f32 that hold bf16 values: for machines where f32 products are faster than bf16 ones, or where there are none of the latter.
+    F32Rounded,
+    /// Both are pairs of bf16, multiplied by a dot-product instruction.
+    Bf16Pairs,
+    /// The same with pairs of bf16 on the right, widened as they are read, and two words per step on the left: a little slower, but the
+    /// packed weights take half the memory.
+    Bf16Widened,
+    /// The left is four u8, the right four i8, the sums are i32.
+    Int8,
+}
+
+impl Arithmetic {
+    /// How bf16 products are best made on this machine, with weights packed for good or for one product only.
+    pub(super) fn bf16(isa: Isa, is_packed: bool) -> Arithmetic {
+        match (isa.bf16_is_fast(), is_packed) {
+            (true, _) => Arithmetic::Bf16Pairs,
+            (false, true) => Arithmetic::Bf16Widened,
+            (false, false) => Arithmetic::F32Rounded,
+        }
+    }
+
+    /// Elements of k per word of the right factor.
+    pub(super) fn elements(self) -> usize {
+        match self {
+            Arithmetic::F32 | Arithmetic::F32Rounded => 1,
+            Arithmetic::Bf16Pairs | Arithmetic::Bf16Widened => 2,
+            Arithmetic::Int8 => 4,
+        }
+    }
+
+    /// Words of the left factor per word of the right one.
+    pub(super) fn left_words(self) -> usize {
+        if self == Arithmetic::Bf16Widened { 2 } else { 1 }
+    }
+}
+
+/// Scales that turn the integer sums of [`Arithmetic::Int8`] into numbers.
+#[derive(Clone, Copy)]
+pub(super) struct Scales {
+    /// One per row of the tile.
+    pub(super) rows: *const f32,
+    /// One per column, up to the panel's width.
+    pub(super) columns: *const f32,
+    /// What the sums start from, per column, up to the panel's width: it takes the offset of the u8 codes out again.
+    pub(super) start: *const i32,
+}
+
+/// One tile: what to sum, and where and how to store it.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    pub(super) left: *const u32,
+    /// Words from one row of the left factor to the next.
+    pub(super) left_row: usize,
+    /// Words from one word of a row to the next.
+    pub(super) left_step: usize,
+    pub(super) right: *const u32,
+    /// Words from one step of the right factor to the next.
+    pub(super) right_step: usize,
+    /// Words of the right factor to sum over.
+    pub(super) steps: usize,
+    /// 1..=ROWS.
+    pub(super) rows: usize,
+    /// 1..=PANEL; the right factor is readable for a whole panel.
+    pub(super) columns: usize,
+    pub(super) out: *mut f32,
+    pub(super) out_row: usize,
+    /// Whether the sums are added to what `out` holds.
+    pub(super) add: bool,
+    /// One number per column, or null.
+    pub(super) bias: *const f32,
+    pub(super) activation: Activation,
+    /// Laid out like `out`, or null.
+    pub(super) residual: *const f32,
+    /// For [`Arithmetic::Int8`] only.
+    pub(super) scales: Scales,
+}
+
+impl Scales {
+    pub(super) const NONE: Scales =
+        Scales { rows: std::ptr::null(), columns: std::ptr::null(), start: std::ptr::null() };
+}
+
+/// Computes one tile.
+///
+/// # Safety
+/// All pointers of the tile are valid for its shape, `out` is written by nobody else, and the CPU has the instruction set of the function.
+pub(super) type TileFunction = unsafe fn(&Tile);
+
+/// The function for an instruction set; an arithmetic that the set lacks falls to the plain one.
+pub(super) fn function(isa: Isa, arithmetic: Arithmetic) -> TileFunction {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => super::avx512::tile(isa, arithmetic),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => super::avx2::tile(arithmetic),
+        _ => super::portable::tile(arithmetic),
+    }
+}
+
+/// Applies the activation to a tile that was stored without it, then adds the residual. Inlined into a function of each set, for which the
+/// compiler makes vectors of it.
+///
+/// # Safety
+/// The tile's own promise.
+#[inline(always)]
+pub(super) unsafe fn finish(tile: &Tile) {
+    for row in 0..tile.rows {
+        let place = row * tile.out_row;
+        // SAFETY: the tile's rows lie in `out`, and in the residual if there is one.
+        let out = unsafe { std::slice::from_raw_parts_mut(tile.out.add(place), tile.columns) };
+        match tile.activation {
+            Activation::None => {}
+            Activation::Gelu => apply(out, |x| 0.5 * x * (1.0 + curves::erf(x * std::f32::consts::FRAC_1_SQRT_2))),
+            Activation::Relu => apply(out, |x| if x < 0.0 { 0.0 } else { x }),
+            Activation::Silu => apply(out, |x| x * curves::sigmoid(x)),
+            Activation::Tanh => apply(out, curves::tanh),
+        }
+        if !tile.residual.is_null() {
+            // SAFETY: as above.
+            let residual = unsafe { std::slice::from_raw_parts(tile.residual.add(place), tile.columns) };
+            out.iter_mut().zip(residual).for_each(|(out, residual)| *out += residual);
+        }
+    }
+}
+
+#[inline(always)]
+fn apply(row: &mut [f32], function: impl Fn(f32) -> f32) {
+    row.iter_mut().for_each(|x| *x = function(*x));
+}

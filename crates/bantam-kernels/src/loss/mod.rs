@@ -1,0 +1,200 @@
+//! Softmax and cross-entropy, on rows of logits and fused with the product that makes the logits.
+
+use crate::curves::exp;
+use crate::gemm::{Epilogue, Operand, Precision, multiply};
+use crate::memory::Buffer;
+use crate::pool::Shared;
+use crate::vectorized::{for_each_range, sum, vectorized};
+
+#[cfg(test)]
+mod tests;
+
+/// The target of a row that has none.
+pub const IGNORED: u32 = u32::MAX;
+
+/// Rows whose logits exist at the same time in [`linear_cross_entropy`]: they stay in the cache.
+const ROWS: usize = 128;
+
+/// What [`linear_cross_entropy`] is computed with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CrossEntropy {
+    /// Of the products.
+    pub precision: Precision,
+    /// Share of each target that is spread evenly over all classes, 0..1.
+    pub label_smoothing: f32,
+    /// Gradients are those of the sum of losses divided by this.
+    pub normaliser: f32,
+}
+
+/// The largest number and log Σ exp of a row.
+#[inline(always)]
+fn log_sum(row: &[f32]) -> f32 {
+    let largest = row.iter().fold(f32::NEG_INFINITY, |most, &x| if x > most { x } else { most });
+    let (lanes, rest) = row.as_chunks::<16>();
+    let mut sums = [0.0f32; 16];
+    for lane in lanes {
+        sums.iter_mut().zip(lane).for_each(|(sum, &x)| *sum += exp(x - largest));
+    }
+    largest + (sum(sums.into_iter()) + sum(rest.iter().map(|&x| exp(x - largest)))).ln()
+}
+
+/// Turns each row of `width` logits into probabilities.
+pub fn softmax_rows(x: &mut [f32], width: usize) {
+    each_row(x, width, |row| {
+        let total = log_sum(row);
+        row.iter_mut().for_each(|x| *x = exp(*x - total));
+    });
+}
+
+/// Turns each row of `width` logits into the logarithms of probabilities.
+pub fn log_softmax_rows(x: &mut [f32], width: usize) {
+    each_row(x, width, |row| {
+        let total = log_sum(row);
+        row.iter_mut().for_each(|x| *x -= total);
+    });
+}
+
+#[inline(always)]
+fn each_row(x: &mut [f32], width: usize, change: impl Fn(&mut [f32]) + Sync + Copy) {
+    assert!(x.len().is_multiple_of(width.max(1)), "softmax: {} numbers in rows of {width}", x.len());
+    let (rows, shared) = (x.len() / width.max(1), Shared::new(x));
+    for_each_range(rows, 4 * width, |range| {
+        // SAFETY: the ranges of different tasks do not meet, and neither do their rows.
+        let rows = unsafe { shared.slice(range.start * width, range.len() * width) };
+        vectorized(
+            #[inline(always)]
+            || rows.chunks_exact_mut(width).for_each(change),
+        );
+    });
+}
+
+/// Cross-entropy of rows of `width` logits against target distributions: `losses[r] = weight[r] * -Σ target * log p`, and
+/// `d_logits = weight[r] * (p * Σ target - target)`.
+pub fn cross_entropy_rows(
+    logits: &[f32],
+    targets: &[f32],
+    width: usize,
+    weights: Option<&[f32]>,
+    losses: &mut [f32],
+    d_logits: &mut [f32],
+) {
+    let rows = losses.len();
+    let fits = logits.len() == rows * width && targets.len() == logits.len() && d_logits.len() == logits.len();
+    assert!(
+        fits && weights.is_none_or(|weights| weights.len() == rows),
+        "cross_entropy_rows: {rows} rows of {width}, but {} logits, {} targets and {} gradients",
+        logits.len(),
+        targets.len(),
+        d_logits.len()
+    );
+    let (losses, d_logits) = (Shared::new(losses), Shared::new(d_logits));
+    for_each_range(rows, 4 * width, |range| {
+        // SAFETY: the ranges of different tasks do not meet, and neither do their rows.
+        let (losses, d_logits) = unsafe {
+            (losses.slice(range.start, range.len()), d_logits.slice(range.start * width, range.len() * width))
+        };
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((row, loss), d) in range.zip(losses).zip(d_logits.chunks_exact_mut(width)) {
+                    let (x, t) = (&logits[row * width..][..width], &targets[row * width..][..width]);
+                    let weight = weights.map_or(1.0, |weights| weights[row]);
+                    let total = log_sum(x);
+                    let mass = sum(t.iter().copied());
+                    *loss = weight * sum(x.iter().zip(t).map(|(&x, &t)| if t == 0.0 { 0.0 } else { t * (total - x) }));
+                    d.iter_mut().zip(x).zip(t).for_each(|((d, &x), &t)| *d = weight * (exp(x - total) * mass - t));
+                }
+            },
+        );
+    });
+}
+
+/// Cross-entropy of `hidden · headᵀ` against `targets`, without ever holding all logits (Liger, Hsu et al. 2024). `hidden` is `[rows, k]`,
+/// `head` `[classes, k]`. Gradients are added to `d_hidden` and `d_head` where given. Rows whose target is [`IGNORED`] do not count.
+///
+/// Returns the sum of the losses and how many rows counted.
+pub fn linear_cross_entropy(
+    settings: &CrossEntropy,
+    hidden: &[f32],
+    head: &[f32],
+    targets: &[u32],
+    mut d_hidden: Option<&mut [f32]>,
+    mut d_head: Option<&mut [f32]>,
+) -> (f64, usize) {
+    let &CrossEntropy { precision, label_smoothing, normaliser } = settings;
+    let rows = targets.len();
+    let k = hidden.len().checked_div(rows).unwrap_or(1);
+    let classes = head.len() / k.max(1);
+    assert!(
+        hidden.len() == rows * k && head.len() == classes * k,
+        "linear_cross_entropy: {} hidden numbers for {rows} targets and {} numbers in the head",
+        hidden.len(),
+        head.len()
+    );
+    if let Some(target) = targets.iter().find(|&&target| target != IGNORED && target as usize >= classes) {
+        panic!("linear_cross_entropy: target {target} of {classes} classes");
+    }
+    let wants_gradient = d_hidden.is_some() || d_head.is_some();
+    let mut logits = Buffer::scratch(ROWS.min(rows) * classes);
+    let (mut total, mut counted) = (0.0, 0);
+    for start in (0..rows).step_by(ROWS) {
+        let count = ROWS.min(rows - start);
+        let logits = &mut logits[..count * classes];
+        let chunk = Operand::new(&hidden[start * k..(start + count) * k], count, k);
+        let weight = Operand::new(head, classes, k);
+        multiply(precision, chunk, weight.t(), logits, &Epilogue::default());
+        let targets = &targets[start..start + count];
+        let mut losses = [0.0f32; ROWS];
+        rows_of_chunk(label_smoothing, normaliser, targets, classes, logits, &mut losses[..count], wants_gradient);
+        total += losses[..count].iter().map(|&loss| f64::from(loss)).sum::<f64>();
+        counted += targets.iter().filter(|&&target| target != IGNORED).count();
+        let added = Epilogue { accumulate: true, ..Epilogue::default() };
+        if let Some(d_hidden) = &mut d_hidden {
+            let d_chunk = &mut d_hidden[start * k..(start + count) * k];
+            multiply(precision, Operand::new(logits, count, classes), weight, d_chunk, &added);
+        }
+        if let Some(d_head) = &mut d_head {
+            multiply(precision, Operand::new(logits, count, classes).t(), chunk, d_head, &added);
+        }
+    }
+    (total, counted)
+}
+
+/// The losses of a chunk; its logits become their own gradients.
+fn rows_of_chunk(
+    spread: f32,
+    normaliser: f32,
+    targets: &[u32],
+    classes: usize,
+    logits: &mut [f32],
+    losses: &mut [f32],
+    gradient: bool,
+) {
+    let (logits, losses) = (Shared::new(logits), Shared::new(losses));
+    for_each_range(targets.len(), 4 * classes, |range| {
+        // SAFETY: the ranges of different tasks do not meet, and neither do their rows.
+        let (logits, losses) = unsafe {
+            (logits.slice(range.start * classes, range.len() * classes), losses.slice(range.start, range.len()))
+        };
+        let targets = &targets[range];
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((row, loss), &target) in logits.chunks_exact_mut(classes).zip(losses).zip(targets) {
+                    if target == IGNORED {
+                        row.fill(0.0);
+                        continue;
+                    }
+                    let total = log_sum(row);
+                    let mean = if spread > 0.0 { sum(row.iter().copied()) / classes as f32 } else { 0.0 };
+                    *loss = total - (1.0 - spread) * row[target as usize] - spread * mean;
+                    if gradient {
+                        let even = spread / classes as f32;
+                        row.iter_mut().for_each(|x| *x = (exp(*x - total) - even) / normaliser);
+                        row[target as usize] -= (1.0 - spread) / normaliser;
+                    }
+                }
+            },
+        );
+    });
+}

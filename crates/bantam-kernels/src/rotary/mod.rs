@@ -1,0 +1,89 @@
+//! Rotary positions (Su et al. 2021), in the half-split convention of Llama and GPT-NeoX.
+
+use crate::pool;
+use crate::vectorized::vectorized;
+
+/// Turns the first `heads` heads of each row of `data` `[tokens, row_width]` by angles that grow with the token's position.
+///
+/// Numbers `i` and `i + head_dim / 2` of a head are turned as a pair by `position * base^(-2 i / head_dim)`; with `inverse` the other way,
+/// which is also the gradient.
+pub fn rotate(
+    data: &mut [f32],
+    row_width: usize,
+    heads: usize,
+    head_dim: usize,
+    positions: &[u32],
+    base: f32,
+    inverse: bool,
+) {
+    assert!(
+        data.len() == positions.len() * row_width && heads * head_dim <= row_width && head_dim.is_multiple_of(2),
+        "rotate: {} numbers in rows of {row_width}, {heads} heads of {head_dim}, {} positions",
+        data.len(),
+        positions.len()
+    );
+    let half = head_dim / 2;
+    let frequencies: Vec<f64> = (0..half).map(|i| f64::from(base).powf(-2.0 * i as f64 / head_dim as f64)).collect();
+    let longest = positions.iter().max().map_or(0, |&position| position as usize + 1);
+    let sign = if inverse { -1.0 } else { 1.0 };
+    // Documents share their positions, so each angle is computed once.
+    let mut turns = vec![0.0f32; longest * head_dim];
+    for (position, turn) in turns.chunks_mut(head_dim.max(1)).enumerate() {
+        for (i, frequency) in frequencies.iter().enumerate() {
+            let (sin, cos) = (position as f64 * frequency).sin_cos();
+            (turn[i], turn[half + i]) = (cos as f32, (sign * sin) as f32);
+        }
+    }
+    const ROWS: usize = 32;
+    pool::for_each_chunk(data, ROWS * row_width.max(1), |piece, rows| {
+        let positions = &positions[piece * ROWS..];
+        vectorized(
+            #[inline(always)]
+            || {
+                for (row, &position) in rows.chunks_exact_mut(row_width).zip(positions) {
+                    let (cos, sin) = turns[position as usize * head_dim..][..head_dim].split_at(half);
+                    for head in row[..heads * head_dim].chunks_exact_mut(head_dim) {
+                        let (first, second) = head.split_at_mut(half);
+                        for i in 0..half {
+                            let (a, b) = (first[i], second[i]);
+                            first[i] = a * cos[i] - b * sin[i];
+                            second[i] = b * cos[i] + a * sin[i];
+                        }
+                    }
+                }
+            },
+        );
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Random, assert_close, for_each_isa};
+
+    #[test]
+    fn pairs_are_turned_by_their_angle_and_back_and_other_heads_stay() {
+        for_each_isa(|isa| {
+            let (width, heads, dim) = (20, 2, 8);
+            let positions = [0, 1, 2, 0, 5];
+            let before = Random::new(4).vector(positions.len() * width);
+            let mut data = before.clone();
+            rotate(&mut data, width, heads, dim, &positions, 10_000.0, false);
+            for (row, &position) in positions.iter().enumerate() {
+                for head in 0..heads {
+                    for i in 0..dim / 2 {
+                        let at = row * width + head * dim + i;
+                        let (a, b) = (f64::from(before[at]), f64::from(before[at + 4]));
+                        let angle = f64::from(position) * 10_000f64.powf(-(2.0 * i as f64) / 8.0);
+                        let expected = [a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()];
+                        assert!((f64::from(data[at]) - expected[0]).abs() < 1e-6, "{isa:?}");
+                        assert!((f64::from(data[at + 4]) - expected[1]).abs() < 1e-6, "{isa:?}");
+                    }
+                }
+                assert_eq!(data[row * width + 16..(row + 1) * width], before[row * width + 16..(row + 1) * width]);
+            }
+            rotate(&mut data, width, heads, dim, &positions, 10_000.0, true);
+            assert_close(&data, &before, 1e-6, "turned back");
+        });
+    }
+}

@@ -1,0 +1,306 @@
+//! Bantam's own encoder: ModernBERT's layers (Warner et al. 2024: pre-norm, rotary positions, gated GELU, no biases)
+//! with full attention in every layer, and beside them an optional bag of hashed features (wide and deep).
+//!
+//! Without features the names and config keys are those of `ModernBertForSequenceClassification` and
+//! `ModernBertForMaskedLM` in `transformers`, which loads such a model unchanged.
+
+use std::sync::Arc;
+
+use bantam_kernels::activation::Activation;
+use bantam_tensor::{Matrix, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::{Architecture, Classification, Classifier, FeatureShape, Prunable, Sizes, TokenPredictor};
+use crate::batch::Batch;
+use crate::layers::{
+    Attention, AttentionConfig, Embedding, FeatureBag, FeedForward, FeedForwardConfig, FeedForwardNames, Norm,
+    NormKind, Pooling, width_axis,
+};
+use crate::pass::Pass;
+use crate::schema::{Axis, Initial, MatrixId, Schema, VectorId};
+use crate::weights::Weights;
+
+/// The keys of `config.json` that shape an encoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EncoderConfig {
+    /// Rows of the token table.
+    pub vocab_size: usize,
+    /// Numbers per token in the residual stream.
+    pub hidden_size: usize,
+    /// Feed-forward channels.
+    pub intermediate_size: usize,
+    /// Layers.
+    pub num_hidden_layers: usize,
+    /// Heads.
+    pub num_attention_heads: usize,
+    /// Numbers per head; width divided by heads when absent. Present once heads were pruned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_dim: Option<usize>,
+    /// The most tokens in one document.
+    pub max_position_embeddings: usize,
+    /// Base of the rotary positions.
+    #[serde(default = "default_base")]
+    pub global_rope_theta: f32,
+    /// Added to the variance before the root.
+    #[serde(default = "default_epsilon")]
+    pub norm_eps: f32,
+    /// How tokens become one vector.
+    #[serde(default = "default_pooling")]
+    pub classifier_pooling: Pooling,
+    /// Labels; 0 for a model that only predicts masked tokens.
+    #[serde(default)]
+    pub num_labels: usize,
+    /// The bag of hashed features, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<FeatureShape>,
+}
+
+fn default_base() -> f32 {
+    10_000.0
+}
+
+fn default_epsilon() -> f32 {
+    1e-5
+}
+
+fn default_pooling() -> Pooling {
+    Pooling::Mean
+}
+
+/// An encoder with the heads that its config asks for.
+pub struct Encoder {
+    config: EncoderConfig,
+    schema: Arc<Schema>,
+    embedding: Embedding,
+    embedding_norm: Norm,
+    layers: Vec<Layer>,
+    norm: Norm,
+    head: Head,
+    features: Option<FeatureBag>,
+    end: End,
+}
+
+struct Layer {
+    /// The first layer has none: the embedding is normalised already.
+    attention_norm: Option<Norm>,
+    attention: Attention,
+    feed_forward_norm: Norm,
+    feed_forward: FeedForward,
+}
+
+struct Head {
+    dense: MatrixId,
+    norm: Norm,
+}
+
+enum End {
+    Labels { matrix: MatrixId, bias: VectorId },
+    Tokens,
+}
+
+impl Encoder {
+    /// Declares an encoder of the given sizes.
+    pub fn new(config: EncoderConfig) -> Self {
+        let mut schema = Schema::new();
+        let (width, epsilon, deviation) = (config.hidden_size, config.norm_eps, 0.02);
+        let outer = deviation / (2.0 * config.num_hidden_layers.max(1) as f32).sqrt();
+        let norm = |schema: &mut Schema, name: &str| Norm::new(schema, name, NormKind::Layer, width, epsilon);
+        let (embedding, embedding_norm, layers, last) = schema.within("model", |schema| {
+            let (embedding, embedding_norm) = schema.within("embeddings", |schema| {
+                let table = Embedding::new(schema, "tok_embeddings.weight", config.vocab_size, width, deviation);
+                (table, norm(schema, "norm"))
+            });
+            let layers = (0..config.num_hidden_layers)
+                .map(|index| {
+                    let axes = format!("layers.{index}");
+                    schema.within(&axes, |schema| Layer {
+                        attention_norm: (index > 0).then(|| norm(schema, "attn_norm")),
+                        attention: Attention::new(
+                            schema,
+                            &AttentionConfig {
+                                width,
+                                heads: config.num_attention_heads,
+                                kv_heads: config.num_attention_heads,
+                                head_dim: config.head_dim(),
+                                causal: false,
+                                rotary_base: Some(config.global_rope_theta),
+                                bias: false,
+                                deviations: [deviation, outer],
+                                names: ["attn.Wqkv", "attn.Wqkv", "attn.Wqkv", "attn.Wo"],
+                                axes: &axes,
+                            },
+                        ),
+                        feed_forward_norm: norm(schema, "mlp_norm"),
+                        feed_forward: FeedForward::new(
+                            schema,
+                            FeedForwardNames::Fused { both: "mlp.Wi", down: "mlp.Wo" },
+                            Activation::Gelu,
+                            FeedForwardConfig {
+                                width,
+                                channels: config.intermediate_size,
+                                bias: false,
+                                deviations: [deviation, outer],
+                                axes: &axes,
+                            },
+                        ),
+                    })
+                })
+                .collect();
+            (embedding, embedding_norm, layers, norm(schema, "final_norm"))
+        });
+        let head = schema.within("head", |schema| Head {
+            dense: schema.matrix("dense.weight", width_axis(width), width_axis(width), Initial::Normal(deviation)),
+            norm: norm(schema, "norm"),
+        });
+        let features = config.features.map(|shape| FeatureBag::new(&mut schema, shape.buckets, shape.width, 0.1));
+        let end = if config.num_labels == 0 {
+            End::Tokens
+        } else {
+            let labels = Axis::new("labels", config.num_labels);
+            let pooled = width + config.features.map_or(0, |shape| shape.width);
+            End::Labels {
+                matrix: schema.matrix(
+                    "classifier.weight",
+                    labels.clone(),
+                    Axis::new("pooled", pooled),
+                    Initial::Normal(deviation),
+                ),
+                bias: schema.vector("classifier.bias", labels, Initial::Zeros),
+            }
+        };
+        Self { config, schema: Arc::new(schema), embedding, embedding_norm, layers, norm: last, head, features, end }
+    }
+
+    /// The config this encoder was made from.
+    pub fn shape(&self) -> &EncoderConfig {
+        &self.config
+    }
+
+    fn finish(&self, weights: &Weights, x: &Tensor, pass: &mut Pass) -> Tensor {
+        let dense = pass.linear(x, weights, self.head.dense, None).activation(Activation::Gelu);
+        self.head.norm.forward(weights, &dense)
+    }
+}
+
+impl EncoderConfig {
+    /// Numbers per head.
+    pub fn head_dim(&self) -> usize {
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
+    }
+
+    /// Whether `transformers` knows this very shape.
+    fn is_modern_bert(&self) -> bool {
+        self.features.is_none() && self.head_dim() * self.num_attention_heads == self.hidden_size
+    }
+}
+
+impl Architecture for Encoder {
+    fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    fn config(&self) -> serde_json::Value {
+        let mut config = serde_json::to_value(&self.config).expect("a config of plain numbers is JSON");
+        let mut set = |key: &str, value: serde_json::Value| config[key] = value;
+        if self.config.is_modern_bert() {
+            let family = if self.config.num_labels == 0 { "ForMaskedLM" } else { "ForSequenceClassification" };
+            set("architectures", serde_json::json!([format!("ModernBert{family}")]));
+            set("model_type", "modernbert".into());
+            set("global_attn_every_n_layers", 1.into());
+            set("local_rope_theta", self.config.global_rope_theta.into());
+            set("hidden_activation", "gelu".into());
+            set("classifier_activation", "gelu".into());
+            for absent in ["attention_bias", "mlp_bias", "norm_bias", "classifier_bias", "decoder_bias"] {
+                set(absent, false.into());
+            }
+        } else {
+            set("architectures", serde_json::json!(["BantamEncoder"]));
+            set("model_type", "bantam_encoder".into());
+        }
+        config
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.config.max_position_embeddings
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.config.vocab_size
+    }
+
+    fn hidden(&self, weights: &Weights, batch: &Batch, pass: &mut Pass) -> Vec<Tensor> {
+        let embedded = self.embedding.forward(weights, batch.tokens(), batch.positions());
+        let mut x = self.embedding_norm.forward(weights, &embedded).dropout(&mut pass.noise);
+        let mut states = vec![x.clone()];
+        for layer in &self.layers {
+            let normed = layer.attention_norm.as_ref().map_or_else(|| x.clone(), |norm| norm.forward(weights, &x));
+            let attended = layer.attention.forward(weights, &normed, batch, pass);
+            x = x.add(&attended.dropout(&mut pass.noise));
+            let normed = layer.feed_forward_norm.forward(weights, &x);
+            let bent = layer.feed_forward.forward(weights, &normed, pass);
+            x = x.add(&bent.dropout(&mut pass.noise));
+            states.push(x.clone());
+        }
+        states.push(self.norm.forward(weights, &x));
+        states
+    }
+}
+
+impl Classifier for Encoder {
+    fn labels(&self) -> usize {
+        self.config.num_labels
+    }
+
+    fn classify(&self, weights: &Weights, batch: &Batch, pass: &mut Pass) -> Classification {
+        let End::Labels { matrix, bias } = self.end else {
+            unreachable!("an encoder without labels is loaded as a token predictor only")
+        };
+        let hidden = self.hidden(weights, batch, pass);
+        let last = hidden.last().expect("there is always the embedding");
+        let mut pooled = self.finish(weights, &self.config.classifier_pooling.forward(last, batch), pass);
+        if let Some(features) = &self.features {
+            pooled = Tensor::concat(&[&pooled, &features.forward(weights, batch)]);
+        }
+        let noisy = pooled.dropout(&mut pass.noise);
+        let logits = pass.linear(&noisy, weights, matrix, Some(weights.vector(bias)));
+        Classification { logits, pooled, hidden }
+    }
+
+    fn prunable(&self) -> Vec<Prunable> {
+        let layers = self.layers.iter().enumerate();
+        layers
+            .map(|(index, layer)| Prunable {
+                layer: format!("layers.{index}"),
+                heads: layer.attention.output(),
+                head_dim: self.config.head_dim(),
+                channels: layer.feed_forward.output(),
+            })
+            .collect()
+    }
+
+    fn features(&self) -> Option<FeatureShape> {
+        self.config.features
+    }
+
+    fn resized(&self, sizes: &Sizes) -> Box<dyn Classifier> {
+        let head_dim = self.config.head_dim();
+        Box::new(Self::new(EncoderConfig {
+            vocab_size: sizes.vocabulary,
+            num_hidden_layers: sizes.layers,
+            num_attention_heads: sizes.heads,
+            intermediate_size: sizes.channels,
+            head_dim: (head_dim * sizes.heads != self.config.hidden_size).then_some(head_dim),
+            ..self.config.clone()
+        }))
+    }
+}
+
+impl TokenPredictor for Encoder {
+    fn before_head(&self, weights: &Weights, hidden: &Tensor, pass: &mut Pass) -> Tensor {
+        self.finish(weights, hidden, pass)
+    }
+
+    fn head(&self, weights: &Weights) -> Matrix {
+        weights.projection(self.embedding.tokens())
+    }
+}

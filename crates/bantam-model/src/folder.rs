@@ -1,0 +1,322 @@
+//! Model folders as Hugging Face lays them out: `config.json`, `model.safetensors` (or shards), `tokenizer.json`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bantam_artifact::write_atomic;
+use bantam_kernels::gemm::Precision;
+use bantam_tokens::Tokenizer;
+use serde_json::Value;
+
+use crate::architectures::bert::{Bert, BertConfig};
+use crate::architectures::encoder::{Encoder, EncoderConfig};
+use crate::architectures::llama::{Llama, LlamaConfig};
+use crate::architectures::{Architecture, Classifier, TokenPredictor};
+use crate::arrays::{Array, Arrays, ArraysError, read_safetensors, write_safetensors};
+use crate::weights::{MismatchError, Weights};
+
+/// Why a model folder could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// A file could not be read.
+    #[error("{path}: {source}; a model folder holds config.json, model.safetensors and tokenizer.json")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// `config.json` is not JSON, or lacks a key, or has a value of the wrong type.
+    #[error("{path}: {source}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        source: serde_json::Error,
+    },
+    /// A family that Bantam does not know, or a variant that it does not compute.
+    #[error("{path}: {what} is not supported here; supported: {supported}")]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The key and its value.
+        what: String,
+        /// What would be.
+        supported: &'static str,
+    },
+    /// A size that cannot be.
+    #[error("{path}: {what}")]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// Which key, and why.
+        what: String,
+    },
+    /// The weights' file is broken.
+    #[error("{path}: {source}")]
+    Arrays {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ArraysError,
+    },
+    /// The weights do not belong to the config.
+    #[error("{path}: {source}")]
+    Mismatch {
+        /// The folder.
+        path: PathBuf,
+        /// All that does not fit.
+        source: MismatchError,
+    },
+    /// The tokenizer is broken.
+    #[error(transparent)]
+    Tokenizer(#[from] bantam_tokens::Error),
+    /// A file could not be written.
+    #[error(transparent)]
+    Write(#[from] bantam_artifact::Error),
+}
+
+/// A classifier with everything needed to run it on text.
+pub struct ClassifierFolder {
+    /// What is computed.
+    pub architecture: Box<dyn Classifier>,
+    /// With which numbers.
+    pub weights: Weights,
+    /// Text to ids.
+    pub tokenizer: Tokenizer,
+    /// Names of the labels, in order of the logits.
+    pub labels: Vec<String>,
+}
+
+/// A model that predicts tokens, with its tokenizer.
+pub struct PredictorFolder {
+    /// What is computed.
+    pub architecture: Box<dyn TokenPredictor>,
+    /// With which numbers.
+    pub weights: Weights,
+    /// Text to ids.
+    pub tokenizer: Tokenizer,
+}
+
+/// Builds the classifier that a `config.json` describes; `path` is where it came from, for messages.
+///
+/// # Errors
+/// When the family is unknown, or a key is missing, of the wrong type, or impossible.
+pub fn classifier_of(config: &Value, path: &Path) -> Result<Box<dyn Classifier>, FolderError> {
+    let unsupported = |what: String| FolderError::Unsupported {
+        path: path.to_owned(),
+        what,
+        supported: "model_type bert (gelu, gelu_new, gelu_pytorch_tanh or relu), modernbert and bantam_encoder",
+    };
+    let mut config = config.clone();
+    if config.get("num_labels").is_none()
+        && let Some(labels) = config.get("id2label").and_then(Value::as_object)
+    {
+        config["num_labels"] = labels.len().into();
+    }
+    match config.get("model_type").and_then(Value::as_str) {
+        Some("bert") => {
+            let shape: BertConfig = parse(&config, path)?;
+            check_heads(shape.hidden_size, shape.num_attention_heads, shape.num_labels, path)?;
+            let activation = shape.hidden_act.clone();
+            match Bert::new(shape) {
+                Some(bert) => Ok(Box::new(bert)),
+                None => Err(unsupported(format!("hidden_act {activation:?}"))),
+            }
+        }
+        Some("modernbert" | "bantam_encoder") => {
+            let shape = encoder_shape(&config, path)?;
+            let heads = if shape.head_dim.is_some() { 1 } else { shape.num_attention_heads };
+            check_heads(shape.hidden_size, heads, shape.num_labels, path)?;
+            Ok(Box::new(Encoder::new(shape)))
+        }
+        other => Err(unsupported(format!("model_type {other:?}"))),
+    }
+}
+
+/// Builds the token predictor that a `config.json` describes.
+///
+/// # Errors
+/// As [`classifier_of`].
+pub fn predictor_of(config: &Value, path: &Path) -> Result<Box<dyn TokenPredictor>, FolderError> {
+    match config.get("model_type").and_then(Value::as_str) {
+        Some("llama") => {
+            let shape: LlamaConfig = parse(config, path)?;
+            check_heads(shape.hidden_size, shape.num_attention_heads, 1, path)?;
+            if config.get("rope_scaling").is_some_and(|scaling| !scaling.is_null()) {
+                let what = "rope_scaling".to_owned();
+                let supported = "Llama without rope_scaling";
+                return Err(FolderError::Unsupported { path: path.to_owned(), what, supported });
+            }
+            Ok(Box::new(Llama::new(shape)))
+        }
+        Some("modernbert" | "bantam_encoder") => Ok(Box::new(Encoder::new(encoder_shape(config, path)?))),
+        other => Err(FolderError::Unsupported {
+            path: path.to_owned(),
+            what: format!("model_type {other:?}"),
+            supported: "model_type llama and modernbert",
+        }),
+    }
+}
+
+/// Reads a classifier's folder.
+///
+/// # Errors
+/// Names the file and what is wrong with it.
+pub fn read_classifier(folder: &Path, precision: Precision) -> Result<ClassifierFolder, FolderError> {
+    let (config, path) = read_config(folder)?;
+    let architecture = classifier_of(&config, &path)?;
+    let labels = labels_of(&config, architecture.labels());
+    let (weights, tokenizer) = read_rest(folder, architecture.as_ref(), precision)?;
+    Ok(ClassifierFolder { architecture, weights, tokenizer, labels })
+}
+
+/// Reads a token predictor's folder.
+///
+/// # Errors
+/// Names the file and what is wrong with it.
+pub fn read_predictor(folder: &Path, precision: Precision) -> Result<PredictorFolder, FolderError> {
+    let (config, path) = read_config(folder)?;
+    let architecture = predictor_of(&config, &path)?;
+    let (weights, tokenizer) = read_rest(folder, architecture.as_ref(), precision)?;
+    Ok(PredictorFolder { architecture, weights, tokenizer })
+}
+
+/// Writes a folder that `transformers` can load when the config names a family that it knows.
+///
+/// # Errors
+/// When a file cannot be written; none is left half-written.
+pub fn write(folder: &Path, config: &Value, arrays: &Arrays, tokenizer: &Tokenizer) -> Result<(), FolderError> {
+    fs::create_dir_all(folder).map_err(|source| FolderError::Read { path: folder.to_owned(), source })?;
+    let mut text = serde_json::to_vec_pretty(config).expect("a JSON value is JSON");
+    text.push(b'\n');
+    write_atomic(&folder.join("config.json"), &text)?;
+    write_atomic(&folder.join("model.safetensors"), &write_safetensors(arrays))?;
+    write_atomic(&folder.join("tokenizer.json"), &tokenizer.to_bytes())?;
+    Ok(())
+}
+
+/// The config of a classifier with its label names, as `transformers` writes them.
+pub fn labelled_config(architecture: &dyn Classifier, labels: &[String]) -> Value {
+    let mut config = architecture.config();
+    let by_id: serde_json::Map<_, _> =
+        labels.iter().enumerate().map(|(id, name)| (id.to_string(), name.as_str().into())).collect();
+    let by_name: serde_json::Map<_, _> =
+        labels.iter().enumerate().map(|(id, name)| (name.clone(), id.into())).collect();
+    config["id2label"] = by_id.into();
+    config["label2id"] = by_name.into();
+    config
+}
+
+/// The label names in a config: `id2label`, or numbers where it has none.
+pub fn labels_of(config: &Value, count: usize) -> Vec<String> {
+    let name = |id: usize| config.get("id2label")?.get(id.to_string())?.as_str().map(str::to_owned);
+    (0..count).map(|id| name(id).unwrap_or_else(|| id.to_string())).collect()
+}
+
+fn read_config(folder: &Path) -> Result<(Value, PathBuf), FolderError> {
+    let path = folder.join("config.json");
+    let text = fs::read(&path).map_err(|source| FolderError::Read { path: path.clone(), source })?;
+    let config = serde_json::from_slice(&text).map_err(|source| FolderError::Config { path: path.clone(), source })?;
+    Ok((config, path))
+}
+
+fn read_rest<A: Architecture + ?Sized>(
+    folder: &Path,
+    architecture: &A,
+    precision: Precision,
+) -> Result<(Weights, Tokenizer), FolderError> {
+    let arrays = declared_only(read_arrays(folder)?, architecture);
+    let weights = Weights::from_arrays(architecture.schema(), &arrays, precision)
+        .map_err(|source| FolderError::Mismatch { path: folder.to_owned(), source })?;
+    let tokenizer = Tokenizer::load(folder.join("tokenizer.json"))?;
+    Ok((weights, tokenizer))
+}
+
+/// Drops copies that a checkpoint carries beside the declared weights: a tied head saved once more.
+fn declared_only<A: Architecture + ?Sized>(mut arrays: Arrays, architecture: &A) -> Arrays {
+    for tied in ["lm_head.weight", "decoder.weight", "decoder.bias"] {
+        let declared = architecture.schema().entries().iter().any(|entry| entry.name() == tied);
+        let zero = arrays.get(tied).is_some_and(|array| tied != "decoder.bias" || is_zero(array));
+        if !declared && zero {
+            arrays.remove(tied);
+        }
+    }
+    arrays
+}
+
+fn is_zero(array: &Array) -> bool {
+    array.to_f32().iter().all(|&x| x == 0.0)
+}
+
+fn read_arrays(folder: &Path) -> Result<Arrays, FolderError> {
+    let mut arrays = Arrays::new();
+    for path in weight_files(folder)? {
+        let file = fs::read(&path).map_err(|source| FolderError::Read { path: path.clone(), source })?;
+        arrays.extend(read_safetensors(&file).map_err(|source| FolderError::Arrays { path, source })?);
+    }
+    Ok(arrays)
+}
+
+/// `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
+fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    let index = folder.join("model.safetensors.index.json");
+    if !index.exists() {
+        return Ok(vec![folder.join("model.safetensors")]);
+    }
+    let text = fs::read(&index).map_err(|source| FolderError::Read { path: index.clone(), source })?;
+    let map: Value =
+        serde_json::from_slice(&text).map_err(|source| FolderError::Config { path: index.clone(), source })?;
+    let mut names: Vec<&str> =
+        map["weight_map"].as_object().into_iter().flatten().filter_map(|(_, file)| file.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    // A shard is a plain file name: an index must not lead out of the folder.
+    if let Some(bad) = names.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
+        return Err(FolderError::Size { path: index, what: format!("shard {bad:?} is not a plain file name") });
+    }
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
+fn parse<T: serde::de::DeserializeOwned>(config: &Value, path: &Path) -> Result<T, FolderError> {
+    serde_json::from_value(config.clone()).map_err(|source| FolderError::Config { path: path.to_owned(), source })
+}
+
+fn encoder_shape(config: &Value, path: &Path) -> Result<EncoderConfig, FolderError> {
+    let on = |key: &str| config.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let biases = ["attention_bias", "mlp_bias", "norm_bias"];
+    let full = config.get("global_attn_every_n_layers").and_then(Value::as_u64).unwrap_or(1) == 1;
+    if let Some(what) = biases.into_iter().find(|key| on(key)).or((!full).then_some("global_attn_every_n_layers")) {
+        return Err(FolderError::Unsupported {
+            path: path.to_owned(),
+            what: format!("{what} = {}", config[what]),
+            supported: "ModernBERT without biases and with full attention in every layer",
+        });
+    }
+    parse(config, path)
+}
+
+fn check_heads(width: usize, heads: usize, labels: usize, path: &Path) -> Result<(), FolderError> {
+    let what = if heads == 0 || !width.is_multiple_of(heads) {
+        format!("hidden_size {width} cannot be divided among {heads} heads")
+    } else if labels == 0 {
+        "the model has no labels (num_labels or id2label)".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(FolderError::Size { path: path.to_owned(), what })
+}
+
+/// Shares a classifier's parts between threads.
+impl ClassifierFolder {
+    /// Numbers in the model.
+    pub fn parameters(&self) -> usize {
+        self.architecture.schema().parameters()
+    }
+
+    /// The schema that its weights follow.
+    pub fn schema(&self) -> &Arc<crate::schema::Schema> {
+        self.architecture.schema()
+    }
+}

@@ -1,0 +1,99 @@
+//! Multi-head attention with one fused matrix for query, key and value.
+
+use bantam_kernels::attention::AttentionShape;
+use bantam_tensor::Tensor;
+
+use super::{bias, borrowed, width_axis};
+use crate::batch::Batch;
+use crate::pass::Pass;
+use crate::schema::{Axis, Initial, MatrixId, Schema, VectorId};
+use crate::weights::Weights;
+
+/// What distinguishes one attention layer from another.
+#[derive(Debug, Clone)]
+pub struct AttentionConfig<'a> {
+    /// Numbers per token in the residual stream.
+    pub width: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads; each serves `heads / kv_heads` query heads.
+    pub kv_heads: usize,
+    /// Numbers per head.
+    pub head_dim: usize,
+    /// Whether a token sees only itself and what came before.
+    pub causal: bool,
+    /// Base of the rotary positions (Su et al. 2021); `None` where positions are added to the embedding.
+    pub rotary_base: Option<f32>,
+    /// Whether the projections have biases.
+    pub bias: bool,
+    /// Standard deviations at initialisation: of the inputs' projections and of the output's.
+    pub deviations: [f32; 2],
+    /// Names of query, key, value and output in files, without `.weight`. One name for the first three means that
+    /// the file holds them fused.
+    pub names: [&'a str; 4],
+    /// Prefix of this layer's axes, for example `layers.3`.
+    pub axes: &'a str,
+}
+
+/// One attention layer.
+#[derive(Debug, Clone)]
+pub struct Attention {
+    input: MatrixId,
+    input_bias: Option<VectorId>,
+    output: MatrixId,
+    output_bias: Option<VectorId>,
+    shape: AttentionShape,
+    rotary_base: Option<f32>,
+}
+
+impl Attention {
+    /// Declares the layer's weights.
+    pub fn new(schema: &mut Schema, config: &AttentionConfig) -> Self {
+        let query = Axis::new(format!("{}.heads", config.axes), config.heads * config.head_dim);
+        let shared = Axis::new(format!("{}.kv_heads", config.axes), config.kv_heads * config.head_dim);
+        let [q, k, v, o] = config.names;
+        let fused = |suffix: &str| -> Vec<(String, Axis)> {
+            if q == k {
+                let rows = query.size + 2 * shared.size;
+                return vec![(format!("{q}.{suffix}"), Axis::new(format!("{}.query_key_value", config.axes), rows))];
+            }
+            [(q, &query), (k, &shared), (v, &shared)]
+                .map(|(name, axis)| (format!("{name}.{suffix}"), axis.clone()))
+                .into()
+        };
+        let (matrix_parts, bias_parts) = (fused("weight"), fused("bias"));
+        let [inner, outer] = config.deviations.map(Initial::Normal);
+        Self {
+            input: schema.fused_matrix(&borrowed(&matrix_parts), width_axis(config.width), inner),
+            input_bias: bias(schema, config.bias, &bias_parts),
+            output: schema.matrix(&format!("{o}.weight"), width_axis(config.width), query, outer),
+            output_bias: bias(schema, config.bias, &[(format!("{o}.bias"), width_axis(config.width))]),
+            shape: AttentionShape {
+                heads: config.heads,
+                kv_heads: config.kv_heads,
+                head_dim: config.head_dim,
+                causal: config.causal,
+                window: None,
+                scale: (config.head_dim as f32).sqrt().recip(),
+            },
+            rotary_base: config.rotary_base,
+        }
+    }
+
+    /// `[tokens, width]` to the same.
+    pub fn forward(&self, weights: &Weights, x: &Tensor, batch: &Batch, pass: &mut Pass) -> Tensor {
+        let bias = |id: Option<VectorId>| id.map(|id| weights.vector(id));
+        let mut fused = pass.linear(x, weights, self.input, bias(self.input_bias));
+        if let Some(base) = self.rotary_base {
+            let rotated = self.shape.heads + self.shape.kv_heads;
+            fused = fused.rotary(rotated, self.shape.head_dim, batch.positions(), base);
+        }
+        let attended = fused.attention(&self.shape, batch.starts());
+        pass.linear(&attended, weights, self.output, bias(self.output_bias))
+    }
+
+    /// The matrix whose inputs are the heads' outputs: what the importance of heads is measured on.
+    pub fn output(&self) -> MatrixId {
+        self.output
+    }
+}

@@ -1,0 +1,109 @@
+//! The feed-forward layer: widen, bend, narrow.
+
+use bantam_kernels::activation::Activation;
+use bantam_tensor::Tensor;
+
+use super::{bias, borrowed, width_axis};
+use crate::pass::Pass;
+use crate::schema::{Axis, Initial, MatrixId, Schema, VectorId};
+use crate::weights::Weights;
+
+/// Names of the matrices in files, without `.weight`.
+#[derive(Debug, Clone, Copy)]
+pub enum FeedForwardNames<'a> {
+    /// `up`, then `down`: no gate.
+    Plain {
+        /// Widens.
+        up: &'a str,
+        /// Narrows.
+        down: &'a str,
+    },
+    /// `act(gate(x)) * up(x)`, two matrices in files (Llama).
+    Gated {
+        /// Decides.
+        gate: &'a str,
+        /// Widens.
+        up: &'a str,
+        /// Narrows.
+        down: &'a str,
+    },
+    /// The same with gate and up as one matrix in files, gate first (ModernBERT).
+    Fused {
+        /// Gate above up.
+        both: &'a str,
+        /// Narrows.
+        down: &'a str,
+    },
+}
+
+/// Sizes and circumstances of a feed-forward layer.
+#[derive(Debug, Clone, Copy)]
+pub struct FeedForwardConfig<'a> {
+    /// Numbers per token in the residual stream.
+    pub width: usize,
+    /// Numbers per token between the two matrices.
+    pub channels: usize,
+    /// Whether the matrices have biases.
+    pub bias: bool,
+    /// Standard deviations at initialisation: widening and narrowing.
+    pub deviations: [f32; 2],
+    /// Prefix of this layer's axes.
+    pub axes: &'a str,
+}
+
+/// One feed-forward layer.
+#[derive(Debug, Clone)]
+pub struct FeedForward {
+    input: MatrixId,
+    input_bias: Option<VectorId>,
+    output: MatrixId,
+    output_bias: Option<VectorId>,
+    activation: Activation,
+    gated: bool,
+}
+
+impl FeedForward {
+    /// Declares the layer's weights.
+    pub fn new(
+        schema: &mut Schema,
+        names: FeedForwardNames,
+        activation: Activation,
+        config: FeedForwardConfig,
+    ) -> Self {
+        let channels = Axis::new(format!("{}.channels", config.axes), config.channels);
+        let doubled = Axis::new(format!("{}.gate_and_up", config.axes), 2 * config.channels);
+        let (parts, down) = match names {
+            FeedForwardNames::Plain { up, down } => (vec![(up, channels.clone())], down),
+            FeedForwardNames::Gated { gate, up, down } => {
+                (vec![(gate, channels.clone()), (up, channels.clone())], down)
+            }
+            FeedForwardNames::Fused { both, down } => (vec![(both, doubled)], down),
+        };
+        let with = |suffix: &str| -> Vec<(String, Axis)> {
+            parts.iter().map(|(name, axis)| (format!("{name}.{suffix}"), axis.clone())).collect()
+        };
+        let (matrix_parts, bias_parts) = (with("weight"), with("bias"));
+        let [inner, outer] = config.deviations.map(Initial::Normal);
+        Self {
+            input: schema.fused_matrix(&borrowed(&matrix_parts), width_axis(config.width), inner),
+            input_bias: bias(schema, config.bias, &bias_parts),
+            output: schema.matrix(&format!("{down}.weight"), width_axis(config.width), channels, outer),
+            output_bias: bias(schema, config.bias, &[(format!("{down}.bias"), width_axis(config.width))]),
+            activation,
+            gated: !matches!(names, FeedForwardNames::Plain { .. }),
+        }
+    }
+
+    /// `[tokens, width]` to the same.
+    pub fn forward(&self, weights: &Weights, x: &Tensor, pass: &mut Pass) -> Tensor {
+        let bias = |id: Option<VectorId>| id.map(|id| weights.vector(id));
+        let wide = pass.linear(x, weights, self.input, bias(self.input_bias));
+        let bent = if self.gated { wide.gated(self.activation) } else { wide.activation(self.activation) };
+        pass.linear(&bent, weights, self.output, bias(self.output_bias))
+    }
+
+    /// The matrix whose inputs are the channels: what their importance is measured on.
+    pub fn output(&self) -> MatrixId {
+        self.output
+    }
+}

@@ -1,0 +1,69 @@
+//! How one forward pass is run: with or without noise, watched or not. Architectures hand it down and never ask.
+
+use std::collections::BTreeMap;
+
+use bantam_tensor::{Noise, Tensor};
+
+use crate::schema::MatrixId;
+use crate::weights::Weights;
+
+/// The circumstances of one forward pass.
+pub struct Pass {
+    /// Dropout between the layers; [`Noise::none`] leaves everything as it is.
+    pub noise: Noise,
+    activity: Option<Activity>,
+}
+
+/// How strongly each input of each matrix was used over all tokens seen: the importance that pruning ranks by
+/// (Minitron, Muralidharan et al. 2024, section 2.2).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Activity {
+    squares: BTreeMap<MatrixId, Vec<f64>>,
+}
+
+impl Activity {
+    /// Sum of squares of each input column of `matrix`; `None` when the matrix never ran.
+    pub fn squares(&self, matrix: MatrixId) -> Option<&[f64]> {
+        self.squares.get(&matrix).map(Vec::as_slice)
+    }
+
+    fn record(&mut self, matrix: MatrixId, input: &Tensor) {
+        let width = input.width();
+        let sums = self.squares.entry(matrix).or_insert_with(|| vec![0.0; width]);
+        for row in input.data().chunks(width) {
+            for (sum, &x) in sums.iter_mut().zip(row) {
+                *sum += f64::from(x) * f64::from(x);
+            }
+        }
+    }
+}
+
+impl Pass {
+    /// A plain pass: inference.
+    pub fn plain() -> Self {
+        Self::noisy(Noise::none())
+    }
+
+    /// A pass with dropout: training.
+    pub fn noisy(noise: Noise) -> Self {
+        Self { noise, activity: None }
+    }
+
+    /// A pass that measures how much each matrix input is used: calibration.
+    pub fn watched(activity: Activity) -> Self {
+        Self { noise: Noise::none(), activity: Some(activity) }
+    }
+
+    /// What a watched pass measured, added to what it was given.
+    pub fn into_activity(self) -> Option<Activity> {
+        self.activity
+    }
+
+    /// `x` times a matrix of the model, plus `bias`. Every layer multiplies through here.
+    pub fn linear(&mut self, x: &Tensor, weights: &Weights, matrix: MatrixId, bias: Option<&Tensor>) -> Tensor {
+        if let Some(activity) = &mut self.activity {
+            activity.record(matrix, x);
+        }
+        x.linear(weights.matrix(matrix), bias)
+    }
+}

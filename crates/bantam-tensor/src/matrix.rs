@@ -1,0 +1,69 @@
+//! Anything that rows can be multiplied by: the one place where number formats meet.
+
+use crate::tensor::Tensor;
+use bantam_kernels::gemm::{PackedMatrix, Precision};
+use std::sync::Arc;
+
+/// The weights of a linear layer, `[rows, columns]` = `[features out, features in]`.
+#[derive(Clone)]
+pub enum Matrix {
+    /// Numbers as they are trained.
+    Dense {
+        /// `[rows, columns]`; tracked if it collects a gradient.
+        weight: Tensor,
+        /// What products with it are computed in, forward and backward.
+        precision: Precision,
+    },
+    /// Numbers laid out, and perhaps quantised, for inference. No gradient passes through.
+    Packed(Arc<PackedMatrix>),
+}
+
+impl Matrix {
+    /// Dense weights, whose products are computed in `precision`.
+    pub fn dense(weight: Tensor, precision: Precision) -> Matrix {
+        assert_eq!(weight.shape().len(), 2, "a matrix has two sizes, not shape {:?}", weight.shape());
+        Matrix::Dense { weight, precision }
+    }
+
+    /// The features that a product has.
+    pub fn rows(&self) -> usize {
+        match self {
+            Matrix::Dense { weight, .. } => weight.rows(),
+            Matrix::Packed(packed) => packed.rows(),
+        }
+    }
+
+    /// The features that a row multiplied by it has.
+    pub fn columns(&self) -> usize {
+        match self {
+            Matrix::Dense { weight, .. } => weight.width(),
+            Matrix::Packed(packed) => packed.columns(),
+        }
+    }
+
+    /// Whether it collects a gradient.
+    pub fn is_tracked(&self) -> bool {
+        match self {
+            Matrix::Dense { weight, .. } => weight.is_tracked(),
+            Matrix::Packed(_) => false,
+        }
+    }
+
+    /// The memory that it takes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Matrix::Dense { weight, .. } => size_of_val(weight.data()),
+            Matrix::Packed(packed) => packed.bytes(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Matrix {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let format = match self {
+            Matrix::Dense { precision, .. } => format!("dense {precision:?}"),
+            Matrix::Packed(packed) => format!("packed {:?}", packed.format()),
+        };
+        write!(formatter, "Matrix [{}, {}] {format}", self.rows(), self.columns())
+    }
+}

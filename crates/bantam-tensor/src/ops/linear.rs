@@ -1,0 +1,249 @@
+//! Rows times a matrix of weights: `y = x·Wᵀ + b`, with x `[.., k]`, W `[n, k]`, b `[n]` and y `[.., n]`.
+
+use crate::kept::Keep;
+use crate::matrix::Matrix;
+use crate::origin::Inputs;
+use crate::shared::Shared;
+use crate::tensor::Tensor;
+use bantam_kernels::activation::Activation;
+use bantam_kernels::gemm::{self, Epilogue, Operand, Precision};
+use bantam_kernels::memory::Buffer;
+use bantam_kernels::pool;
+
+impl Tensor {
+    /// `x·Wᵀ + b`.
+    ///
+    /// For the backward pass it keeps the input if the weights are tracked (where a norm or an activation made it, the way to make it
+    /// again), and the weights if the input is. The results of products in bf16 are kept by later ops rounded to bf16.
+    ///
+    /// Nothing flows through packed weights: they take no tracked input.
+    pub fn linear(&self, matrix: &Matrix, bias: Option<&Tensor>) -> Tensor {
+        self.product(matrix, bias, None)
+    }
+
+    /// `x·Wᵀ + b + residual`, in one pass; `residual` has the shape of the result. Keeps what [`Tensor::linear`] keeps.
+    pub fn linear_residual(&self, matrix: &Matrix, bias: Option<&Tensor>, residual: &Tensor) -> Tensor {
+        self.product(matrix, bias, Some(residual))
+    }
+
+    /// `activation(x·Wᵀ + b)`: in one pass for packed weights, as two ops otherwise.
+    pub fn linear_activated(&self, matrix: &Matrix, bias: Option<&Tensor>, activation: Activation) -> Tensor {
+        let fused = match activation {
+            Activation::Gelu => gemm::Activation::Gelu,
+            Activation::Relu => gemm::Activation::Relu,
+            Activation::Silu => gemm::Activation::Silu,
+            Activation::Tanh => gemm::Activation::Tanh,
+            Activation::GeluTanh => return self.linear(matrix, bias).activation(activation),
+        };
+        match matrix {
+            Matrix::Packed(packed) => {
+                self.expect_linear(matrix, bias, None);
+                let bias = bias.map(Tensor::data);
+                let shape = self.sizes().with_width(matrix.rows());
+                let mut out = Buffer::scratch(shape.length());
+                packed.multiply(
+                    self.data(),
+                    self.rows(),
+                    &mut out,
+                    &Epilogue { bias, activation: fused, ..Epilogue::default() },
+                );
+                Tensor::new(shape, out)
+            }
+            Matrix::Dense { .. } => self.linear(matrix, bias).activation(activation),
+        }
+    }
+
+    #[track_caller]
+    fn expect_linear(&self, matrix: &Matrix, bias: Option<&Tensor>, residual: Option<&Tensor>) {
+        let (rows, columns) = (matrix.rows(), matrix.columns());
+        assert_eq!(
+            self.width(),
+            columns,
+            "linear: shape {:?} times a matrix of shape [{rows}, {columns}]",
+            self.shape()
+        );
+        if let Some(bias) = bias {
+            assert_eq!(
+                bias.shape(),
+                [rows],
+                "linear: a bias of shape {:?} for a matrix of shape [{rows}, {columns}]",
+                bias.shape()
+            );
+        }
+        if let Some(residual) = residual {
+            let shape = self.sizes().with_width(rows);
+            assert_eq!(
+                residual.shape(),
+                &*shape,
+                "linear: a residual of shape {:?} for a product of shape {shape:?}",
+                residual.shape()
+            );
+        }
+        if matches!(matrix, Matrix::Packed(_)) {
+            let tracked = [Some(self), bias, residual].into_iter().flatten().any(Tensor::is_tracked);
+            assert!(!tracked, "linear: packed weights take no gradient: train with dense ones, or detach the input");
+        }
+    }
+
+    fn product(&self, matrix: &Matrix, bias: Option<&Tensor>, residual: Option<&Tensor>) -> Tensor {
+        self.expect_linear(matrix, bias, residual);
+        let (m, n, k) = (self.rows(), matrix.rows(), matrix.columns());
+        let shape = self.sizes().with_width(n);
+        let mut out = Buffer::scratch(shape.length());
+        let epilogue =
+            Epilogue { bias: bias.map(Tensor::data), residual: residual.map(Tensor::data), ..Epilogue::default() };
+        let (weight, precision) = match matrix {
+            Matrix::Packed(packed) => {
+                packed.multiply(self.data(), m, &mut out, &epilogue);
+                return Tensor::new(shape, out);
+            }
+            Matrix::Dense { weight, precision } => (weight, *precision),
+        };
+        gemm::multiply(
+            precision,
+            Operand::new(self.data(), m, k),
+            Operand::new(weight.data(), n, k).t(),
+            &mut out,
+            &epilogue,
+        );
+
+        const INPUT: usize = 0;
+        const WEIGHT: usize = 1;
+        let mut inputs = vec![self, weight];
+        let bias_input = bias.map(|bias| push(&mut inputs, bias));
+        let residual_input = residual.map(|residual| push(&mut inputs, residual));
+        Tensor::from_op(shape, out, &inputs, |keep| {
+            if precision == Precision::Bf16 && residual.is_none() {
+                *keep = Keep::Half;
+            }
+            let x = weight.is_tracked().then(|| self.keep());
+            let w = self.is_tracked().then(|| weight.keep());
+            move |upstream: Shared, inputs: &mut Inputs<'_>| {
+                let dy = Operand::new(&upstream, m, n);
+                if let Some(x) = x {
+                    let x = x.load();
+                    inputs.write(WEIGHT, |gradient, accumulate| {
+                        let epilogue = Epilogue { accumulate, ..Epilogue::default() };
+                        gemm::multiply(precision, dy.t(), Operand::new(&x, m, k), gradient, &epilogue);
+                    });
+                }
+                if let Some(bias) = bias_input {
+                    inputs.add(bias, |gradient| add_rows(&upstream, gradient));
+                }
+                if let Some(w) = w {
+                    let w = w.load();
+                    inputs.write(INPUT, |gradient, accumulate| {
+                        let epilogue = Epilogue { accumulate, ..Epilogue::default() };
+                        gemm::multiply(precision, dy, Operand::new(&w, n, k), gradient, &epilogue);
+                    });
+                }
+                if let Some(residual) = residual_input {
+                    inputs.give(residual, upstream);
+                }
+            }
+        })
+    }
+}
+
+fn push<'a>(inputs: &mut Vec<&'a Tensor>, input: &'a Tensor) -> usize {
+    inputs.push(input);
+    inputs.len() - 1
+}
+
+/// Adds all rows of `data` to `sums`. Each thread takes columns of its own, so that the order of additions is the same for any number.
+fn add_rows(data: &[f32], sums: &mut [f32]) {
+    const COLUMNS: usize = 64;
+    let width = sums.len();
+    pool::for_each_chunk(sums, COLUMNS, |piece, sums| {
+        for row in data.chunks_exact(width) {
+            for (sum, value) in sums.iter_mut().zip(&row[piece * COLUMNS..]) {
+                *sum += value;
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::testing::{Case, Random, assert_near};
+    use bantam_kernels::gemm::{PackedFormat, PackedMatrix};
+    use std::sync::Arc;
+
+    fn exact(weight: &Tensor) -> Matrix {
+        Matrix::dense(weight.clone(), Precision::F32)
+    }
+
+    pub(crate) fn cases() -> Vec<Case> {
+        vec![
+            Case::new("linear", &[&[5, 7], &[4, 7]], |x| x[0].linear(&exact(&x[1]), None)),
+            Case::new("linear with bias", &[&[2, 3, 7], &[4, 7], &[4]], |x| x[0].linear(&exact(&x[1]), Some(&x[2]))),
+            Case::new("linear with residual", &[&[5, 7], &[4, 7], &[4], &[5, 4]], |x| {
+                x[0].linear_residual(&exact(&x[1]), Some(&x[2]), &x[3])
+            }),
+            Case::new("linear of one tensor with itself", &[&[5, 5]], |x| {
+                x[0].linear_residual(&exact(&x[0]), None, &x[0])
+            }),
+            Case::new("linear with activation", &[&[5, 7], &[4, 7], &[4]], |x| {
+                x[0].linear_activated(&exact(&x[1]), Some(&x[2]), Activation::Tanh)
+            }),
+            Case::new("two linears over one input", &[&[5, 7], &[4, 7], &[4, 7]], |x| {
+                x[0].linear(&exact(&x[1]), None).add(&x[0].linear(&exact(&x[2]), None))
+            }),
+        ]
+    }
+
+    #[test]
+    fn products_are_those_of_the_formula() {
+        let x = Tensor::from_vec([1, 2], &[2.0, 3.0]);
+        let matrix = exact(&Tensor::from_vec([3, 2], &[1.0, 0.0, 0.0, 1.0, 1.0, -1.0]));
+        let y = x.linear_residual(
+            &matrix,
+            Some(&Tensor::from_vec([3], &[0.5, 0.0, 0.0])),
+            &Tensor::from_vec([1, 3], &[1.0, 1.0, 1.0]),
+        );
+        assert_eq!(y.data(), [3.5, 4.0, 0.0]);
+    }
+
+    #[test]
+    fn bf16_gradients_are_near_those_of_f32() {
+        let mut random = Random::new(5);
+        let (x, w) = (random.tensor(&[33, 48]).tracked(), random.tensor(&[40, 48]).tracked());
+        let gradients = |precision| {
+            // The square makes the second op keep the product.
+            let y = x.linear(&Matrix::dense(w.clone(), precision), None);
+            let gradients = y.multiply(&y).sum().backward();
+            [&x, &w].map(|leaf| gradients.get(leaf).expect("tracked").to_vec())
+        };
+        let (exact, rounded) = (gradients(Precision::F32), gradients(Precision::Bf16));
+        for (exact, rounded) in exact.iter().zip(&rounded) {
+            assert_near(rounded, exact, 1e-2, "bf16 gradient");
+        }
+    }
+
+    #[test]
+    fn packed_weights_give_what_dense_ones_give() {
+        let mut random = Random::new(6);
+        let (x, w, bias) = (random.tensor(&[3, 32]), random.tensor(&[16, 32]), random.tensor(&[16]));
+        let packed = Matrix::Packed(Arc::new(PackedMatrix::pack(w.data(), 16, 32, PackedFormat::F32)));
+        assert_eq!((packed.rows(), packed.columns(), packed.is_tracked()), (16, 32, false));
+        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Silu, Activation::Tanh]
+        {
+            let dense = x.linear_activated(&exact(&w), Some(&bias), activation);
+            assert_near(x.linear_activated(&packed, Some(&bias), activation).data(), dense.data(), 1e-5, "packed");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "packed weights take no gradient")]
+    fn packed_weights_take_no_gradient() {
+        let packed = Matrix::Packed(Arc::new(PackedMatrix::pack(&[1.0; 4], 2, 2, PackedFormat::F32)));
+        Tensor::zeros([1, 2]).tracked().linear(&packed, None);
+    }
+
+    #[test]
+    #[should_panic(expected = "linear: shape [2, 3] times a matrix of shape [4, 5]")]
+    fn widths_must_agree() {
+        Tensor::zeros([2, 3]).linear(&exact(&Tensor::zeros([4, 5])), None);
+    }
+}

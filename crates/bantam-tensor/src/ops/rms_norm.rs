@@ -1,0 +1,81 @@
+//! Root mean square norm (Zhang and Sennrich, 2019): `y = x / sqrt(mean(x²) + ε) * w`, row by row, with w `[width]`.
+
+use crate::kept::{Keep, Kept};
+use crate::origin::Inputs;
+use crate::shared::Shared;
+use crate::tensor::Tensor;
+use bantam_kernels::memory::Buffer;
+use bantam_kernels::norm;
+
+impl Tensor {
+    /// Divides each row by the root of its mean square, and multiplies it by `weight` where there is one. Keeps its input and one number per
+    /// row; later ops keep nothing of the result, and make it again from that input.
+    pub fn rms_norm(&self, weight: Option<&Tensor>, epsilon: f32) -> Tensor {
+        if let Some(weight) = weight {
+            assert_eq!(
+                weight.shape(),
+                [self.width()],
+                "rms_norm: shape {:?} with a weight of shape {:?}",
+                self.shape(),
+                weight.shape()
+            );
+        }
+        let rows = self.rows();
+        let (mut out, mut inverse) = (self.scratch(), Buffer::scratch(rows));
+        norm::rms_norm(self.data(), weight.map(Tensor::data), epsilon, &mut out, &mut inverse);
+        let inputs: Vec<&Tensor> = [Some(self), weight].into_iter().flatten().collect();
+        Tensor::from_op(self.sizes(), out, &inputs, |keep| {
+            let (x, weight) = (self.keep(), weight.map(Tensor::keep));
+            let source = (x.clone(), weight.clone());
+            *keep = Keep::again(move || {
+                let (x, weight) = (source.0.load(), source.1.as_ref().map(Kept::load));
+                let (mut out, mut inverse) = (Buffer::scratch(x.len()), Buffer::scratch(rows));
+                norm::rms_norm(&x, weight.as_deref(), epsilon, &mut out, &mut inverse);
+                out
+            });
+            move |upstream: Shared, inputs: &mut Inputs<'_>| {
+                let (x, weight) = (x.load(), weight.map(|weight| weight.load()));
+                let mut d_x = Buffer::scratch(upstream.len());
+                let mut d_weight =
+                    weight.as_ref().filter(|_| inputs.wants(1)).map(|weight| Buffer::zeroed(weight.len()));
+                norm::rms_norm_backward(&x, weight.as_deref(), &inverse, &upstream, &mut d_x, d_weight.as_deref_mut());
+                inputs.give(0, d_x);
+                if let Some(d_weight) = d_weight {
+                    inputs.give(1, d_weight);
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::testing::Case;
+
+    pub(crate) fn cases() -> Vec<Case> {
+        vec![
+            Case::new("rms_norm", &[&[4, 9], &[9]], |x| x[0].rms_norm(Some(&x[1]), 1e-5)),
+            Case::new("rms_norm without weight", &[&[2, 2, 9]], |x| x[0].rms_norm(None, 1e-5)),
+            Case::new("an rms_norm that is made again", &[&[4, 9], &[9]], |x| {
+                let y = x[0].rms_norm(Some(&x[1]), 1e-5);
+                y.multiply(&y)
+            }),
+        ]
+    }
+
+    #[test]
+    fn values_are_those_of_the_formula() {
+        let y = Tensor::from_vec([1, 2], &[3.0, 4.0]).rms_norm(Some(&Tensor::from_vec([2], &[1.0, 10.0])), 0.0);
+        // The mean square is 12.5.
+        for (value, expected) in y.data().iter().zip([3.0 / 12.5f32.sqrt(), 40.0 / 12.5f32.sqrt()]) {
+            assert!((value - expected).abs() < 1e-5, "{value}, expected {expected}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "rms_norm: shape [2, 3] with a weight of shape [2]")]
+    fn the_weight_has_the_width() {
+        Tensor::zeros([2, 3]).rms_norm(Some(&Tensor::zeros([2])), 1e-5);
+    }
+}

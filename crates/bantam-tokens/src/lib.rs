@@ -1,0 +1,25 @@
+//! Text to token ids and back; trains tokenizers; hashed text features.
+//!
+//! A [`Tokenizer`] is a Hugging Face `tokenizer.json` in memory: trained here ([`Tokenizer::train`]) or read from a
+//! foreign model ([`Tokenizer::load`]). Encoding takes a text and a length limit and cannot fail: all that could go
+//! wrong is refused when the tokenizer is loaded. [`Tokenizer::restrict`] cuts the vocabulary down to what a domain
+//! uses. [`features`] holds what needs no vocabulary at all: words and hashed n-grams.
+//!
+//! This crate knows nothing of models, batches or files other than `tokenizer.json`.
+
+mod error;
+pub mod features;
+mod pack;
+mod restrict;
+mod special;
+mod tokenizer;
+mod train;
+mod word_cache;
+
+pub use error::Error;
+pub use features::{NgramHasher, words};
+pub use pack::pack;
+pub use restrict::Restricted;
+pub use special::{SpecialIds, SpecialTokens};
+pub use tokenizer::Tokenizer;
+pub use train::{Kind, Normalisation, TrainOptions};

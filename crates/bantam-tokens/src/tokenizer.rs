@@ -1,0 +1,239 @@
+//! The tokenizer in use: loading, encoding, decoding.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde_json::Value;
+use tokenizers::tokenizer::Tokenizer as Engine;
+
+use crate::word_cache::WordCache;
+use crate::{Error, SpecialIds};
+
+/// Turns text into token ids and back.
+///
+/// Cheap to share between threads; encoding takes `&self`. Truncation and padding that a foreign `tokenizer.json`
+/// asks for are switched off: lengths are the caller's business, and nothing in Bantam pads.
+#[derive(Clone)]
+pub struct Tokenizer {
+    engine: Engine,
+    vocabulary_size: usize,
+    prefix: Vec<u32>,
+    suffix: Vec<u32>,
+    special: SpecialIds,
+    cache: Option<WordCache>,
+}
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and all errors of [`Tokenizer::from_bytes`] with the path in them.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
+        Self::parse(&bytes, Some(path))
+    }
+
+    /// Takes the bytes of a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// [`Error::NotJson`] with line and column, [`Error::Foreign`] for other kinds of files, [`Error::Refused`] for a
+    /// tokenizer that contradicts itself, such as an unknown-token that is not in the vocabulary.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        Self::parse(bytes, None)
+    }
+
+    /// The bytes of a `tokenizer.json` that Bantam and Hugging Face `tokenizers` read; the same tokenizer gives the
+    /// same bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Writing a tokenizer that was read from JSON to memory cannot fail.
+        self.engine.to_string(true).expect("a tokenizer is plain data").into_bytes()
+    }
+
+    /// Writes `tokenizer.json` to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let path = path.as_ref();
+        let mut sibling = path.as_os_str().to_owned();
+        sibling.push(format!(".{}.part", std::process::id()));
+        let sibling = PathBuf::from(sibling);
+        std::fs::write(&sibling, self.to_bytes()).and_then(|()| std::fs::rename(&sibling, path)).map_err(|source| {
+            // The failed write is what the caller needs to hear about; the sibling may not even exist.
+            let _ = std::fs::remove_file(&sibling);
+            Error::Io { action: "write", path: path.into(), source }
+        })
+    }
+
+    /// The ids of `text` with the special tokens that the tokenizer puts around it, at most `max_tokens` in all: a
+    /// long text loses its end, never the closing special token. Specials that are spelled out in `text` become their
+    /// ids, as in Hugging Face `tokenizers`.
+    pub fn encode(&self, text: &str, max_tokens: usize) -> Vec<u32> {
+        let content = self.encode_content(text);
+        let around = self.prefix.len() + self.suffix.len();
+        let room = max_tokens.saturating_sub(around).min(content.len());
+        let mut ids = Vec::with_capacity(around + room);
+        ids.extend_from_slice(&self.prefix);
+        ids.extend_from_slice(&content[..room]);
+        ids.extend_from_slice(&self.suffix);
+        ids.truncate(max_tokens);
+        ids
+    }
+
+    /// The ids of `text` alone, without special tokens around it and without a limit.
+    pub fn encode_content(&self, text: &str) -> Vec<u32> {
+        let cached = self.cache.as_ref().and_then(|cache| cache.encode(text, |word| self.run_engine(word)));
+        cached.unwrap_or_else(|| self.run_engine(text))
+    }
+
+    fn run_engine(&self, text: &str) -> Vec<u32> {
+        // `check` refused every tokenizer whose model can fail on some text.
+        let encoding = self.engine.encode_fast(text, false).expect("loading refused tokenizers that can fail");
+        encoding.get_ids().to_vec()
+    }
+
+    /// [`Tokenizer::encode`] of many texts, on all cores; the order is kept.
+    pub fn encode_batch<T: AsRef<str> + Sync>(&self, texts: &[T], max_tokens: usize) -> Vec<Vec<u32>> {
+        texts.par_iter().map(|text| self.encode(text.as_ref(), max_tokens)).collect()
+    }
+
+    /// The text of `ids` without special tokens. Ids outside the vocabulary are skipped.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        self.engine.decode(ids, true).unwrap_or_else(|_| ids.iter().filter_map(|&id| self.token(id)).collect())
+    }
+
+    /// One more than the largest id: the rows that an embedding table needs.
+    pub fn vocabulary_size(&self) -> usize {
+        self.vocabulary_size
+    }
+
+    /// The id of a token as it is spelled in the vocabulary.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.engine.token_to_id(token)
+    }
+
+    /// The spelling of an id in the vocabulary.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.engine.id_to_token(id)
+    }
+
+    /// Ids of padding, unknown, mask, begin and end.
+    pub fn special(&self) -> SpecialIds {
+        self.special
+    }
+
+    /// The ids that [`Tokenizer::encode`] puts before and after each text.
+    pub fn around(&self) -> (&[u32], &[u32]) {
+        (&self.prefix, &self.suffix)
+    }
+
+    fn parse(bytes: &[u8], path: Option<&Path>) -> Result<Self, Error> {
+        let owned = || path.map(Path::to_path_buf);
+        if bytes.starts_with(b"\x0a") && !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(Error::Foreign {
+                path: owned(),
+                found: "a SentencePiece model",
+                remedy: "convert it once in Python: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)",
+            });
+        }
+        let value: Value = serde_json::from_slice(bytes).map_err(|fault| Error::NotJson {
+            path: owned(),
+            line: fault.line(),
+            column: fault.column(),
+            reason: fault.to_string(),
+        })?;
+        recognise(&value, path)?;
+        check(&value).map_err(|reason| Error::Refused { path: owned(), reason })?;
+        Self::from_value(&value, path)
+    }
+
+    /// Builds the tokenizer from checked JSON.
+    pub(crate) fn from_value(value: &Value, path: Option<&Path>) -> Result<Self, Error> {
+        let refused = |reason: String| Error::Refused { path: path.map(Path::to_path_buf), reason };
+        let bytes = serde_json::to_vec(value).map_err(|fault| refused(fault.to_string()))?;
+        let mut engine = Engine::from_bytes(bytes).map_err(|fault| refused(fault.to_string()))?;
+        engine.with_padding(None);
+        engine.with_truncation(None).map_err(|fault| refused(fault.to_string()))?;
+        let (prefix, suffix) = surroundings(&engine).map_err(refused)?;
+        let vocabulary_size = engine.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
+        let special = SpecialIds::find(|token| engine.token_to_id(token), &prefix, &suffix);
+        let cache = WordCache::suiting(value);
+        Ok(Tokenizer { engine, vocabulary_size, prefix, suffix, special, cache })
+    }
+
+    /// The tokenizer as JSON.
+    pub(crate) fn to_value(&self) -> Value {
+        serde_json::from_slice(&self.to_bytes()).expect("own output is JSON")
+    }
+}
+
+/// What the post-processor puts before and after a text.
+fn surroundings(engine: &Engine) -> Result<(Vec<u32>, Vec<u32>), String> {
+    let ids = |special| -> Result<Vec<u32>, String> {
+        Ok(engine.encode_fast("a", special).map_err(|fault| fault.to_string())?.get_ids().to_vec())
+    };
+    let (bare, whole) = (ids(false)?, ids(true)?);
+    if bare.is_empty() {
+        return Ok((whole, Vec::new()));
+    }
+    let start = whole
+        .windows(bare.len())
+        .position(|window| window == bare)
+        .ok_or("post_processor changes the ids of the text itself")?;
+    Ok((whole[..start].to_vec(), whole[start + bare.len()..].to_vec()))
+}
+
+/// Refuses other JSON files of a model folder by name.
+fn recognise(value: &Value, path: Option<&Path>) -> Result<(), Error> {
+    let foreign = |found, remedy| Err(Error::Foreign { path: path.map(Path::to_path_buf), found, remedy });
+    let Some(object) = value.as_object() else {
+        return foreign("JSON without keys", "pass the file tokenizer.json of the model's folder");
+    };
+    if object.get("model").is_some_and(Value::is_object) {
+        return Ok(());
+    }
+    if !object.is_empty() && object.values().all(Value::is_u64) {
+        return foreign("a bare vocabulary (vocab.json)", "pass the file tokenizer.json beside it");
+    }
+    if object.contains_key("tokenizer_class") || object.contains_key("model_type") {
+        return foreign("a configuration file", "pass the file tokenizer.json beside it");
+    }
+    foreign("JSON of another kind (no key \"model\")", "pass the file tokenizer.json of the model's folder")
+}
+
+/// Finds what would make encoding fail later on some text.
+fn check(value: &Value) -> Result<(), String> {
+    let model = &value["model"];
+    let vocabulary = &model["vocab"];
+    match vocabulary {
+        Value::Object(entries) => {
+            if entries.is_empty() {
+                return Err("model.vocab is empty".into());
+            }
+            if let Some((token, id)) = entries.iter().find(|(_, id)| id.as_u64().is_none_or(|id| id > 1 << 24)) {
+                return Err(format!("model.vocab gives {token:?} the id {id}; ids are whole numbers below 16,777,217"));
+            }
+            let needs_unknown = model["merges"].is_null();
+            match &model["unk_token"] {
+                Value::String(unknown) if !entries.contains_key(unknown) => {
+                    Err(format!("model.unk_token {unknown:?} is not in model.vocab"))
+                }
+                Value::Null if needs_unknown => Err("model.unk_token is missing".into()),
+                _ => Ok(()),
+            }
+        }
+        Value::Array(pieces) => {
+            let unknown = model["unk_id"].as_u64();
+            if unknown.is_none_or(|id| id >= pieces.len() as u64) {
+                return Err(format!(
+                    "model.unk_id is {}, but model.vocab has {} pieces",
+                    model["unk_id"],
+                    pieces.len()
+                ));
+            }
+            Ok(())
+        }
+        _ => Err("model.vocab is missing".into()),
+    }
+}
