@@ -4,7 +4,6 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-mod bench;
 pub(crate) mod block;
 mod driver;
 mod pack;
@@ -15,7 +14,6 @@ mod quantize;
 mod tests;
 mod tile;
 
-pub use bench::{Measurement, bench};
 pub use packed::{PackedFormat, PackedMatrix};
 pub use quantize::quantize_rows;
 

@@ -1,0 +1,1 @@
+//! Runs a bundle: text in, label, confidence, reply and entities out.
