@@ -123,6 +123,11 @@ impl Artifact {
         self.folder.join(name)
     }
 
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What it is and what made it.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest

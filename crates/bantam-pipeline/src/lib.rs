@@ -1,1 +1,22 @@
 //! Recipes, plans, stages and the report: from a folder of text to a bundle.
+//!
+//! A person writes a [`Recipe`]; [`run`] goes through its stages, each a function from immutable artifacts to the next,
+//! and ends with a bundle and a [`report::Report`]. What was made before is found again by the hash of what made it.
+
+mod assemble;
+mod data;
+mod error;
+mod observer;
+mod recipe;
+pub mod report;
+mod run;
+mod stages;
+
+pub use data::{DataSource, Texts};
+pub use error::Error;
+pub use observer::{Observer, Silent};
+pub use recipe::{
+    DataSection, EvaluateSection, FILE, ModelSection, PruneSection, Recipe, RecipeText, StudentSection, TeacherSection,
+    TokenizerSection, TrainingSection,
+};
+pub use run::{Outcome, RunOptions, run};

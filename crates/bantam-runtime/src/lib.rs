@@ -1,1 +1,16 @@
 //! Runs a bundle: text in, label, confidence, reply and entities out.
+//!
+//! [`BundleParts`] is what a bundle holds, [`TextClassifier`] a model with all that it needs to read text, and
+//! [`Assistant`] what answers people: a calibrated classifier with replies, a threshold and entities.
+
+mod assistant;
+mod bundle;
+mod classifier;
+mod entities;
+mod error;
+
+pub use assistant::{Answer, Assistant};
+pub use bundle::BundleParts;
+pub use classifier::TextClassifier;
+pub use entities::{Entity, entities_of};
+pub use error::LoadError;

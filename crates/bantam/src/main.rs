@@ -1,6 +1,7 @@
 //! The bantam program: reads the command line and calls the command that it names, one file each in `commands`.
 
 mod commands;
+mod screen;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;

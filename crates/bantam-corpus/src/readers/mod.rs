@@ -22,7 +22,7 @@ pub use benchmarks::{Benchmark, Imported, OUT_OF_SCOPE, import};
 use crate::{Document, Error, Source};
 
 /// How files are read.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReadOptions {
     /// Name of the field that holds the text; `None`: the first of the usual names that is there (`text`, `utterance`,

@@ -10,7 +10,8 @@ use bantam_kernels::memory::Buffer;
 use bantam_kernels::{memory, pool};
 use serde_json::json;
 
-use super::{median, print_json};
+use super::median;
+use crate::commands::print_json;
 
 /// The arguments of `bantam bench gemm`.
 #[derive(clap::Args)]

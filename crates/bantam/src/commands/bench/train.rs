@@ -13,7 +13,8 @@ use bantam_train::objectives::NextToken;
 use bantam_train::{Control, OptimizerPlan, Progress, Schedule, TrainPlan, Watch, train};
 use serde_json::json;
 
-use super::{PrecisionChoice, median, name, print_json};
+use super::{PrecisionChoice, median, name};
+use crate::commands::print_json;
 
 /// The arguments of `bantam bench train`.
 #[derive(clap::Args)]

@@ -1,0 +1,181 @@
+//! From a recipe's files, or a folder of public data, to the texts of each part.
+
+use std::path::{Path, PathBuf};
+
+use bantam_artifact::Key;
+use bantam_corpus::readers::{Benchmark, OUT_OF_SCOPE, ReadOptions, import, read};
+use bantam_corpus::{Document, Split};
+
+use crate::{Error, Recipe};
+
+/// All texts of a recipe before curation. Out-of-scope requests are labelled [`OUT_OF_SCOPE`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Texts {
+    /// To learn from.
+    pub train: Vec<Document>,
+    /// To choose with; may be empty.
+    pub validation: Vec<Document>,
+    /// To be looked at once; may be empty.
+    pub test: Vec<Document>,
+    /// Without labels.
+    pub unlabelled: Vec<Document>,
+}
+
+/// Where texts come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DataSource {
+    /// The files that the recipe names.
+    Recipe,
+    /// The folder of CLINC150 or BANKING77.
+    Benchmark(Benchmark, PathBuf),
+    /// A folder whose files are named by what they are: `train.*`, `test.*`, `validation.*`, `unlabelled.*`,
+    /// `out_of_scope_train.*`, `out_of_scope_test.*`.
+    Folder(PathBuf),
+}
+
+/// The parts that a folder may hold, by how its files begin. Longer names come before those that they begin with.
+const PARTS: [&str; 6] = ["out_of_scope_train", "out_of_scope_test", "train", "test", "validation", "unlabelled"];
+
+impl DataSource {
+    /// What a folder given by `--data` holds.
+    ///
+    /// # Errors
+    /// When it is no folder, or holds nothing that is known.
+    pub fn of_folder(folder: &Path) -> Result<Self, Error> {
+        if folder.join("data_full.json").is_file() {
+            return Ok(Self::Benchmark(Benchmark::Clinc150, folder.join("data_full.json")));
+        }
+        if folder.join("train.csv").is_file() && folder.join("categories.json").is_file() {
+            return Ok(Self::Benchmark(Benchmark::Banking77, folder.to_owned()));
+        }
+        let source = Self::Folder(folder.to_owned());
+        if source.part("train")?.is_empty() {
+            let what = format!(
+                "{} holds no training texts: put train.tsv, train.csv or train.jsonl there, or the files of CLINC150 (data_full.json) or BANKING77 (train.csv, test.csv, categories.json)",
+                folder.display()
+            );
+            return Err(Error::Data { what });
+        }
+        Ok(source)
+    }
+
+    /// The files of one part of a folder, sorted.
+    fn part(&self, part: &str) -> Result<Vec<PathBuf>, Error> {
+        let Self::Folder(folder) = self else { return Ok(Vec::new()) };
+        let remedy = "give --data a folder that can be read";
+        let fail = |source| Error::Read { path: folder.clone(), source, remedy };
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(fail)? {
+            let path = entry.map_err(fail)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_file() && PARTS.iter().find(|known| name.starts_with(**known)) == Some(&part) {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    fn files(&self, recipe: &Recipe, part: &str) -> Result<Vec<PathBuf>, Error> {
+        let data = &recipe.text.data;
+        let named = match part {
+            "train" => &data.train,
+            "test" => &data.test,
+            "validation" => &data.validation,
+            "unlabelled" => &data.unlabelled,
+            "out_of_scope_train" => &data.out_of_scope_train,
+            _ => &data.out_of_scope_test,
+        };
+        match self {
+            Self::Recipe => Ok(named.iter().map(|path| recipe.path(path)).collect()),
+            _ => self.part(part),
+        }
+    }
+
+    /// The keys of everything that is read, for the name of what is made from it.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn keys(&self, recipe: &Recipe) -> Result<Vec<Key>, Error> {
+        let mut paths = Vec::new();
+        match self {
+            Self::Benchmark(Benchmark::Clinc150, file) => paths.push(file.clone()),
+            Self::Benchmark(Benchmark::Banking77, folder) => {
+                paths.extend([folder.join("train.csv"), folder.join("test.csv")]);
+            }
+            _ => {
+                for part in PARTS {
+                    paths.extend(self.files(recipe, part)?);
+                }
+            }
+        }
+        let mut keys = Vec::new();
+        for path in paths {
+            for file in files_below(&path)? {
+                keys.push(Key::of_file(&file)?);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Reads all texts.
+    ///
+    /// # Errors
+    /// The first that is wrong, with its file and line.
+    pub fn read(&self, recipe: &Recipe) -> Result<Texts, Error> {
+        let mut texts = Texts::default();
+        if let Self::Benchmark(benchmark, path) = self {
+            for (split, document) in import(*benchmark, path)? {
+                match split {
+                    Split::Train => texts.train.push(document),
+                    Split::Validation => texts.validation.push(document),
+                    Split::Test => texts.test.push(document),
+                }
+            }
+            return Ok(texts);
+        }
+        let options = &recipe.text.data.read;
+        let all = |part: &str, options: &ReadOptions| -> Result<Vec<Document>, Error> {
+            let mut documents = Vec::new();
+            for file in self.files(recipe, part)? {
+                documents.extend(read(&file, options)?);
+            }
+            Ok(documents)
+        };
+        texts.train = all("train", options)?;
+        texts.test = all("test", options)?;
+        texts.validation = all("validation", options)?;
+        let unlabelled = ReadOptions { label: None, ..options.clone() };
+        texts.unlabelled = all("unlabelled", &unlabelled)?;
+        texts.unlabelled.iter_mut().for_each(|document| document.label = None);
+        for (part, into) in [("out_of_scope_train", &mut texts.train), ("out_of_scope_test", &mut texts.test)] {
+            let outside = all(part, &unlabelled)?.into_iter();
+            into.extend(outside.map(|document| Document { label: Some(OUT_OF_SCOPE.to_owned()), ..document }));
+        }
+        for document in texts.train.iter_mut().chain(&mut texts.test).chain(&mut texts.validation) {
+            if document.label.as_deref() == Some("out_of_scope") {
+                document.label = Some(OUT_OF_SCOPE.to_owned());
+            }
+        }
+        Ok(texts)
+    }
+}
+
+/// A file, or all files below a folder, sorted.
+fn files_below(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    let fail = |source| Error::Read { path: path.to_owned(), source, remedy: "check the path in the recipe's data section" };
+    if !std::fs::metadata(path).map_err(fail)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        if entry.file_type().map_err(fail)?.is_dir() {
+            files.extend(files_below(&entry.path())?);
+        } else {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,126 @@
+//! The one file that ships: eight-bit weights, calibrated and with a threshold that keeps the promise on validation texts.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bantam_artifact::Work;
+use bantam_compress::quantize;
+use bantam_eval::{Outcomes, scores_of, temperature, thresholds};
+use bantam_kernels::gemm::Precision;
+use bantam_model::Weights;
+use bantam_model::folder::{classifier_of, labelled_config};
+use bantam_runtime::{BundleParts, TextClassifier};
+use serde::{Deserialize, Serialize};
+
+use super::corpus::Corpus;
+use super::evaluation::Subject;
+use crate::{Error, Recipe};
+
+/// The bundle's file inside its artifact.
+pub(crate) const FILE: &str = "model.bantam";
+
+/// Answers for people, by label.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Replies {
+    #[serde(default)]
+    pub(crate) replies: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) hand_over: HandOver,
+}
+
+/// What is said when a person takes over.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HandOver {
+    #[serde(default)]
+    pub(crate) message: String,
+}
+
+impl Replies {
+    /// Reads the file that the recipe names.
+    pub(crate) fn read(recipe: &Recipe) -> Result<Self, Error> {
+        let Some(path) = &recipe.text.data.replies else { return Ok(Self::default()) };
+        let path = recipe.path(path);
+        let remedy = "data.replies names a TOML file with the table [replies]";
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| Error::Read { path: path.clone(), source, remedy })?;
+        toml::from_str(&text).map_err(|error| Error::Recipe { path, what: error.to_string() })
+    }
+}
+
+/// Everything beside weights and texts that goes into a bundle.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Settings<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) purpose: &'a str,
+    pub(crate) licence: &'a str,
+    pub(crate) precision: f64,
+    pub(crate) replies: &'a Replies,
+}
+
+pub(crate) fn make(
+    corpus: &Corpus,
+    student: &TextClassifier,
+    settings: &Settings,
+    work: &Work,
+) -> Result<(), Error> {
+    let schema = student.architecture.schema();
+    let arrays = quantize(schema, &student.weights.to_arrays());
+    let weights = Weights::from_arrays(schema, &arrays, Precision::F32)
+        .map_err(|error| Error::Data { what: format!("quantising: {error}") })?;
+    let config = labelled_config(student.architecture.as_ref(), &corpus.columns());
+    let quantised = TextClassifier {
+        architecture: classifier_of(&config, Path::new(FILE))?,
+        weights,
+        encoder: student.encoder.clone(),
+        labels: student.labels.clone(),
+    };
+    let classes = corpus.account.labels.len();
+    let validation = corpus.examples(&corpus.validation);
+    let scores = scores_of(&Subject { name: "bundle", classifier: &quantised, bytes: 0 }, &validation.texts());
+    let temperature = temperature::fit(classes, validation.labels(), &scores);
+    let outcomes = Outcomes::new(classes, validation.labels(), &scores, temperature);
+    let threshold = thresholds::for_precision(&outcomes, settings.precision);
+    let labels = corpus.account.labels.clone();
+    let replies = labels.iter().filter_map(|label| Some((label.clone(), settings.replies.replies.get(label)?.clone())));
+    let parts = BundleParts {
+        name: settings.name.to_owned(),
+        labels: labels.clone(),
+        config,
+        hasher: student.encoder.hasher().cloned(),
+        max_tokens: student.encoder.max_tokens(),
+        temperature,
+        threshold,
+        licence: settings.licence.to_owned(),
+        made_by: format!("bantam {}", env!("CARGO_PKG_VERSION")),
+        languages: vec!["en".to_owned()],
+        arrays,
+        tokenizer: student.encoder.tokenizer().clone(),
+        replies: replies.collect(),
+        hand_over: settings.replies.hand_over.message.clone(),
+        card: card(corpus, settings, threshold),
+    };
+    Ok(parts.write(&work.path(FILE))?)
+}
+
+/// The model card: what it is for, what it learnt from, what it promises.
+fn card(corpus: &Corpus, settings: &Settings, threshold: Option<f32>) -> String {
+    let promise = match threshold {
+        Some(threshold) => format!(
+            "Answers with a confidence of {:.1} % or more were right in at least {:.0} % of the validation requests; all others should go to a person.",
+            100.0 * threshold,
+            100.0 * settings.precision
+        ),
+        None => "No confidence kept the promised precision on the validation requests: hand every request to a person.".to_owned(),
+    };
+    format!(
+        "# {}\n\n{}\n\nLicence: {}\n\nMade from {} training texts in {} labels, {} unlabelled texts; English.\n\n{promise}\n\nIt knows its labels only: requests about anything else are recognised as out of scope most of the time, not always.\n",
+        settings.name,
+        settings.purpose,
+        settings.licence,
+        corpus.train.len(),
+        corpus.account.labels.len(),
+        corpus.unlabelled.len()
+    )
+}

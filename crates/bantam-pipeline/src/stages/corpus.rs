@@ -1,0 +1,146 @@
+//! Curation: what is learnt from, chosen with and measured with, cleaned and told apart.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use bantam_artifact::{Artifact, Work, read, write_atomic};
+use bantam_corpus::readers::OUT_OF_SCOPE;
+use bantam_corpus::{CurateOptions, Document, Funnel, Reject, check_labels, curate, load, save, split};
+use bantam_eval::Examples;
+use bantam_train::objectives::Lesson;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Texts};
+
+/// Examples below which a label is hardly learnt.
+const FEW: usize = 8;
+
+/// Everything of the recipe that curation depends on.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Settings<'a> {
+    pub(crate) curate: &'a CurateOptions,
+    pub(crate) held_out: f64,
+    pub(crate) seed: u64,
+}
+
+/// What curation tells the report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Account {
+    pub(crate) labels: Vec<String>,
+    pub(crate) out_of_scope: bool,
+    pub(crate) funnel: Funnel,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) rejects: Vec<Reject>,
+}
+
+/// The curated texts.
+pub(crate) struct Corpus {
+    pub(crate) account: Account,
+    pub(crate) train: Vec<Document>,
+    pub(crate) validation: Vec<Document>,
+    pub(crate) test: Vec<Document>,
+    pub(crate) unlabelled: Vec<Document>,
+}
+
+/// Rejects that the report shows; all of them are in `rejects.jsonl`.
+const SHOWN_REJECTS: usize = 40;
+
+pub(crate) fn make(texts: Texts, settings: &Settings, work: &Work) -> Result<(), Error> {
+    let Texts { mut train, mut validation, mut test, unlabelled } = texts;
+    let mut warnings: Vec<String> = check_labels(&train, FEW)?.iter().map(ToString::to_string).collect();
+    if test.is_empty() {
+        (train, test) = split(train, settings.held_out, settings.seed ^ 1)?;
+        warnings.push(format!("no test texts were given: {} training texts were set apart", test.len()));
+    }
+    let curated = curate(train, &test, settings.curate)?;
+    let mut train = curated.kept;
+    if validation.is_empty() {
+        (train, validation) = split(train, settings.held_out, settings.seed)?;
+    }
+    let loose = CurateOptions { filters: settings.curate.filters.clone(), ..settings.curate.clone() };
+    let unlabelled = curate(unlabelled, &test, &loose)?;
+    let known: BTreeSet<&str> = train.iter().filter_map(|document| document.label.as_deref()).collect();
+    if known.iter().filter(|label| **label != OUT_OF_SCOPE).count() < 2 {
+        let what = "after curation fewer than two labels are left; look at the rejects, or relax [curate]".to_owned();
+        return Err(Error::Data { what });
+    }
+    for (part, documents) in [("validation", &mut validation), ("test", &mut test)] {
+        let before = documents.len();
+        let fits = |document: &Document| document.label.as_deref().is_some_and(|label| known.contains(label));
+        let outside = |document: &Document| document.label.as_deref() == Some(OUT_OF_SCOPE);
+        documents.retain(|document| fits(document) || outside(document));
+        if documents.len() < before {
+            let gone = before - documents.len();
+            warnings.push(format!("{gone} {part} texts have labels that no training text has; they were left out"));
+        }
+        if documents.is_empty() {
+            return Err(Error::Data { what: format!("no {part} text is left; give more data, or raise data.held_out") });
+        }
+    }
+    if !curated.conflicts.is_empty() {
+        warnings.push(format!("{} texts occur under different labels", curated.conflicts.len()));
+    }
+    if !curated.near_conflicts.is_empty() {
+        warnings.push(format!("{} pairs are nearly the same under different labels", curated.near_conflicts.len()));
+    }
+    let account = Account {
+        labels: known.iter().filter(|label| **label != OUT_OF_SCOPE).map(|&label| label.to_owned()).collect(),
+        out_of_scope: known.contains(OUT_OF_SCOPE),
+        funnel: curated.funnel,
+        warnings,
+        rejects: curated.rejects.iter().take(SHOWN_REJECTS).cloned().collect(),
+    };
+    save(work.path("train.jsonl"), &train)?;
+    save(work.path("validation.jsonl"), &validation)?;
+    save(work.path("test.jsonl"), &test)?;
+    save(work.path("unlabelled.jsonl"), &unlabelled.kept)?;
+    let mut rejects = Vec::new();
+    for reject in curated.rejects.iter().chain(&unlabelled.rejects) {
+        serde_json::to_writer(&mut rejects, reject).expect("a reject is plain data");
+        rejects.push(b'\n');
+    }
+    write_atomic(&work.path("rejects.jsonl"), &rejects)?;
+    Ok(write_atomic(&work.path("account.json"), &serde_json::to_vec_pretty(&account).expect("plain data"))?)
+}
+
+impl Corpus {
+    pub(crate) fn load(artifact: &Artifact) -> Result<Self, Error> {
+        Ok(Self {
+            account: read_json(&artifact.path("account.json"))?,
+            train: load(artifact.path("train.jsonl"))?,
+            validation: load(artifact.path("validation.jsonl"))?,
+            test: load(artifact.path("test.jsonl"))?,
+            unlabelled: load(artifact.path("unlabelled.jsonl"))?,
+        })
+    }
+
+    /// Columns of the models' scores: the labels, and one for "none of these" where it can be learnt.
+    pub(crate) fn columns(&self) -> Vec<String> {
+        let outside = self.account.out_of_scope.then(|| OUT_OF_SCOPE.to_owned());
+        self.account.labels.iter().cloned().chain(outside).collect()
+    }
+
+    /// Labelled documents as lessons; those whose label no column stands for are left out.
+    pub(crate) fn lessons(&self, documents: &[Document]) -> Vec<Lesson> {
+        let columns = self.columns();
+        let column = |label: &str| columns.iter().position(|known| known == label);
+        let lessons = documents.iter().filter_map(|document| {
+            Some(Lesson::labelled(document.text.clone(), column(document.label.as_deref()?)? as u32))
+        });
+        lessons.collect()
+    }
+
+    /// Labelled documents as examples to measure with: out of scope has no class.
+    pub(crate) fn examples(&self, documents: &[Document]) -> Examples {
+        let class = |document: &Document| {
+            self.account.labels.iter().position(|known| Some(known.as_str()) == document.label.as_deref())
+        };
+        Examples::new(documents.iter().map(|d| d.text.clone()).collect(), documents.iter().map(class).collect())
+    }
+}
+
+/// A JSON file of an artifact.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    let text = read(path)?;
+    serde_json::from_slice(&text).map_err(|error| Error::Damaged { path: path.to_owned(), what: error.to_string() })
+}

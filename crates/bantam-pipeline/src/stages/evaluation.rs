@@ -1,0 +1,130 @@
+//! The one look at the test texts: quality and cost of the baselines, the teacher, and the student at each step.
+
+use bantam_artifact::{Artifact, Work, write_atomic};
+use bantam_eval::baselines::{Majority, TfidfSvm};
+use bantam_eval::{Classifier, Cost, Evaluation, Examples, confusions, evaluate, measure_cost};
+use bantam_kernels::pool;
+use bantam_runtime::TextClassifier;
+use serde::{Deserialize, Serialize};
+
+use super::corpus::{Corpus, read_json};
+use crate::report::Role;
+use crate::{Error, EvaluateSection, Observer};
+
+const FILE: &str = "evaluation.json";
+/// Examples that are shown of each pair of confused labels.
+const SHOWN_EXAMPLES: usize = 3;
+/// Pairs of confused labels that are shown.
+const SHOWN_PAIRS: usize = 20;
+
+/// One model's figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    pub(crate) role: Role,
+    pub(crate) evaluation: Evaluation,
+    pub(crate) cost: Cost,
+}
+
+/// A pair of labels that the bundle confuses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Pair {
+    pub(crate) truth: String,
+    pub(crate) answer: String,
+    pub(crate) count: usize,
+    pub(crate) of: usize,
+    pub(crate) examples: Vec<String>,
+}
+
+/// All figures of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    pub(crate) models: Vec<Measured>,
+    pub(crate) confusions: Vec<Pair>,
+    pub(crate) threads: usize,
+    pub(crate) isa: String,
+}
+
+/// A model as the metrics see it.
+pub(crate) struct Subject<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) classifier: &'a TextClassifier,
+    pub(crate) bytes: u64,
+}
+
+impl Classifier for Subject<'_> {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn parameters(&self) -> u64 {
+        self.classifier.architecture.schema().parameters() as u64
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn scores(&self, texts: &[&str]) -> Vec<Vec<f32>> {
+        self.classifier.logits(texts)
+    }
+}
+
+/// The models to measure.
+pub(crate) struct Models<'a> {
+    pub(crate) baseline: &'a TfidfSvm,
+    pub(crate) neural: Vec<(Role, Subject<'a>)>,
+}
+
+pub(crate) fn make(
+    corpus: &Corpus,
+    models: &Models,
+    section: &EvaluateSection,
+    work: &Work,
+    observer: &mut dyn Observer,
+) -> Result<(), Error> {
+    let classes = corpus.account.labels.len();
+    let (validation, test) = (corpus.examples(&corpus.validation), corpus.examples(&corpus.test));
+    let majority = Majority::train(&corpus.examples(&corpus.train), classes);
+    let baselines: [&dyn Classifier; 2] = [&majority, models.baseline];
+    let all: Vec<(Role, &dyn Classifier)> = baselines
+        .into_iter()
+        .map(|baseline| (Role::Baseline, baseline))
+        .chain(models.neural.iter().map(|(role, subject)| (*role, subject as &dyn Classifier)))
+        .collect();
+    let mut measured = Vec::new();
+    let mut pairs = Vec::new();
+    for (index, (role, classifier)) in all.iter().enumerate() {
+        if observer.is_stopped() {
+            return Err(Error::Stopped);
+        }
+        observer.progress(index as f64 / all.len() as f64, classifier.name());
+        let evaluation = evaluate(*classifier, classes, &validation, &test, &section.quality);
+        let Some(cost) = measure_cost(*classifier, &test.texts(), &section.cost) else {
+            return Err(Error::Data { what: "there is no test text to time the models with".to_owned() });
+        };
+        if *role == Role::Bundle {
+            pairs = worst_pairs(corpus, &evaluation, &test);
+        }
+        measured.push(Measured { role: *role, evaluation, cost });
+    }
+    let isa = bantam_kernels::isa::Isa::current().name().to_owned();
+    let figures = Figures { models: measured, confusions: pairs, threads: pool::threads(), isa };
+    Ok(write_atomic(&work.path(FILE), &serde_json::to_vec_pretty(&figures).expect("plain data"))?)
+}
+
+fn worst_pairs(corpus: &Corpus, evaluation: &Evaluation, test: &Examples) -> Vec<Pair> {
+    let Some(outcomes) = &evaluation.outcomes else { return Vec::new() };
+    let (texts, labels) = (test.texts(), &corpus.account.labels);
+    let pair = |confusion: &bantam_eval::Confusion| Pair {
+        truth: labels[confusion.truth].clone(),
+        answer: labels[confusion.answer].clone(),
+        count: confusion.texts.len(),
+        of: confusion.of,
+        examples: confusion.texts.iter().take(SHOWN_EXAMPLES).map(|&index| texts[index].to_owned()).collect(),
+    };
+    confusions(outcomes).iter().take(SHOWN_PAIRS).map(pair).collect()
+}
+
+pub(crate) fn load(artifact: &Artifact) -> Result<Figures, Error> {
+    read_json(&artifact.path(FILE))
+}

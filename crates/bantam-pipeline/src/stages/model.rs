@@ -1,0 +1,89 @@
+//! Models as artifacts: a Hugging Face folder, and beside it how features are hashed.
+
+use std::path::Path;
+
+use bantam_artifact::write_atomic;
+use bantam_kernels::gemm::Precision;
+use bantam_kernels::isa::Isa;
+use bantam_model::architectures::encoder::EncoderConfig;
+use bantam_model::architectures::{Classifier, FeatureShape};
+use bantam_model::folder::{labelled_config, read_classifier, write};
+use bantam_model::layers::Pooling;
+use bantam_model::{TextEncoder, Weights};
+use bantam_runtime::TextClassifier;
+use bantam_tokens::{NgramHasher, Tokenizer};
+
+use super::corpus::read_json;
+use crate::{Error, ModelSection};
+
+/// What only Bantam's own models have: how texts are hashed into features.
+const FEATURES: &str = "features.json";
+
+/// The precision that training products are computed in on this machine.
+pub(crate) fn training_precision() -> Precision {
+    if Isa::current().bf16_is_fast() { Precision::Bf16 } else { Precision::F32 }
+}
+
+/// The encoder that a section describes.
+pub(crate) fn encoder_config(section: &ModelSection, vocabulary: usize, labels: usize) -> EncoderConfig {
+    EncoderConfig {
+        vocab_size: vocabulary,
+        hidden_size: section.width,
+        intermediate_size: section.channels,
+        num_hidden_layers: section.layers,
+        num_attention_heads: section.heads,
+        head_dim: None,
+        max_position_embeddings: section.max_tokens,
+        global_rope_theta: 10_000.0,
+        norm_eps: 1e-5,
+        classifier_pooling: Pooling::Mean,
+        num_labels: labels,
+        features: (section.buckets > 0)
+            .then_some(FeatureShape { buckets: section.buckets as usize, width: section.feature_width }),
+    }
+}
+
+/// The hasher that feeds a section's feature table.
+pub(crate) fn hasher(section: &ModelSection) -> Option<NgramHasher> {
+    (section.buckets > 0).then(|| NgramHasher { buckets: section.buckets, ..NgramHasher::default() })
+}
+
+/// The text encoder of a section.
+pub(crate) fn text_encoder(section: &ModelSection, tokenizer: Tokenizer) -> TextEncoder {
+    TextEncoder::new(tokenizer, hasher(section), section.max_tokens)
+}
+
+/// Writes a classifier's folder.
+pub(crate) fn save(
+    folder: &Path,
+    model: &dyn Classifier,
+    weights: &Weights,
+    encoder: &TextEncoder,
+    columns: &[String],
+) -> Result<(), Error> {
+    write(folder, &labelled_config(model, columns), &weights.to_arrays(), encoder.tokenizer())?;
+    if let Some(hasher) = encoder.hasher() {
+        let text = serde_json::to_vec(hasher).expect("a hasher is plain data");
+        write_atomic(&folder.join(FEATURES), &text)?;
+    }
+    Ok(())
+}
+
+/// Reads a classifier's folder.
+pub(crate) fn load(folder: &Path, precision: Precision) -> Result<TextClassifier, Error> {
+    let read = read_classifier(folder, precision)?;
+    let hasher = match read.architecture.features() {
+        Some(shape) => {
+            let hasher: NgramHasher = read_json(&folder.join(FEATURES))?;
+            if hasher.buckets as usize != shape.buckets {
+                let what = format!("{} buckets, but the model has {}", hasher.buckets, shape.buckets);
+                return Err(Error::Damaged { path: folder.join(FEATURES), what });
+            }
+            Some(hasher)
+        }
+        None => None,
+    };
+    let max_tokens = read.architecture.max_tokens();
+    let encoder = TextEncoder::new(read.tokenizer, hasher, max_tokens);
+    Ok(TextClassifier { architecture: read.architecture, weights: read.weights, encoder, labels: read.labels })
+}

@@ -1,0 +1,74 @@
+//! The big model: learns the labels, from pretrained weights where there are some.
+
+use std::path::Path;
+
+use bantam_artifact::{Artifact, Work, read};
+use bantam_model::Weights;
+use bantam_model::architectures::Architecture;
+use bantam_model::architectures::encoder::Encoder;
+use bantam_model::arrays::read_safetensors;
+use bantam_tokens::Tokenizer;
+use bantam_train::objectives::Classification;
+
+use super::corpus::Corpus;
+use super::model::{encoder_config, load, save, text_encoder, training_precision};
+use super::pretraining::WEIGHTS;
+use super::training::{plan, train_in};
+use crate::{Error, Observer, TeacherSection};
+
+pub(crate) fn make(
+    corpus: &Corpus,
+    tokenizer: &Tokenizer,
+    pretrained: Option<&Artifact>,
+    section: &TeacherSection,
+    seed: u64,
+    work: &Work,
+    observer: &mut dyn Observer,
+) -> Result<(), Error> {
+    let columns = corpus.columns();
+    let encoder = text_encoder(&section.model, tokenizer.clone());
+    let model = Encoder::new(encoder_config(&section.model, tokenizer.vocabulary_size(), columns.len()));
+    let mut weights = Weights::initialise(model.schema(), seed, training_precision());
+    if let Some(artifact) = pretrained {
+        weights = started_from(&weights, artifact)?;
+    }
+    let lessons = corpus.lessons(&corpus.train);
+    let validation = corpus.lessons(&corpus.validation);
+    let options = section.objective.clone();
+    let plan = plan(&section.training, lessons.len(), options.batch, seed);
+    let objective = Classification::new(&model, &encoder, &lessons, &validation, options, seed);
+    let weights = train_in(work, "teacher", &objective, &weights, &plan, observer)?;
+    save(&work.path(""), &model, &weights, &encoder, &columns)
+}
+
+/// A finished teacher from elsewhere, whose labels must be the corpus's.
+pub(crate) fn copy(folder: &Path, corpus: &Corpus, work: &Work) -> Result<(), Error> {
+    let teacher = load(folder, training_precision())?;
+    let columns = corpus.columns();
+    if teacher.labels != columns {
+        let what = format!(
+            "{}: the teacher's {} labels are not the corpus's {} ({} ...); train it on the same labels, in alphabetical order{}",
+            folder.display(),
+            teacher.labels.len(),
+            columns.len(),
+            columns.iter().take(3).cloned().collect::<Vec<_>>().join(", "),
+            if corpus.account.out_of_scope { ", with `oos` last" } else { "" }
+        );
+        return Err(Error::Data { what });
+    }
+    save(&work.path(""), teacher.architecture.as_ref(), &teacher.weights, &teacher.encoder, &columns)
+}
+
+/// Fresh weights with every pretrained array of the same name and shape in its place.
+fn started_from(weights: &Weights, artifact: &Artifact) -> Result<Weights, Error> {
+    let path = artifact.path(WEIGHTS);
+    let damaged = |what: String| Error::Damaged { path: path.clone(), what };
+    let pretrained = read_safetensors(&read(&path)?).map_err(|error| damaged(error.to_string()))?;
+    let mut arrays = weights.to_arrays();
+    for (name, array) in pretrained {
+        if let Some(place) = arrays.get_mut(&name).filter(|place| place.shape == array.shape) {
+            *place = array;
+        }
+    }
+    Weights::from_arrays(weights.schema(), &arrays, training_precision()).map_err(|error| damaged(error.to_string()))
+}

@@ -1,0 +1,20 @@
+//! The tokenizer, trained on the texts at hand.
+
+use bantam_artifact::Work;
+use bantam_tokens::{TrainOptions, Tokenizer};
+
+use super::corpus::Corpus;
+use crate::{Error, TokenizerSection};
+
+pub(crate) fn make(corpus: &Corpus, section: &TokenizerSection, work: &Work) -> Result<(), Error> {
+    let texts = corpus.train.iter().chain(&corpus.unlabelled).map(|document| document.text.as_str());
+    let options = TrainOptions {
+        vocabulary: section.vocabulary,
+        lowercase: true,
+        strip_accents: true,
+        prefix_space: true,
+        ..TrainOptions::default()
+    };
+    let tokenizer = Tokenizer::train(section.kind, texts, &options)?;
+    Ok(tokenizer.save(work.path("tokenizer.json"))?)
+}

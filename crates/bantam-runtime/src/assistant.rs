@@ -1,0 +1,138 @@
+//! What answers people: labels with calibrated confidence, a reply, and a hand-over where it is not sure.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::entities::{Entity, entities_of};
+use crate::{BundleParts, LoadError, TextClassifier};
+
+/// Texts answered in one batch.
+const BATCH: usize = 64;
+/// Bytes of a text that are looked at: far beyond any request, and what bounds the time of one.
+const MOST_BYTES: usize = 20_000;
+/// Answers that are told beside the first.
+const ALTERNATIVES: usize = 3;
+/// What is said where the bundle has nothing to say.
+const HAND_OVER: &str = "I am not sure I understood that, so I am passing you on to a colleague.";
+
+/// An assistant, ready to answer. It can be shared between threads.
+pub struct Assistant {
+    classifier: TextClassifier,
+    parts: BundleParts,
+    bytes: u64,
+}
+
+/// What an assistant says to one text.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Answer {
+    /// The likeliest label.
+    pub label: String,
+    /// Its calibrated probability, 0 to 1.
+    pub confidence: f32,
+    /// Whether the assistant is sure enough to answer without a person.
+    pub in_scope: bool,
+    /// What to say: the label's reply, or the hand-over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
+    /// Order numbers, dates and the like in the text.
+    pub entities: Vec<Entity>,
+    /// The likeliest labels with their probabilities, the first included.
+    pub alternatives: Vec<(String, f32)>,
+}
+
+impl Assistant {
+    /// Loads a bundle.
+    ///
+    /// # Errors
+    /// [`LoadError`], naming the file and what is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let mut parts = BundleParts::read(path)?;
+        let classifier = parts.classifier(path)?;
+        // They live in the classifier now.
+        parts.arrays.clear();
+        Ok(Self { classifier, parts, bytes })
+    }
+
+    /// What the bundle says about itself; its arrays have been taken out.
+    pub fn parts(&self) -> &BundleParts {
+        &self.parts
+    }
+
+    /// The model.
+    pub fn classifier(&self) -> &TextClassifier {
+        &self.classifier
+    }
+
+    /// The bundle's size on disk.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Answers one text.
+    pub fn answer(&self, text: &str) -> Answer {
+        let text = cut(text);
+        let scores = self.classifier.logits(&[text]);
+        self.judge(text, &scores[0])
+    }
+
+    /// Answers many texts, in their order.
+    pub fn answer_all(&self, texts: &[&str]) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(texts.len());
+        for batch in texts.chunks(BATCH) {
+            let batch: Vec<&str> = batch.iter().map(|text| cut(text)).collect();
+            let scores = self.classifier.logits(&batch);
+            answers.extend(batch.iter().zip(&scores).map(|(text, scores)| self.judge(text, scores)));
+        }
+        answers
+    }
+
+    fn judge(&self, text: &str, scores: &[f32]) -> Answer {
+        let probabilities = softmax(scores, self.parts.temperature);
+        let labels = &self.parts.labels;
+        let mut order: Vec<usize> = (0..labels.len()).collect();
+        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b)));
+        let best = order[0];
+        let empty = text.trim().is_empty();
+        let confidence = if empty { 0.0 } else { probabilities[best] };
+        let in_scope = !empty && self.parts.threshold.is_some_and(|threshold| confidence >= threshold);
+        let reply = if in_scope { self.parts.replies.get(&labels[best]).cloned() } else { Some(self.hand_over()) };
+        let alternatives = order.iter().take(ALTERNATIVES).map(|&index| (labels[index].clone(), probabilities[index]));
+        Answer {
+            label: labels[best].clone(),
+            confidence,
+            in_scope,
+            reply,
+            entities: entities_of(text),
+            alternatives: alternatives.collect(),
+        }
+    }
+
+    /// What is said when a person takes over.
+    pub fn hand_over(&self) -> String {
+        let own = &self.parts.hand_over;
+        if own.is_empty() { HAND_OVER.to_owned() } else { own.clone() }
+    }
+
+    /// The replies by label.
+    pub fn replies(&self) -> &BTreeMap<String, String> {
+        &self.parts.replies
+    }
+}
+
+/// The beginning of a text, cut at a character.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MOST_BYTES.min(text.len()))]
+}
+
+/// Probabilities of scores divided by a temperature; scores that are no numbers count as lowest.
+fn softmax(scores: &[f32], temperature: f64) -> Vec<f32> {
+    let scores = scores.iter().map(|&score| if score.is_finite() { f64::from(score) / temperature } else { -1e30 });
+    let scores: Vec<f64> = scores.collect();
+    let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = scores.iter().map(|score| (score - top).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.iter().map(|power| (power / sum) as f32).collect()
+}

@@ -1,0 +1,33 @@
+//! A model with all that it needs to read text.
+
+use bantam_model::architectures::Classifier;
+use bantam_model::{Pass, TextEncoder, Weights};
+
+/// Texts in, scores out.
+pub struct TextClassifier {
+    /// What is computed.
+    pub architecture: Box<dyn Classifier>,
+    /// With which numbers.
+    pub weights: Weights,
+    /// Text to what the model reads.
+    pub encoder: TextEncoder,
+    /// Names of the columns of the scores.
+    pub labels: Vec<String>,
+}
+
+impl TextClassifier {
+    /// For each text one score per label, in one batch.
+    pub fn logits(&self, texts: &[&str]) -> Vec<Vec<f32>> {
+        if texts.is_empty() {
+            return Vec::new();
+        }
+        let batch = self.encoder.batch(texts.iter().copied());
+        let logits = self.architecture.classify(&self.weights, &batch, &mut Pass::plain()).logits;
+        logits.data().chunks(logits.width()).map(<[f32]>::to_vec).collect()
+    }
+
+    /// Numbers in the model.
+    pub fn parameters(&self) -> usize {
+        self.architecture.schema().parameters()
+    }
+}
