@@ -163,7 +163,8 @@ impl DataSource {
 
 /// A file, or all files below a folder, sorted.
 fn files_below(path: &Path) -> Result<Vec<PathBuf>, Error> {
-    let fail = |source| Error::Read { path: path.to_owned(), source, remedy: "check the path in the recipe's data section" };
+    let fail =
+        |source| Error::Read { path: path.to_owned(), source, remedy: "check the path in the recipe's data section" };
     if !std::fs::metadata(path).map_err(fail)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }

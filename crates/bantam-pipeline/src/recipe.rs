@@ -199,11 +199,7 @@ impl Default for TeacherSection {
             pretraining: TrainingSection { epochs: 4.0, table_rate: 1.0, validate_every: 0.0, ..training.clone() },
             masked: 0.25,
             training,
-            objective: ClassificationOptions {
-                dropout: 0.2,
-                word_dropout: 0.15,
-                ..ClassificationOptions::default()
-            },
+            objective: ClassificationOptions { dropout: 0.2, word_dropout: 0.15, ..ClassificationOptions::default() },
         }
     }
 }
@@ -296,8 +292,11 @@ impl Recipe {
     /// When the file cannot be read, or a key is unknown, missing or of the wrong type: with its line.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let file = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
-        let text = std::fs::read_to_string(&file)
-            .map_err(|source| Error::Read { path: file.clone(), source, remedy: "a recipe is a folder with recipe.toml" })?;
+        let text = std::fs::read_to_string(&file).map_err(|source| Error::Read {
+            path: file.clone(),
+            source,
+            remedy: "a recipe is a folder with recipe.toml",
+        })?;
         let text: RecipeText =
             toml::from_str(&text).map_err(|source| Error::Recipe { path: file.clone(), what: source.to_string() })?;
         let recipe = Self { folder: file.parent().unwrap_or(Path::new(".")).to_owned(), text };
@@ -328,9 +327,7 @@ impl Recipe {
         share("student.word_dropout", text.student.word_dropout.into(), 0.0, 0.9)?;
         share("evaluate.quality.precision", text.evaluate.quality.precision, 0.0, 1.0001)?;
         share("student.objective.temperature", text.student.objective.temperature.into(), 0.1, 100.0)?;
-        for (key, batch) in
-            [("teacher", text.teacher.objective.batch), ("student", text.student.objective.batch)]
-        {
+        for (key, batch) in [("teacher", text.teacher.objective.batch), ("student", text.student.objective.batch)] {
             share(&format!("{key}.objective.batch"), batch as f64, 1.0, 4097.0)?;
         }
         for (key, training) in [

@@ -117,12 +117,14 @@ impl Run<'_> {
         let corpus = Corpus::load(&curated)?;
         corpus.account.warnings.iter().for_each(|warning| self.observer.note(warning));
 
-        let svm = self.stage("baseline", "TF-IDF and a linear SVM, to be beaten", &(), &[curated.key()], |work, _| {
-            baseline::make(&corpus, work)
-        })?;
-        let tokens = self.stage("tokenizer", "learning the vocabulary", &text.tokenizer, &[curated.key()], |work, _| {
-            vocabulary::make(&corpus, &text.tokenizer, work)
-        })?;
+        let svm =
+            self.stage("baseline", "TF-IDF and a linear SVM, to be beaten", &(), &[curated.key()], |work, _| {
+                baseline::make(&corpus, work)
+            })?;
+        let tokens =
+            self.stage("tokenizer", "learning the vocabulary", &text.tokenizer, &[curated.key()], |work, _| {
+                vocabulary::make(&corpus, &text.tokenizer, work)
+            })?;
         let tokenizer = Tokenizer::load(tokens.path("tokenizer.json"))?;
 
         let mut curves = Vec::new();
@@ -137,9 +139,13 @@ impl Run<'_> {
         } else {
             let pretrained = if section.pretraining.epochs > 0.0 {
                 let settings = (&section.model, &section.pretraining, section.masked, seed);
-                Some(self.stage("pretraining", "the teacher learns the language", &settings, &base, |work, observer| {
-                    pretraining::make(&corpus, &tokenizer, section, seed, work, observer)
-                })?)
+                Some(self.stage(
+                    "pretraining",
+                    "the teacher learns the language",
+                    &settings,
+                    &base,
+                    |work, observer| pretraining::make(&corpus, &tokenizer, section, seed, work, observer),
+                )?)
             } else {
                 None
             };
@@ -149,9 +155,10 @@ impl Run<'_> {
             let mut inputs = base.to_vec();
             inputs.extend(pretrained.as_ref().map(Artifact::key));
             let settings = (&section.model, &section.training, &section.objective, seed);
-            let taught = self.stage("teacher", "the teacher learns the labels", &settings, &inputs, |work, observer| {
-                teacher::make(&corpus, &tokenizer, pretrained.as_ref(), section, seed, work, observer)
-            })?;
+            let taught =
+                self.stage("teacher", "the teacher learns the labels", &settings, &inputs, |work, observer| {
+                    teacher::make(&corpus, &tokenizer, pretrained.as_ref(), section, seed, work, observer)
+                })?;
             curves.push(("teacher", Curves::load(&taught)?));
             taught
         };
@@ -167,16 +174,21 @@ impl Run<'_> {
         let lessons = transfer::load(&scored)?;
         let inputs = [scored.key(), tokens.key()];
         let settings = (&section.model, &section.training, &section.objective, seed);
-        let learnt = self.stage("student", "the student learns from the teacher", &settings, &inputs, |work, observer| {
-            student::make(&corpus, &tokenizer, &teacher, &lessons, section, seed, work, observer)
-        })?;
+        let learnt =
+            self.stage("student", "the student learns from the teacher", &settings, &inputs, |work, observer| {
+                student::make(&corpus, &tokenizer, &teacher, &lessons, section, seed, work, observer)
+            })?;
         curves.push(("student", Curves::load(&learnt)?));
         let student = model::load(learnt.folder(), teacher_precision)?;
         let settings = (&section.prune, &section.objective, seed);
         let inputs = [learnt.key(), scored.key()];
-        let pruned = self.stage("pruning", "cutting what is used least, and recovering", &settings, &inputs, |work, observer| {
-            pruning::make(&corpus, &student, &lessons, section, seed, work, observer)
-        })?;
+        let pruned = self.stage(
+            "pruning",
+            "cutting what is used least, and recovering",
+            &settings,
+            &inputs,
+            |work, observer| pruning::make(&corpus, &student, &lessons, section, seed, work, observer),
+        )?;
         if section.prune.recovery.epochs > 0.0 {
             curves.push(("pruning", Curves::load(&pruned)?));
         }
@@ -191,28 +203,30 @@ impl Run<'_> {
             replies: &replies,
         };
         let small = model::load(pruned.folder(), Precision::F32)?;
-        let bundle = self.stage("bundle", "eight-bit weights, calibration, one file", &settings, &[pruned.key()], |work, _| {
-            bundle::make(&corpus, &small, &settings, work)
-        })?;
+        let bundle =
+            self.stage("bundle", "eight-bit weights, calibration, one file", &settings, &[pruned.key()], |work, _| {
+                bundle::make(&corpus, &small, &settings, work)
+            })?;
         let inputs = [svm.key(), taught.key(), learnt.key(), pruned.key(), bundle.key()];
         let path = bundle.path(bundle::FILE);
-        let evaluated = self.stage("evaluation", "one look at the test texts", &text.evaluate, &inputs, |work, observer| {
-            let baseline = TfidfSvm::load(&svm.path("baseline.bantam"))?;
-            let (teacher, student) =
-                (model::load(taught.folder(), Precision::F32)?, model::load(learnt.folder(), Precision::F32)?);
-            let shipped = shipped(&path)?;
-            let subject = |role, name, classifier, bytes| (role, Subject { name, classifier, bytes });
-            let models = Models {
-                baseline: &baseline,
-                neural: vec![
-                    subject(Role::Teacher, "teacher", &teacher, folder_bytes(&taught)),
-                    subject(Role::Student, "student, distilled", &student, folder_bytes(&learnt)),
-                    subject(Role::Student, "student, pruned", &small, folder_bytes(&pruned)),
-                    subject(Role::Bundle, "bundle, 8 bits", &shipped.0, shipped.1),
-                ],
-            };
-            evaluation::make(&corpus, &models, &text.evaluate, work, observer)
-        })?;
+        let evaluated =
+            self.stage("evaluation", "one look at the test texts", &text.evaluate, &inputs, |work, observer| {
+                let baseline = TfidfSvm::load(&svm.path("baseline.bantam"))?;
+                let (teacher, student) =
+                    (model::load(taught.folder(), Precision::F32)?, model::load(learnt.folder(), Precision::F32)?);
+                let shipped = shipped(&path)?;
+                let subject = |role, name, classifier, bytes| (role, Subject { name, classifier, bytes });
+                let models = Models {
+                    baseline: &baseline,
+                    neural: vec![
+                        subject(Role::Teacher, "teacher", &teacher, folder_bytes(&taught)),
+                        subject(Role::Student, "student, distilled", &student, folder_bytes(&learnt)),
+                        subject(Role::Student, "student, pruned", &small, folder_bytes(&pruned)),
+                        subject(Role::Bundle, "bundle, 8 bits", &shipped.0, shipped.1),
+                    ],
+                };
+                evaluation::make(&corpus, &models, &text.evaluate, work, observer)
+            })?;
         let figures = evaluation::load(&evaluated)?;
         let parts = parts(&path)?;
         let (temperature, threshold) = (parts.temperature, parts.threshold);

@@ -126,8 +126,7 @@ impl BundleParts {
         let metadata: Metadata = serde_json::from_value(reader.metadata().clone())
             .map_err(|error| refused(format!("its metadata: {error}")))?;
         let section = |name: &str| reader.section(name).map_err(bundle);
-        let arrays =
-            read_safetensors(section("weights")?).map_err(|error| refused(format!("its weights: {error}")))?;
+        let arrays = read_safetensors(section("weights")?).map_err(|error| refused(format!("its weights: {error}")))?;
         let tokenizer =
             Tokenizer::from_bytes(section("tokenizer")?).map_err(|error| refused(format!("its tokenizer: {error}")))?;
         let replies =

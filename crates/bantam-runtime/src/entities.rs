@@ -35,7 +35,11 @@ const FINDERS: &[Finder] = &[
         usual: str::to_lowercase,
     },
     Finder { kind: "order_number", pattern: r"(?i)\b[a-z]{2,3}[\- ]?\d{5,9}\b|#\d{4,10}\b", usual: order_number },
-    Finder { kind: "amount", pattern: r"[£$€]\s?\d+(?:,\d{3})*(?:\.\d{1,2})?\b|\b\d+(?:\.\d{2})?\s?(?:pounds|quid|euros?|dollars?|GBP|EUR|USD)\b", usual: str::to_owned },
+    Finder {
+        kind: "amount",
+        pattern: r"[£$€]\s?\d+(?:,\d{3})*(?:\.\d{1,2})?\b|\b\d+(?:\.\d{2})?\s?(?:pounds|quid|euros?|dollars?|GBP|EUR|USD)\b",
+        usual: str::to_owned,
+    },
     Finder {
         kind: "date",
         pattern: r"(?ix)\b(?:

@@ -43,8 +43,8 @@ impl Replies {
         let Some(path) = &recipe.text.data.replies else { return Ok(Self::default()) };
         let path = recipe.path(path);
         let remedy = "data.replies names a TOML file with the table [replies]";
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| Error::Read { path: path.clone(), source, remedy })?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source, remedy })?;
         toml::from_str(&text).map_err(|error| Error::Recipe { path, what: error.to_string() })
     }
 }
@@ -59,12 +59,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) replies: &'a Replies,
 }
 
-pub(crate) fn make(
-    corpus: &Corpus,
-    student: &TextClassifier,
-    settings: &Settings,
-    work: &Work,
-) -> Result<(), Error> {
+pub(crate) fn make(corpus: &Corpus, student: &TextClassifier, settings: &Settings, work: &Work) -> Result<(), Error> {
     let schema = student.architecture.schema();
     let arrays = quantize(schema, &student.weights.to_arrays());
     let weights = Weights::from_arrays(schema, &arrays, Precision::F32)
@@ -112,7 +107,8 @@ fn card(corpus: &Corpus, settings: &Settings, threshold: Option<f32>) -> String 
             100.0 * threshold,
             100.0 * settings.precision
         ),
-        None => "No confidence kept the promised precision on the validation requests: hand every request to a person.".to_owned(),
+        None => "No confidence kept the promised precision on the validation requests: hand every request to a person."
+            .to_owned(),
     };
     format!(
         "# {}\n\n{}\n\nLicence: {}\n\nMade from {} training texts in {} labels, {} unlabelled texts; English.\n\n{promise}\n\nIt knows its labels only: requests about anything else are recognised as out of scope most of the time, not always.\n",

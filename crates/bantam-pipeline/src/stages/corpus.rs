@@ -74,7 +74,9 @@ pub(crate) fn make(texts: Texts, settings: &Settings, work: &Work) -> Result<(),
             warnings.push(format!("{gone} {part} texts have labels that no training text has; they were left out"));
         }
         if documents.is_empty() {
-            return Err(Error::Data { what: format!("no {part} text is left; give more data, or raise data.held_out") });
+            return Err(Error::Data {
+                what: format!("no {part} text is left; give more data, or raise data.held_out"),
+            });
         }
     }
     if !curated.conflicts.is_empty() {

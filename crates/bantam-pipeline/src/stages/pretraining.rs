@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bantam_artifact::{Work, write_atomic};
+use bantam_model::Weights;
 use bantam_model::architectures::Architecture;
 use bantam_model::architectures::encoder::Encoder;
-use bantam_model::Weights;
 use bantam_model::arrays::write_safetensors;
 use bantam_tokens::Tokenizer;
 use bantam_train::objectives::{MaskedToken, Masking};
@@ -37,7 +37,9 @@ pub(crate) fn make(
     let documents: Vec<Vec<u32>> = texts.map(|document| encoder.encode(&document.text).tokens).collect();
     let special = tokenizer.special();
     let Some(mask) = special.mask else {
-        return Err(Error::Data { what: "the tokenizer has no mask token; set teacher.pretraining.epochs = 0".to_owned() });
+        return Err(Error::Data {
+            what: "the tokenizer has no mask token; set teacher.pretraining.epochs = 0".to_owned(),
+        });
     };
     let kept: Vec<u32> = [special.begin, special.end, special.pad].into_iter().flatten().collect();
     let masking = Masking { mask, kept: &kept, rate: section.masked };

@@ -59,8 +59,7 @@ pub(crate) fn make(
     if plan.steps > 0 {
         // The vocabulary differs from the teacher's by now: only its scores can be followed.
         let options = bantam_train::objectives::DistillationOptions { relations: 0.0, states: 0.0, ..options };
-        let objective =
-            Distillation::new(architecture.as_ref(), &encoder, None, lessons, &validation, options, seed);
+        let objective = Distillation::new(architecture.as_ref(), &encoder, None, lessons, &validation, options, seed);
         weights = train_in(work, "pruning", &objective, &weights, &plan, observer)?;
     }
     save(&work.path(""), architecture.as_ref(), &weights, &encoder, &corpus.columns())

@@ -31,8 +31,7 @@ pub(crate) fn make(
     let validation = corpus.lessons(&corpus.validation);
     let options = section.objective.clone();
     let plan = plan(&section.training, lessons.len(), options.batch, seed);
-    let asked =
-        Teacher { model: teacher.architecture.as_ref(), weights: &teacher.weights, encoder: &teacher.encoder };
+    let asked = Teacher { model: teacher.architecture.as_ref(), weights: &teacher.weights, encoder: &teacher.encoder };
     let objective = Distillation::new(&model, &encoder, Some(asked), lessons, &validation, options, seed);
     let weights = train_in(work, "student", &objective, &weights, &plan, observer)?;
     save(&work.path(""), &model, &weights, &encoder, &columns)

@@ -2,9 +2,7 @@
 
 use bantam_artifact::{Artifact, Work, write_atomic};
 use bantam_model::Weights;
-use bantam_train::{
-    Checkpoint, Objective, OptimizerPlan, Schedule, TrainError, TrainPlan, train,
-};
+use bantam_train::{Checkpoint, Objective, OptimizerPlan, Schedule, TrainError, TrainPlan, train};
 use serde::{Deserialize, Serialize};
 
 use super::corpus::read_json;

@@ -30,7 +30,8 @@ pub(crate) fn make(
     observer: &mut dyn Observer,
 ) -> Result<(), Error> {
     let mut lessons = corpus.lessons(&corpus.train);
-    let plain = |document: &bantam_corpus::Document| Lesson { text: document.text.clone(), label: None, scores: Vec::new() };
+    let plain =
+        |document: &bantam_corpus::Document| Lesson { text: document.text.clone(), label: None, scores: Vec::new() };
     lessons.extend(corpus.unlabelled.iter().map(plain));
     let originals = lessons.len();
     for variant in 0..section.variants {

@@ -1,7 +1,7 @@
 //! The tokenizer, trained on the texts at hand.
 
 use bantam_artifact::Work;
-use bantam_tokens::{TrainOptions, Tokenizer};
+use bantam_tokens::{Tokenizer, TrainOptions};
 
 use super::corpus::Corpus;
 use crate::{Error, TokenizerSection};

@@ -12,7 +12,9 @@ use crate::screen::Screen;
 
 /// The arguments of `bantam run`.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  bantam run recipes/support\n  bantam run recipes/support --data clinc150 --out runs/clinc")]
+#[command(
+    after_help = "Examples:\n  bantam run recipes/support\n  bantam run recipes/support --data clinc150 --out runs/clinc"
+)]
 pub(crate) struct Arguments {
     /// The recipe: a folder with recipe.toml, or the file itself
     recipe: PathBuf,

@@ -1,0 +1,163 @@
+//! From the artifacts of a run to its report.
+
+use std::path::Path;
+
+use bantam_eval::Bin;
+use bantam_kernels::memory;
+
+use crate::report::{ConfusedPair, Curve, DataSummary, Dropped, FunnelStep, ReliabilityBin, Report, Role, Row};
+use crate::run::Made;
+use crate::stages::evaluation::Measured;
+use crate::{Error, Recipe};
+
+/// Below this many training texts per label, more of them help most.
+const FEW_PER_LABEL: usize = 40;
+
+pub(crate) fn report(
+    recipe: &Recipe,
+    made: &Made,
+    seconds: &[(&'static str, f64)],
+    bundle: &Path,
+) -> Result<Report, Error> {
+    let account = &made.corpus.account;
+    let models = &made.figures.models;
+    let teacher = models.iter().find(|model| model.role == Role::Teacher);
+    let rows: Vec<Row> = models.iter().map(|model| row(model, teacher)).collect();
+    let Some(shipped) = models.last() else {
+        return Err(Error::Data { what: "nothing was measured".to_owned() });
+    };
+    let inside = made
+        .corpus
+        .test
+        .iter()
+        .filter(|document| document.label.as_ref().is_some_and(|label| account.labels.contains(label)));
+    let test = inside.count();
+    let bins = |bins: &[Bin]| {
+        let bin = |bin: &Bin| ReliabilityBin { confidence: bin.confidence, accuracy: bin.accuracy, count: bin.count };
+        bins.iter().map(bin).collect()
+    };
+    let mut report = Report {
+        recipe: recipe.text.name.clone(),
+        seconds: seconds.iter().map(|(_, seconds)| seconds).sum(),
+        peak_bytes: memory::peak_bytes(),
+        rows,
+        seed: recipe.text.seed,
+        isa: made.figures.isa.clone(),
+        threads: made.figures.threads,
+        data: DataSummary {
+            labels: account.labels.len(),
+            train: made.corpus.train.len(),
+            validation: made.corpus.validation.len(),
+            test,
+            test_out_of_scope: made.corpus.test.len() - test,
+            unlabelled: made.corpus.unlabelled.len(),
+        },
+        funnel: account
+            .funnel
+            .steps
+            .iter()
+            .map(|step| FunnelStep { name: step.name.clone(), documents: step.documents, dropped: step.dropped })
+            .collect(),
+        rejects: account
+            .rejects
+            .iter()
+            .map(|reject| Dropped {
+                text: reject.document.text.clone(),
+                reason: format!("{}: {}", reject.step, reject.reason),
+            })
+            .collect(),
+        warnings: account.warnings.clone(),
+        curves: made
+            .curves
+            .iter()
+            .map(|(name, curves)| Curve {
+                name: (*name).to_owned(),
+                losses: curves.losses.clone(),
+                validations: curves.validations.clone(),
+            })
+            .collect(),
+        reliability_before: bins(&shipped.evaluation.reliability_before),
+        reliability_after: bins(&shipped.evaluation.reliability_after),
+        confusions: made
+            .figures
+            .confusions
+            .iter()
+            .map(|pair| ConfusedPair {
+                truth: pair.truth.clone(),
+                answer: pair.answer.clone(),
+                count: pair.count,
+                of: pair.of,
+                examples: pair.examples.clone(),
+            })
+            .collect(),
+        temperature: made.temperature,
+        threshold: made.threshold.map(f64::from),
+        promised_precision: recipe.text.evaluate.quality.precision,
+        stages: seconds.iter().map(|(name, seconds)| ((*name).to_owned(), *seconds)).collect(),
+        next_steps: Vec::new(),
+    };
+    report.next_steps = next_steps(&report, bundle);
+    Ok(report)
+}
+
+fn row(model: &Measured, teacher: Option<&Measured>) -> Row {
+    let (evaluation, cost) = (&model.evaluation, &model.cost);
+    let accuracy = evaluation.metric("accuracy").unwrap_or(0.0);
+    let interval = evaluation.intervals.get("accuracy");
+    let share = |own: f64, teacher: f64| (teacher > 0.0).then(|| own / teacher);
+    Row {
+        name: evaluation.name.clone(),
+        role: model.role,
+        parameters: evaluation.parameters,
+        bytes: evaluation.bytes,
+        accuracy,
+        accuracy_low: interval.map_or(0.0, |interval| interval.low),
+        accuracy_high: interval.map_or(1.0, |interval| interval.high),
+        macro_f1: evaluation.metric("macro_f1"),
+        out_of_scope_auroc: evaluation.metric("out_of_scope_auroc"),
+        out_of_scope_recall: evaluation.metric("out_of_scope_recall"),
+        containment: evaluation.metric("containment"),
+        containment_precision: evaluation.metric("containment_precision"),
+        latency_p50_microseconds: cost.latency_p50_microseconds,
+        latency_p99_microseconds: cost.latency_p99_microseconds,
+        requests_per_second: cost.requests_per_second,
+        cpu_seconds_per_1000: cost.cpu_seconds_per_1000,
+        peak_bytes: cost.peak_bytes,
+        share_of_teacher_quality: teacher
+            .and_then(|teacher| share(accuracy, teacher.evaluation.metric("accuracy").unwrap_or(0.0))),
+        share_of_teacher_cost: teacher
+            .and_then(|teacher| share(cost.cpu_seconds_per_1000, teacher.cost.cpu_seconds_per_1000)),
+        ece: evaluation.metric("ece"),
+        brier: evaluation.metric("brier"),
+    }
+}
+
+/// What the figures say should be tried next.
+fn next_steps(report: &Report, bundle: &Path) -> Vec<String> {
+    let mut steps = vec![format!("Talk to it: bantam chat {}", bundle.display())];
+    if let Some(pair) = report.confusions.first() {
+        steps.push(format!(
+            "`{}` was taken for `{}` in {} of {} test texts: read the examples, and merge the labels or write texts that tell them apart.",
+            pair.truth, pair.answer, pair.count, pair.of
+        ));
+    }
+    let per_label = report.data.train / report.data.labels.max(1);
+    if per_label < FEW_PER_LABEL {
+        steps.push(format!("There are about {per_label} training texts per label; more of them help most."));
+    }
+    if report.data.unlabelled == 0 {
+        steps.push(
+            "Give unlabelled texts of your domain (data.unlabelled): the student learns from them, too.".to_owned(),
+        );
+    }
+    if report.rows.iter().all(|row| row.out_of_scope_auroc.is_none()) {
+        steps.push("Give requests that belong to no label (data.out_of_scope_train and _test), so that it learns to hand over.".to_owned());
+    }
+    if report.threshold.is_none() {
+        steps.push(
+            "No confidence keeps the promised precision: lower evaluate.quality.precision, or give more data."
+                .to_owned(),
+        );
+    }
+    steps
+}
