@@ -125,3 +125,6 @@ impl Report {
         serde_json::from_slice(&read(path)?).map_err(invalid)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,8 +36,8 @@ pub(super) fn count(value: u64) -> String {
 
 /// Three digits that mean something, without trailing noise: 0.0123, 1.23, 12.3, 123, 1,234.
 pub(super) fn significant(value: f64) -> String {
-    if value == 0.0 {
-        return "0".to_owned();
+    if value == 0.0 || !value.is_finite() {
+        return fixed(value, 0);
     }
     let decimals = (2 - value.abs().log10().floor() as i64).clamp(0, 6);
     fixed(value, usize::try_from(decimals).unwrap_or(0))
@@ -61,8 +61,8 @@ pub(super) fn unit_or_none(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), |value| fixed(value, 3))
 }
 
-/// With the prefix that leaves one to three digits before the point.
-fn prefixed(value: f64, steps: &[(f64, &str)], least: &str) -> String {
+/// With the prefix that leaves one to three digits before the point; from `whole_from` on without decimals.
+fn prefixed(value: f64, steps: &[(f64, &str)], least: &str, whole_from: f64) -> String {
     if !value.is_finite() {
         return NONE.to_owned();
     }
@@ -70,25 +70,28 @@ fn prefixed(value: f64, steps: &[(f64, &str)], least: &str) -> String {
     match steps.iter().find(|(size, _)| value >= size * 0.9995) {
         Some((size, unit)) => {
             let scaled = value / size;
-            format!("{} {unit}", fixed(scaled, usize::from(scaled < 99.95)))
+            format!("{} {unit}", fixed(scaled, usize::from(scaled < whole_from)))
         }
-        None => format!("{} {least}", fixed(value, 0)).trim_end().to_owned(),
+        // A tenth of a microsecond is still more than nothing.
+        None => format!("{} {least}", fixed(value, usize::from(value > 0.0 && value < 9.95 && value.fract() > 0.0)))
+            .trim_end()
+            .to_owned(),
     }
 }
 
 /// Bytes in powers of a thousand.
 pub(super) fn bytes(value: u64) -> String {
-    prefixed(value as f64, &[(1e9, "GB"), (1e6, "MB"), (1e3, "kB")], "B")
+    prefixed(value as f64, &[(1e9, "GB"), (1e6, "MB"), (1e3, "kB")], "B", 99.95)
 }
 
 /// A count in thousands or millions.
 pub(super) fn short_count(value: f64) -> String {
-    prefixed(value, &[(1e9, "G"), (1e6, "M"), (1e3, "k")], "")
+    prefixed(value, &[(1e9, "G"), (1e6, "M"), (1e3, "k")], "", 99.95)
 }
 
 /// Microseconds in the unit that suits them.
 pub(super) fn microseconds(value: f64) -> String {
-    prefixed(value, &[(1e6, "s"), (1e3, "ms")], "µs")
+    prefixed(value, &[(1e6, "s"), (1e3, "ms")], "µs", 9.95)
 }
 
 /// Seconds in the unit that suits them.
@@ -109,7 +112,8 @@ pub(super) fn fraction(share: f64) -> String {
     if !share.is_finite() || share <= 0.0 {
         NONE.to_owned()
     } else if share < 0.4 {
-        format!("1/{}", fixed(1.0 / share, 0))
+        let times = 1.0 / share;
+        if times < 9_999.5 { format!("1/{}", fixed(times, 0)) } else { format!("1/{}", short_count(times)) }
     } else {
         format!("{} %", fixed(share * 100.0, 0))
     }
