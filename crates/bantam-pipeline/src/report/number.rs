@@ -48,10 +48,10 @@ pub(super) fn percent(share: f64) -> String {
     fixed(share * 100.0, 1)
 }
 
-/// A share that may be missing, in per cent with its sign.
+/// A share that may be missing, in per cent with its sign, which keeps to its number.
 pub(super) fn percent_or_none(share: Option<f64>) -> String {
     match share.filter(|share| share.is_finite()) {
-        Some(share) => format!("{} %", percent(share)),
+        Some(share) => format!("{}\u{202f}%", percent(share)),
         None => NONE.to_owned(),
     }
 }
@@ -89,6 +89,11 @@ pub(super) fn short_count(value: f64) -> String {
     prefixed(value, &[(1e9, "G"), (1e6, "M"), (1e3, "k")], "", 99.95)
 }
 
+/// A count per second, shortened where there are very many.
+pub(super) fn rate(value: f64) -> String {
+    if value < 1e6 { fixed(value, 0) } else { short_count(value) }
+}
+
 /// Microseconds in the unit that suits them.
 pub(super) fn microseconds(value: f64) -> String {
     prefixed(value, &[(1e6, "s"), (1e3, "ms")], "µs", 9.95)
@@ -101,10 +106,15 @@ pub(super) fn seconds(value: f64) -> String {
     }
     match value.round() as u64 {
         0..=9 => format!("{} s", fixed(value, 1)),
-        whole @ 10..=119 => format!("{whole} s"),
-        whole @ 120..=7_199 => format!("{} min {:02} s", whole / 60, whole % 60),
+        whole @ 10..=59 => format!("{whole} s"),
+        whole @ 60..=7_199 => format!("{} min {:02} s", whole / 60, whole % 60),
         whole => format!("{} h {:02} min", whole / 3_600, whole % 3_600 / 60),
     }
+}
+
+/// Seconds with three digits, but not finer than a reader needs.
+pub(super) fn short_seconds(value: f64) -> String {
+    if value > 0.0 && value < 0.001 { "<0.001".to_owned() } else { significant(value) }
 }
 
 /// A share of a cost: "1/63" where it is small, per cent otherwise.

@@ -1,6 +1,6 @@
 //! The results as a table for the terminal: at most 120 columns, figures aligned on the right, the verdict below.
 
-use super::number::{NONE, bytes, fixed, fraction, microseconds, percent, short_count, significant, unit_or_none};
+use super::number::{NONE, bytes, fraction, microseconds, percent, rate, short_count, short_seconds, unit_or_none};
 use super::{Report, Row};
 
 /// Columns of a terminal that the table keeps within.
@@ -65,20 +65,10 @@ fn cells(row: &Row) -> [String; 12] {
         microseconds(row.latency_p50_microseconds),
         microseconds(row.latency_p99_microseconds),
         rate(row.requests_per_second),
-        processor_seconds(row.cpu_seconds_per_1000),
+        short_seconds(row.cpu_seconds_per_1000),
         percent(row.share_of_teacher_quality.unwrap_or(f64::NAN)),
         row.share_of_teacher_cost.map_or_else(|| NONE.to_owned(), fraction),
     ]
-}
-
-/// Requests per second, shortened where they are very many.
-fn rate(value: f64) -> String {
-    if value < 1e6 { fixed(value, 0) } else { short_count(value) }
-}
-
-/// Seconds with three digits, but not finer than a table needs.
-fn processor_seconds(value: f64) -> String {
-    if (0.0..0.001).contains(&value) { "<0.001".to_owned() } else { significant(value) }
 }
 
 /// The accuracy with its interval, or alone where there is none.

@@ -1,6 +1,6 @@
 //! Training over its steps: the loss above, the quality on validation texts below, on one axis of steps.
 
-use crate::report::number::{count, fixed, significant};
+use crate::report::number::{fixed, significant};
 use crate::report::{Curve, Report};
 
 use super::escape::escape;
@@ -54,8 +54,8 @@ fn figure(curve: &Curve) -> Option<String> {
     }
     drawing.horizontal(&horizontal, (LEFT, right), bottom, "steps", |tick| fixed(tick, 0));
     let mut caption = format!("<b>{}.</b>", escape(&capitalised(title)));
-    if let Some((step, loss)) = losses.last() {
-        caption.push_str(&format!(" Loss {} after {} steps.", significant(*loss), count(*step as u64)));
+    if let Some((_, loss)) = losses.last() {
+        caption.push_str(&format!(" Loss at the end: {}.", significant(*loss)));
     }
     if let Some((_, value)) = validations.points.last() {
         caption.push_str(&format!(

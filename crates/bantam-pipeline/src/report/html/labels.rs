@@ -1,7 +1,7 @@
 //! Names beside points, each where it covers nothing.
 
-/// Mean width of a letter of 12 units, and the height of a line.
-const LETTER: f64 = 6.4;
+/// Width of a letter and height of a line, for the wide letters and the 13 units of a phone.
+const LETTER: f64 = 7.0;
 const LINE: f64 = 13.0;
 
 /// A rectangle: left, top, right, bottom.
@@ -36,7 +36,7 @@ pub(super) fn arrange(points: &[((f64, f64), &str)], obstacles: &[Area], bounds:
         taken.push(area);
         let at = (area[0], area[3] - 3.0);
         let nearest = (point.0.clamp(area[0], area[2]), point.1.clamp(area[1], area[3]));
-        places.push(Place { at, leader: (distance > 6.0).then_some(nearest) });
+        places.push(Place { at, leader: (distance > 20.0).then_some(nearest) });
     }
     places
 }

@@ -32,7 +32,7 @@ pub fn to_html(report: &Report) -> String {
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{recipe}: what was measured</title>\n\
          <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
          <header class=\"{standing}\">\n<p class=\"kicker\">Bantam report <span>{recipe}</span></p>\n<h1>{}</h1>\n{}</header>\n",
-        escape(&report.verdict()),
+        headline(&report.verdict()),
         results::headline(report)
     );
     let drawings =
@@ -52,6 +52,11 @@ pub fn to_html(report: &Report) -> String {
         page.push_str(&format!("<section>\n<h2>{title}</h2>\n{body}</section>\n"));
     }
     page + "</main>\n</body>\n</html>\n"
+}
+
+/// A sentence set large: typographic apostrophes, and no break within numbers and hyphenated words.
+fn headline(sentence: &str) -> String {
+    escape(&sentence.replace('\'', "’").replace(" %", "\u{202f}%").replace('-', "\u{2011}"))
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ fn figure(report: &Report) -> Option<String> {
     let legend = [("before", "as trained", &before), ("after", "with the temperature", &after)];
     let mut y = BOTTOM - 32.0;
     for (class, name, _) in legend.iter().filter(|entry| !entry.2.is_empty()) {
-        let x = right - 152.0;
+        let x = right - 164.0;
         drawing.line(&format!("curve {class}"), (x, y - 4.0), (x + 22.0, y - 4.0));
         drawing.dot(&format!("point {class}"), (x + 11.0, y - 4.0), 3.4, name);
         drawing.text("name", (x + 30.0, y), "start", name);
@@ -73,7 +73,7 @@ fn figure(report: &Report) -> Option<String> {
 
 fn thresholds(report: &Report) -> String {
     let Some(thresholds) = &report.thresholds else { return String::new() };
-    let precision = percent(thresholds.precision);
+    let precision = percent(thresholds.precision).trim_end_matches(".0").to_owned();
     let mut text = format!(
         "<div class=\"prose\">\n<p>Scores are divided by a temperature of <b>{}</b>, fitted on validation texts.</p>\n",
         fixed(thresholds.temperature, 2)
@@ -81,19 +81,19 @@ fn thresholds(report: &Report) -> String {
     match thresholds.threshold.filter(|threshold| threshold.is_finite()) {
         Some(threshold) => {
             text.push_str(&format!(
-                "<p>Requests are answered without a person from a confidence of <b>{} %</b> on: the least that keeps the promised {precision} % of answers right.",
+                "<p>Requests are answered without a person from a confidence of <b>{}\u{202f}%</b> on: the least that keeps the promised {precision}\u{202f}% of answers right.",
                 percent(threshold)
             ));
             if let Some(share) = report.shipped().and_then(|row| row.containment).filter(|share| share.is_finite()) {
                 text.push_str(&format!(
-                    " On the test texts that contains <b>{} %</b> of the in-scope requests; the rest go to a person.",
+                    " On the test texts that contains <b>{}\u{202f}%</b> of the in-scope requests; the rest go to a person.",
                     percent(share)
                 ));
             }
             text.push_str("</p>\n");
         }
         None => text.push_str(&format!(
-            "<p class=\"bad\">No confidence keeps the promised {precision} % of answers right: every request goes to a person.</p>\n"
+            "<p class=\"bad\">No confidence keeps the promised {precision}\u{202f}% of answers right: every request goes to a person.</p>\n"
         )),
     }
     text + "</div>\n"

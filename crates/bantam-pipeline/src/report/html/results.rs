@@ -1,26 +1,29 @@
-//! The figures of what ships in large, and all rows in two tables: how good, and how dear. On a phone each row is a card.
+//! The figures of what ships in large, and all rows in two tables: quality, and cost. On a phone each row is a card.
 
 use crate::report::number::{
-    NONE, bytes, fixed, fraction, microseconds, percent, percent_or_none, short_count, significant, unit_or_none,
+    NONE, bytes, fraction, microseconds, percent, percent_or_none, rate, short_count, short_seconds, unit_or_none,
 };
 use crate::report::{Report, Row};
 
 use super::escape::escape;
 
-/// A column: its name, what it means, and its text.
+/// A column: its name in the head of a table and on a card, what it means, and its text.
 struct Column {
     name: &'static str,
+    label: &'static str,
     meaning: &'static str,
     cell: fn(&Row) -> String,
 }
 
 const fn column(name: &'static str, meaning: &'static str, cell: fn(&Row) -> String) -> Column {
-    Column { name, meaning, cell }
+    Column { name, label: name, meaning, cell }
 }
 
 const QUALITY: [Column; 8] = [
     column("Accuracy", "share of in-scope test texts answered right, with its 95 % interval", accuracy),
-    column("Of teacher’s", "accuracy over the teacher's", |row| percent_or_none(row.share_of_teacher_quality)),
+    column("Of teacher’s accuracy", "accuracy over the teacher's", |row| {
+        percent_or_none(row.share_of_teacher_quality)
+    }),
     column("Macro F1", "F1, averaged over the labels", |row| unit_or_none(row.macro_f1)),
     column("Contained", "in-scope requests answered without a person at the promised precision", |row| {
         percent_or_none(row.containment)
@@ -43,13 +46,15 @@ const COST: [Column; 8] = [
         microseconds(row.latency_p50_microseconds)
     }),
     column("p99", "99 of 100 single requests take at most this long", |row| microseconds(row.latency_p99_microseconds)),
-    column("Requests/s", "in batches, on all threads", |row| fixed(row.requests_per_second, 0)),
+    column("Requests/s", "in batches, on all threads", |row| rate(row.requests_per_second)),
     column("CPU s per 1,000", "processor seconds per 1,000 single requests", |row| {
-        significant(row.cpu_seconds_per_1000)
-    }),
-    column("Of teacher’s", "processor seconds over the teacher's", |row| {
+        escape(&short_seconds(row.cpu_seconds_per_1000))
+    })
+    .on_cards("CPU s/1,000"),
+    column("Of teacher’s cost", "processor seconds over the teacher's", |row| {
         row.share_of_teacher_cost.map_or_else(|| NONE.to_owned(), fraction)
-    }),
+    })
+    .on_cards("Of teacher’s"),
 ];
 
 fn accuracy(row: &Row) -> String {
@@ -59,6 +64,13 @@ fn accuracy(row: &Row) -> String {
         String::new()
     };
     format!("{}{interval}", percent_or_none(Some(row.accuracy)))
+}
+
+impl Column {
+    /// With a shorter name on cards.
+    const fn on_cards(self, label: &'static str) -> Self {
+        Self { label, ..self }
+    }
 }
 
 /// What ships in a few large figures.
@@ -84,7 +96,7 @@ pub(super) fn tables(report: &Report) -> String {
     if report.rows.is_empty() {
         return "<p>Nothing was measured.</p>\n".to_owned();
     }
-    table(report, "How good", &QUALITY) + &table(report, "How dear", &COST)
+    table(report, "Quality", &QUALITY) + &table(report, "Cost", &COST)
 }
 
 fn table(report: &Report, caption: &str, columns: &[Column]) -> String {
@@ -96,7 +108,7 @@ fn table(report: &Report, caption: &str, columns: &[Column]) -> String {
     let row = |row: &Row| {
         let cells: String = columns
             .iter()
-            .map(|column| format!("<td data-label=\"{}\">{}</td>", column.name, (column.cell)(row)))
+            .map(|column| format!("<td data-label=\"{}\">{}</td>", column.label, (column.cell)(row)))
             .collect();
         let ships = if shipped.is_some_and(|shipped| std::ptr::eq(shipped, row)) { " ships" } else { "" };
         let role = row.role.word();

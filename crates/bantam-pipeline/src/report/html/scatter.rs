@@ -25,13 +25,13 @@ struct Axis {
 
 const AXES: [Axis; 2] = [
     Axis {
-        name: "size in bytes, each step a multiple",
+        name: "size, logarithmic",
         title: "Accuracy against size",
         value: |row| row.bytes as f64,
         show: |value| bytes(value as u64),
     },
     Axis {
-        name: "latency p50, each step a multiple",
+        name: "latency p50, logarithmic",
         title: "Accuracy against latency",
         value: |row| row.latency_p50_microseconds,
         show: microseconds,
@@ -51,9 +51,9 @@ fn figure(report: &Report, axis: &Axis) -> Option<String> {
     if near.is_empty() {
         return None;
     }
-    let right = WIDTH - 6.0;
+    let right = WIDTH - 14.0;
     let ends = near.iter().flat_map(|row| [row.accuracy, row.accuracy_low, row.accuracy_high]);
-    let vertical = Scale::linear(ends, 5, (BOTTOM - 6.0, TOP));
+    let vertical = Scale::linear(ends, 5, (BOTTOM, TOP));
     let horizontal = Scale::log(near.iter().map(|row| (axis.value)(row)), (LEFT, right));
     let spoken: Vec<String> = near.iter().map(|row| hint(row, axis)).collect();
     let mut drawing = Drawing::new(HEIGHT, axis.title, &format!("{}.", spoken.join("; ")));

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::escape::escape;
 use super::scale::Scale;
 
-/// Width of a drawing in its own units; text is 12 of them high, so that it stays legible on a phone.
+/// Width of a drawing in its own units; text is 12 or 13 of them high, so that it stays legible on a phone.
 pub(super) const WIDTH: f64 = 420.0;
 
 /// A drawing.
@@ -89,6 +89,7 @@ impl Drawing {
     /// The figure for the page, with a caption that is HTML already.
     pub(super) fn figure(self, caption: &str) -> String {
         let Self { height, title, description, body } = self;
+        let caption = caption.replace(" %", "\u{202f}%");
         format!(
             "<figure>\n<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\"><title>{title}</title><desc>{description}</desc>\n\
              {body}</svg>\n<figcaption>{caption}</figcaption>\n</figure>\n"

@@ -40,9 +40,14 @@ fn assert_sound(html: &str) {
 fn a_good_run_makes_a_sound_page_with_everything() {
     let html = to_html(&sample::report());
     assert_sound(&html);
-    for shown in
-        ["keeps 98.1 %", "TF-IDF + linear SVM", "Accuracy against size", "refund_status", "near-duplicate 467", "1.42"]
-    {
+    for shown in [
+        "keeps 98.1\u{202f}%",
+        "TF-IDF + linear SVM",
+        "Accuracy against size",
+        "refund_status",
+        "near-duplicate 467",
+        "1.42",
+    ] {
         assert!(html.contains(shown), "{shown} is missing");
     }
     // Two scatters, four curves, one diagram; each says what it is.
@@ -127,6 +132,7 @@ fn a_loss_is_seen_at_once() {
 #[test]
 fn a_page_to_look_at() {
     if let Some(path) = std::env::var_os("BANTAM_REPORT_SAMPLE") {
-        std::fs::write(path, to_html(&sample::report())).unwrap();
+        let page = to_html(&sample::report());
+        std::fs::write(path, page).unwrap();
     }
 }
