@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
+use bantam_corpus::readers::OUT_OF_SCOPE;
 use bantam_eval::Bin;
 use bantam_kernels::memory;
 
-use crate::report::{ConfusedPair, Curve, DataSummary, Dropped, FunnelStep, ReliabilityBin, Report, Role, Row};
+use crate::report::{
+    ConfusedPair, Curve, DataSummary, FunnelStep, Machine, RejectExample, Reliability, ReliabilityBin, Report, Row,
+    StageTime, Thresholds,
+};
 use crate::run::Made;
 use crate::stages::evaluation::Measured;
 use crate::{Error, Recipe};
@@ -21,8 +25,7 @@ pub(crate) fn report(
 ) -> Result<Report, Error> {
     let account = &made.corpus.account;
     let models = &made.figures.models;
-    let teacher = models.iter().find(|model| model.role == Role::Teacher);
-    let rows: Vec<Row> = models.iter().map(|model| row(model, teacher)).collect();
+    let rows: Vec<Row> = models.iter().map(row).collect();
     let Some(shipped) = models.last() else {
         return Err(Error::Data { what: "nothing was measured".to_owned() });
     };
@@ -32,6 +35,7 @@ pub(crate) fn report(
         .iter()
         .filter(|document| document.label.as_ref().is_some_and(|label| account.labels.contains(label)));
     let test = inside.count();
+    let outside = made.corpus.train.iter().filter(|document| document.label.as_deref() == Some(OUT_OF_SCOPE)).count();
     let bins = |bins: &[Bin]| {
         let bin = |bin: &Bin| ReliabilityBin { confidence: bin.confidence, accuracy: bin.accuracy, count: bin.count };
         bins.iter().map(bin).collect()
@@ -42,28 +46,39 @@ pub(crate) fn report(
         peak_bytes: memory::peak_bytes(),
         rows,
         seed: recipe.text.seed,
-        isa: made.figures.isa.clone(),
-        threads: made.figures.threads,
+        machine: Machine {
+            cpu: made.figures.cpu.clone(),
+            isa: made.figures.isa.clone(),
+            threads: made.figures.threads,
+        },
         data: DataSummary {
             labels: account.labels.len(),
             train: made.corpus.train.len(),
             validation: made.corpus.validation.len(),
             test,
-            test_out_of_scope: made.corpus.test.len() - test,
+            out_of_scope_test: made.corpus.test.len() - test,
+            out_of_scope_train: outside,
             unlabelled: made.corpus.unlabelled.len(),
         },
         funnel: account
             .funnel
             .steps
             .iter()
-            .map(|step| FunnelStep { name: step.name.clone(), documents: step.documents, dropped: step.dropped })
+            .map(|step| FunnelStep {
+                name: step.name.clone(),
+                documents: step.documents,
+                dropped: step.dropped,
+                rewritten: step.rewritten,
+                reasons: step.reasons.clone(),
+            })
             .collect(),
         rejects: account
             .rejects
             .iter()
-            .map(|reject| Dropped {
+            .map(|reject| RejectExample {
                 text: reject.document.text.clone(),
-                reason: format!("{}: {}", reject.step, reject.reason),
+                step: reject.step.clone(),
+                reason: reject.reason.clone(),
             })
             .collect(),
         warnings: account.warnings.clone(),
@@ -72,12 +87,15 @@ pub(crate) fn report(
             .iter()
             .map(|(name, curves)| Curve {
                 name: (*name).to_owned(),
+                stage: (*name).to_owned(),
                 losses: curves.losses.clone(),
                 validations: curves.validations.clone(),
             })
             .collect(),
-        reliability_before: bins(&shipped.evaluation.reliability_before),
-        reliability_after: bins(&shipped.evaluation.reliability_after),
+        reliability: Reliability {
+            before: bins(&shipped.evaluation.reliability_before),
+            after: bins(&shipped.evaluation.reliability_after),
+        },
         confusions: made
             .figures
             .confusions
@@ -90,21 +108,26 @@ pub(crate) fn report(
                 examples: pair.examples.clone(),
             })
             .collect(),
-        temperature: made.temperature,
-        threshold: made.threshold.map(f64::from),
-        promised_precision: recipe.text.evaluate.quality.precision,
-        stages: seconds.iter().map(|(name, seconds)| ((*name).to_owned(), *seconds)).collect(),
+        thresholds: Some(Thresholds {
+            temperature: made.temperature,
+            threshold: made.threshold.map(f64::from),
+            precision: recipe.text.evaluate.quality.precision,
+        }),
+        stages: seconds
+            .iter()
+            .map(|(name, seconds)| StageTime { name: (*name).to_owned(), seconds: *seconds })
+            .collect(),
         next_steps: Vec::new(),
     };
-    report.next_steps = next_steps(&report, bundle);
+    report.fill_shares();
+    report.next_steps = next_steps(&report, made, bundle);
     Ok(report)
 }
 
-fn row(model: &Measured, teacher: Option<&Measured>) -> Row {
+fn row(model: &Measured) -> Row {
     let (evaluation, cost) = (&model.evaluation, &model.cost);
     let accuracy = evaluation.metric("accuracy").unwrap_or(0.0);
     let interval = evaluation.intervals.get("accuracy");
-    let share = |own: f64, teacher: f64| (teacher > 0.0).then(|| own / teacher);
     Row {
         name: evaluation.name.clone(),
         role: model.role,
@@ -123,17 +146,15 @@ fn row(model: &Measured, teacher: Option<&Measured>) -> Row {
         requests_per_second: cost.requests_per_second,
         cpu_seconds_per_1000: cost.cpu_seconds_per_1000,
         peak_bytes: cost.peak_bytes,
-        share_of_teacher_quality: teacher
-            .and_then(|teacher| share(accuracy, teacher.evaluation.metric("accuracy").unwrap_or(0.0))),
-        share_of_teacher_cost: teacher
-            .and_then(|teacher| share(cost.cpu_seconds_per_1000, teacher.cost.cpu_seconds_per_1000)),
+        share_of_teacher_quality: None,
+        share_of_teacher_cost: None,
         ece: evaluation.metric("ece"),
         brier: evaluation.metric("brier"),
     }
 }
 
 /// What the figures say should be tried next.
-fn next_steps(report: &Report, bundle: &Path) -> Vec<String> {
+fn next_steps(report: &Report, made: &Made, bundle: &Path) -> Vec<String> {
     let mut steps = vec![format!("Talk to it: bantam chat {}", bundle.display())];
     if let Some(pair) = report.confusions.first() {
         steps.push(format!(
@@ -153,7 +174,7 @@ fn next_steps(report: &Report, bundle: &Path) -> Vec<String> {
     if report.rows.iter().all(|row| row.out_of_scope_auroc.is_none()) {
         steps.push("Give requests that belong to no label (data.out_of_scope_train and _test), so that it learns to hand over.".to_owned());
     }
-    if report.threshold.is_none() {
+    if made.threshold.is_none() {
         steps.push(
             "No confidence keeps the promised precision: lower evaluate.quality.precision, or give more data."
                 .to_owned(),

@@ -58,6 +58,8 @@ pub struct Row {
     pub out_of_scope_recall: Option<f64>,
     /// Share of in-scope texts answered without a person at the promised precision.
     pub containment: Option<f64>,
+    /// Share of those that were right: the precision that the test texts show.
+    pub containment_precision: Option<f64>,
     /// Half of the single requests take at most this long.
     #[serde(deserialize_with = "lenient::number")]
     pub latency_p50_microseconds: f64,

@@ -42,6 +42,7 @@ pub(crate) struct Figures {
     pub(crate) confusions: Vec<Pair>,
     pub(crate) threads: usize,
     pub(crate) isa: String,
+    pub(crate) cpu: String,
 }
 
 /// A model as the metrics see it.
@@ -108,7 +109,7 @@ pub(crate) fn make(
         measured.push(Measured { role: *role, evaluation, cost });
     }
     let isa = bantam_kernels::isa::Isa::current().name().to_owned();
-    let figures = Figures { models: measured, confusions: pairs, threads: pool::threads(), isa };
+    let figures = Figures { models: measured, confusions: pairs, threads: pool::threads(), isa, cpu: cpu_name() };
     Ok(write_atomic(&work.path(FILE), &serde_json::to_vec_pretty(&figures).expect("plain data"))?)
 }
 
@@ -127,4 +128,11 @@ fn worst_pairs(corpus: &Corpus, evaluation: &Evaluation, test: &Examples) -> Vec
 
 pub(crate) fn load(artifact: &Artifact) -> Result<Figures, Error> {
     read_json(&artifact.path(FILE))
+}
+
+/// The processor's name as Linux tells it; empty elsewhere.
+fn cpu_name() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("model name"));
+    line.and_then(|line| line.split_once(':')).map_or(String::new(), |(_, name)| name.trim().to_owned())
 }

@@ -86,9 +86,12 @@ fn thresholds(report: &Report) -> String {
             ));
             if let Some(share) = report.shipped().and_then(|row| row.containment).filter(|share| share.is_finite()) {
                 text.push_str(&format!(
-                    " On the test texts that contains <b>{}\u{202f}%</b> of the in-scope requests; the rest go to a person.",
+                    " On the test texts that answers <b>{}\u{202f}%</b> of the in-scope requests; the rest go to a person.",
                     percent(share)
                 ));
+            }
+            if let Some(right) = report.shipped().and_then(|row| row.containment_precision).filter(|right| right.is_finite()) {
+                text.push_str(&format!(" Of the answers given, {}\u{202f}% are right.", percent(right)));
             }
             text.push_str("</p>\n");
         }

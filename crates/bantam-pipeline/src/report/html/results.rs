@@ -23,7 +23,8 @@ const QUALITY: [Column; 8] = [
     column("Accuracy", "share of in-scope test texts answered right, with its 95 % interval", accuracy),
     column("Of teacher’s accuracy", "accuracy over the teacher's", |row| {
         percent_or_none(row.share_of_teacher_quality)
-    }),
+    })
+    .on_cards("Of teacher’s"),
     column("Macro F1", "F1, averaged over the labels", |row| unit_or_none(row.macro_f1)),
     column("Contained", "in-scope requests answered without a person at the promised precision", |row| {
         percent_or_none(row.containment)

@@ -3,7 +3,7 @@
 use crate::report::number::{bytes, microseconds, percent};
 use crate::report::{Report, Role, Row};
 
-use super::escape::escape;
+use super::escape::{escape, shortened};
 use super::labels::{Area, arrange};
 use super::scale::Scale;
 use super::svg::{Drawing, WIDTH};
@@ -14,6 +14,9 @@ const TOP: f64 = 34.0;
 const BOTTOM: f64 = HEIGHT - 42.0;
 /// Models this much worse than the best would press the others together; the caption names them instead.
 const FAR_BELOW: f64 = 0.2;
+
+/// Characters of a name that are shown; the hint has all.
+const SHOWN: usize = 26;
 
 /// What is drawn to the right.
 struct Axis {
@@ -79,17 +82,18 @@ fn figure(report: &Report, axis: &Axis) -> Option<String> {
     }
     // What ships is named first, so that it gets the best place.
     let order: Vec<&Row> = near.iter().rev().copied().collect();
-    let named: Vec<((f64, f64), &str)> = order.iter().map(|row| (at(row), row.name.as_str())).collect();
+    let names: Vec<String> = order.iter().map(|row| shortened(&row.name, SHOWN)).collect();
+    let named: Vec<((f64, f64), &str)> = order.iter().zip(&names).map(|(row, name)| (at(row), name.as_str())).collect();
     let places = arrange(&named, &obstacles, [LEFT, 16.0, right, BOTTOM - 2.0]);
     for (row, place) in order.iter().zip(&places) {
         if let Some(end) = place.leader {
             drawing.line("leader", at(row), end);
         }
     }
-    for (row, place) in order.iter().zip(&places) {
+    for ((row, name), place) in order.iter().zip(&names).zip(&places) {
         let radius = if row.role == Role::Bundle { 6.0 } else { 4.5 };
         drawing.dot(&format!("mark {}", row.role.word()), at(row), radius, &hint(row, axis));
-        drawing.text(&format!("name {}", row.role.word()), place.at, "start", &row.name);
+        drawing.text(&format!("name {}", row.role.word()), place.at, "start", name);
     }
     Some(drawing.figure(&caption(axis, &far)))
 }

@@ -112,6 +112,7 @@ fn what_is_missing_or_no_number_leaves_a_sound_page() {
     ];
     report.reliability.before = vec![ReliabilityBin { confidence: nan, accuracy: 0.5, count: 0 }];
     report.reliability.after = vec![ReliabilityBin { confidence: 0.5, accuracy: 0.5, count: 0 }];
+    report.rows[5].containment_precision = Some(nan);
     report.thresholds = Some(Thresholds { temperature: nan, threshold: Some(nan), precision: nan });
     report.stages[0].seconds = nan;
     report.seconds = nan;
