@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::entities::{Entity, entities_of};
 use crate::{BundleParts, LoadError, TextClassifier};
 
-/// Texts answered in one batch.
+/// Texts answered in one batch. Batches are laid end to end and never padded, so there is nothing to gain from
+/// sorting texts by length.
 const BATCH: usize = 64;
 /// Bytes of a text that are looked at: far beyond any request, and what bounds the time of one.
 const MOST_BYTES: usize = 20_000;
@@ -49,7 +50,19 @@ impl Assistant {
     /// [`LoadError`], naming the file and what is wrong with it.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let mut parts = BundleParts::read(path)?;
+        Self::assemble(BundleParts::read(path)?, path, bytes)
+    }
+
+    /// An assistant from parts in memory.
+    ///
+    /// # Errors
+    /// [`LoadError::Refused`] when the parts contradict each other.
+    pub fn from_parts(parts: BundleParts) -> Result<Self, LoadError> {
+        let bytes = parts.to_bytes().len() as u64;
+        Self::assemble(parts, Path::new("the bundle in memory"), bytes)
+    }
+
+    fn assemble(mut parts: BundleParts, path: &Path, bytes: u64) -> Result<Self, LoadError> {
         let classifier = parts.classifier(path)?;
         // They live in the classifier now.
         parts.arrays.clear();
@@ -95,9 +108,11 @@ impl Assistant {
         let mut order: Vec<usize> = (0..labels.len()).collect();
         order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b)));
         let best = order[0];
-        let empty = text.trim().is_empty();
-        let confidence = if empty { 0.0 } else { probabilities[best] };
-        let in_scope = !empty && self.parts.threshold.is_some_and(|threshold| confidence >= threshold);
+        // The model has an opinion on nothing, too; people have not.
+        let is_empty = text.trim().is_empty();
+        let confidence = if is_empty { 0.0 } else { probabilities[best] };
+        let in_scope =
+            !is_empty && confidence > 0.0 && self.parts.threshold.is_some_and(|threshold| confidence >= threshold);
         let reply = if in_scope { self.parts.replies.get(&labels[best]).cloned() } else { Some(self.hand_over()) };
         let alternatives = order.iter().take(ALTERNATIVES).map(|&index| (labels[index].clone(), probabilities[index]));
         Answer {
@@ -127,12 +142,38 @@ fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MOST_BYTES.min(text.len()))]
 }
 
-/// Probabilities of scores divided by a temperature; scores that are no numbers count as lowest.
+/// Probabilities of scores divided by a temperature. A score that is no number makes them all 0: nothing is certain.
 fn softmax(scores: &[f32], temperature: f64) -> Vec<f32> {
-    let scores = scores.iter().map(|&score| if score.is_finite() { f64::from(score) / temperature } else { -1e30 });
-    let scores: Vec<f64> = scores.collect();
-    let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let powers: Vec<f64> = scores.iter().map(|score| (score - top).exp()).collect();
+    if !scores.iter().all(|score| score.is_finite()) {
+        return vec![0.0; scores.len()];
+    }
+    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let power = |&score: &f32| ((f64::from(score) - f64::from(top)) / temperature).exp();
+    let powers: Vec<f64> = scores.iter().map(power).collect();
     let sum: f64 = powers.iter().sum();
     powers.iter().map(|power| (power / sum) as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_are_numbers_whatever_the_scores() {
+        let sum = |scores: &[f32], temperature| softmax(scores, temperature).iter().sum::<f32>();
+        assert!((sum(&[1.0, 2.0, 3.0], 1.0) - 1.0).abs() < 1e-6);
+        assert!((sum(&[f32::MAX, f32::MIN, 0.0], 1e-6) - 1.0).abs() < 1e-6);
+        assert_eq!(softmax(&[f32::NAN, 1.0], 1.0), [0.0, 0.0]);
+        assert_eq!(softmax(&[f32::INFINITY, 1.0], 1.0), [0.0, 0.0]);
+        let [odds] = [softmax(&[0.0, 2.0], 2.0)];
+        assert!((odds[1] / odds[0] - std::f32::consts::E).abs() < 1e-5, "{odds:?}");
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(cut("short"), "short");
+        let long = "é".repeat(MOST_BYTES);
+        assert_eq!(cut(&long).len(), MOST_BYTES);
+        assert_eq!(cut(&format!("a{long}")).len(), MOST_BYTES - 1);
+    }
 }

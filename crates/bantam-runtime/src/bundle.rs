@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bantam_artifact::bundle::{Reader, Writer};
-use bantam_kernels::gemm::Precision;
+use bantam_kernels::gemm::{PackedFormat, Precision};
+use bantam_kernels::memory::Mapped;
 use bantam_model::arrays::{Arrays, read_safetensors, write_safetensors};
 use bantam_model::folder::{classifier_of, labels_of};
 use bantam_model::{TextEncoder, Weights};
@@ -12,6 +13,7 @@ use bantam_tokens::{NgramHasher, Tokenizer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::consistency::{check_config, check_fit, check_metadata};
 use crate::{LoadError, TextClassifier};
 
 /// What the metadata of a classifier's bundle say it is.
@@ -107,7 +109,7 @@ impl BundleParts {
     /// # Errors
     /// [`LoadError`], naming the file and what is wrong with it.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
-        let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+        let bytes = Mapped::open(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
         Self::from_bytes(&bytes, path)
     }
 
@@ -132,10 +134,7 @@ impl BundleParts {
         let replies =
             serde_json::from_slice(section("replies")?).map_err(|error| refused(format!("its replies: {error}")))?;
         let card = String::from_utf8_lossy(section("card")?).into_owned();
-        if metadata.labels.is_empty() || !(metadata.temperature.is_finite() && metadata.temperature > 0.0) {
-            return Err(refused("it has no labels, or a temperature that is not positive".to_owned()));
-        }
-        Ok(Self {
+        let parts = Self {
             name: metadata.name,
             labels: metadata.labels,
             config: metadata.config,
@@ -151,7 +150,9 @@ impl BundleParts {
             tokenizer,
             replies,
             card,
-        })
+        };
+        check_metadata(&parts).map_err(refused)?;
+        Ok(parts)
     }
 
     /// The model, ready to answer. `path` is where the parts came from, for messages.
@@ -160,25 +161,15 @@ impl BundleParts {
     /// [`LoadError::Refused`] when the parts contradict each other.
     pub fn classifier(&self, path: &Path) -> Result<TextClassifier, LoadError> {
         let refused = |what: String| LoadError::Refused { path: path.to_owned(), what };
+        check_config(&self.config, &self.arrays).map_err(refused)?;
         let architecture = classifier_of(&self.config, path).map_err(|error| refused(error.to_string()))?;
+        check_fit(self, architecture.as_ref()).map_err(refused)?;
         let columns = architecture.labels();
-        if columns < self.labels.len() {
-            return Err(refused(format!("{} labels for {columns} columns of scores", self.labels.len())));
-        }
-        let buckets = self.hasher.as_ref().map(|hasher| hasher.buckets as usize);
-        let table = architecture.features().map(|shape| shape.buckets);
-        if buckets != table {
-            return Err(refused(format!("features are hashed into {buckets:?} buckets, but its table has {table:?}")));
-        }
-        let (ids, rows) = (self.tokenizer.vocabulary_size(), architecture.vocabulary());
-        if ids > rows {
-            return Err(refused(format!("its tokenizer has {ids} ids, but its table {rows} rows")));
-        }
-        let max_tokens = self.max_tokens.clamp(1, architecture.max_tokens());
+        let max_tokens = self.max_tokens.min(architecture.max_tokens());
         let weights = Weights::from_arrays(architecture.schema(), &self.arrays, Precision::F32)
             .map_err(|error| refused(error.to_string()))?;
         // Matrices that were not quantised are laid out for inference, too.
-        let weights = weights.packed(bantam_kernels::gemm::PackedFormat::F32);
+        let weights = weights.packed(PackedFormat::F32);
         let encoder = TextEncoder::new(self.tokenizer.clone(), self.hasher.clone(), max_tokens);
         Ok(TextClassifier { labels: labels_of(&self.config, columns), architecture, weights, encoder })
     }

@@ -6,8 +6,10 @@
 mod assistant;
 mod bundle;
 mod classifier;
+mod consistency;
 mod entities;
 mod error;
+pub mod sample;
 
 pub use assistant::{Answer, Assistant};
 pub use bundle::BundleParts;

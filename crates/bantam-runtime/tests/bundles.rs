@@ -1,0 +1,147 @@
+//! Bundles as their users meet them: written, loaded, answering, damaged.
+
+use std::path::Path;
+
+use bantam_kernels::gemm::Precision;
+use bantam_model::folder::classifier_of;
+use bantam_model::{Pass, TextEncoder, Weights};
+use bantam_runtime::sample::{TEXTS, parts, quantised_parts};
+use bantam_runtime::{Assistant, BundleParts, LoadError};
+
+fn from_bytes(bytes: &[u8]) -> Result<Assistant, LoadError> {
+    BundleParts::from_bytes(bytes, Path::new("x.bantam")).and_then(Assistant::from_parts)
+}
+
+fn message(bytes: &[u8]) -> String {
+    from_bytes(bytes).err().expect("it should be refused").to_string()
+}
+
+/// The scores of the model that the parts were made from, without a bundle.
+fn unbundled(parts: &BundleParts) -> Vec<Vec<f32>> {
+    let model = classifier_of(&parts.config, Path::new("config")).unwrap();
+    let weights = Weights::from_arrays(model.schema(), &parts.arrays, Precision::F32).unwrap();
+    let encoder = TextEncoder::new(parts.tokenizer.clone(), parts.hasher.clone(), parts.max_tokens);
+    let logits = model.classify(&weights, &encoder.batch(TEXTS), &mut Pass::plain()).logits;
+    logits.data().chunks(4).map(<[f32]>::to_vec).collect()
+}
+
+#[test]
+fn a_loaded_bundle_answers_as_the_model_did() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, parts) in [("plain", parts()), ("int8", quantised_parts())] {
+        let path = folder.path().join(name);
+        parts.write(&path).unwrap();
+        let assistant = Assistant::load(&path).unwrap();
+        assert_eq!(assistant.bytes(), std::fs::metadata(&path).unwrap().len());
+        for (text, scores) in TEXTS.iter().zip(unbundled(&parts)) {
+            let powers: Vec<f32> = scores.iter().map(|score| score.exp()).collect();
+            let sum: f32 = powers.iter().sum();
+            let best = (0..3).max_by(|&a, &b| powers[a].total_cmp(&powers[b])).unwrap();
+            let answer = assistant.answer(text);
+            assert_eq!(answer.label, parts.labels[best], "{name}: {text}");
+            assert!((answer.confidence - powers[best] / sum).abs() < 1e-4, "{name}: {answer:?}");
+            assert!(answer.in_scope && answer.reply == parts.replies.get(&answer.label).cloned());
+            assert_eq!(answer.alternatives.len(), 3);
+        }
+    }
+}
+
+#[test]
+fn many_answers_are_the_single_ones_in_order() {
+    let assistant = Assistant::from_parts(quantised_parts()).unwrap();
+    let texts: Vec<String> = (0..150).map(|n| TEXTS[n % 6].repeat(1 + n % 4)).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    for (text, answer) in texts.iter().zip(assistant.answer_all(&texts)) {
+        let single = assistant.answer(text);
+        assert_eq!((answer.label, answer.entities), (single.label, single.entities));
+        assert!((answer.confidence - single.confidence).abs() < 1e-4);
+    }
+    assert!(assistant.answer_all(&[]).is_empty());
+}
+
+#[test]
+fn the_threshold_decides_and_nothing_is_never_answered() {
+    let strict = Assistant::from_parts(BundleParts { threshold: None, ..parts() }).unwrap();
+    let answer = strict.answer(TEXTS[0]);
+    assert!(!answer.in_scope && answer.reply == Some(strict.hand_over()), "{answer:?}");
+    let assistant = Assistant::from_parts(parts()).unwrap();
+    for nothing in ["", "  \n\t"] {
+        let answer = assistant.answer(nothing);
+        assert_eq!((answer.in_scope, answer.confidence), (false, 0.0));
+    }
+    for strange in ["\u{0}", "\u{1f600}\u{200d}", "[CLS] [PAD] [MASK]", &"x".repeat(1_000_000), &"é ".repeat(50_000)] {
+        assert!(assistant.answer(strange).confidence.is_finite());
+    }
+}
+
+#[test]
+fn weights_that_are_no_numbers_give_no_answer() {
+    let mut parts = parts();
+    let bias = parts.arrays.get_mut("classifier.bias").unwrap();
+    bias.values = bantam_model::arrays::Values::F32(vec![f32::NAN; 4]);
+    let answer = Assistant::from_parts(parts).unwrap().answer("where is my order");
+    assert_eq!((answer.in_scope, answer.confidence), (false, 0.0));
+    assert!(answer.alternatives.iter().all(|(_, share)| share.is_finite()));
+}
+
+#[test]
+fn what_is_cut_off_foreign_or_damaged_is_refused_by_name() {
+    let bytes = parts().to_bytes();
+    for length in (0..bytes.len()).step_by(64) {
+        let message = message(&bytes[..length]);
+        assert!(message.starts_with("x.bantam: "), "{length}: {message}");
+    }
+    assert!(message(b"GGUF....").contains("not a Bantam bundle"));
+    let mut random = 1u64;
+    for place in (0..bytes.len()).step_by(97) {
+        // A flipped bit in the header may leave a usable bundle, such as one with another name; none may panic.
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 1 << (random >> 61);
+        if let Ok(assistant) = from_bytes(&damaged) {
+            assert!(assistant.answer("where is my order 12345").confidence.is_finite());
+        }
+    }
+    let missing = Assistant::load(Path::new("/nowhere/x.bantam")).err().unwrap().to_string();
+    assert!(missing.contains("/nowhere/x.bantam") && missing.contains(".bantam file"), "{missing}");
+}
+
+/// Why parts with one change are refused.
+fn refusal(change: impl FnOnce(&mut BundleParts)) -> String {
+    let mut parts = parts();
+    change(&mut parts);
+    message(&parts.to_bytes())
+}
+
+#[test]
+fn parts_that_contradict_each_other_are_refused() {
+    let has = |message: &str, expected: &str| assert!(message.contains(expected), "{message}");
+    has(&refusal(|parts| parts.labels.clear()), "no labels");
+    has(&refusal(|parts| parts.labels.extend(["a".to_owned(), "b".to_owned()])), "5 labels for 4 columns");
+    has(&refusal(|parts| parts.labels.swap(0, 1)), "stands where its config has");
+    has(&refusal(|parts| parts.hasher = None), "nothing hashes any");
+    has(&refusal(|parts| parts.hasher.as_mut().unwrap().buckets = 65), "65 buckets");
+    has(&refusal(|parts| parts.temperature = 0.0), "temperature");
+    has(&refusal(|parts| parts.max_tokens = 0), "max_tokens");
+    has(&refusal(|parts| parts.config["vocab_size"] = 5.into()), "5 rows");
+    has(&refusal(|parts| parts.config["hidden_size"] = 32.into()), "should have shape");
+    has(&refusal(|parts| parts.config["num_hidden_layers"] = 1_000_000.into()), "more layers");
+    has(&refusal(|parts| parts.config["model_type"] = "gpt".into()), "gpt");
+    has(&refusal(|parts| drop(parts.arrays.remove("classifier.bias"))), "missing: classifier.bias");
+    for key in ["hidden_size", "num_attention_heads", "intermediate_size", "max_position_embeddings", "num_labels"] {
+        for value in [0u64, 1, 3, 1 << 27, u64::MAX] {
+            // Whatever stands there: an error or an answer, never a panic.
+            let mut parts = parts();
+            parts.config[key] = value.into();
+            if let Ok(assistant) = from_bytes(&parts.to_bytes()) {
+                assistant.answer("where is my order");
+            }
+        }
+    }
+}
+
+#[test]
+fn assistants_are_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Assistant>();
+}
