@@ -32,6 +32,8 @@ pub struct Answer {
     pub label: String,
     /// Its calibrated probability, 0 to 1.
     pub confidence: f32,
+    /// The probability that no label fits; 0 for a model that cannot tell.
+    pub out_of_scope: f32,
     /// Whether the assistant is sure enough to answer without a person.
     pub in_scope: bool,
     /// What to say: the label's reply, or the hand-over.
@@ -118,6 +120,7 @@ impl Assistant {
         Answer {
             label: labels[best].clone(),
             confidence,
+            out_of_scope: probabilities[labels.len()..].iter().sum(),
             in_scope,
             reply,
             entities: entities_of(text),

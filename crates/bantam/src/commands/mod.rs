@@ -1,13 +1,25 @@
 //! The commands, a file each.
 
 mod bench;
+mod chat;
+mod classify;
+mod inspect;
 mod run;
+mod serve;
 
 /// What the program can do.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     /// Make a small model from a folder of texts: train, distil, prune, quantise, measure, bundle
     Run(run::Arguments),
+    /// Talk to a bundle
+    Chat(chat::Arguments),
+    /// Answer lines of text, one JSON object each
+    Classify(classify::Arguments),
+    /// Serve a bundle over HTTP, with a page to talk to it
+    Serve(serve::Arguments),
+    /// Tell what a bundle or a model folder holds, and check it
+    Inspect(inspect::Arguments),
     /// Measure this machine's kernels and training speed, beside what its processor could reach
     Bench(bench::Arguments),
 }
@@ -17,6 +29,10 @@ impl Command {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Run(arguments) => arguments.run(),
+            Self::Chat(arguments) => arguments.run(),
+            Self::Classify(arguments) => arguments.run(),
+            Self::Serve(arguments) => arguments.run(),
+            Self::Inspect(arguments) => arguments.run(),
             Self::Bench(arguments) => arguments.run(),
         }
     }

@@ -1,0 +1,172 @@
+//! `bantam inspect`: what a bundle or a model folder holds, once everything in it was checked.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use bantam_artifact::bundle::Reader;
+use bantam_kernels::gemm::Precision;
+use bantam_kernels::memory::Mapped;
+use bantam_model::architectures::Architecture;
+use bantam_model::folder::{read_classifier, read_predictor};
+use bantam_runtime::BundleParts;
+use serde_json::{Map, Value, json};
+
+use super::print_json;
+
+/// Labels listed before the rest is only counted.
+const SHOWN: usize = 12;
+
+/// The arguments of `bantam inspect`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  bantam inspect runs/support/model.bantam\n  bantam inspect models/bert-tiny --json"
+)]
+pub(crate) struct Arguments {
+    /// A .bantam file, or a folder with config.json, model.safetensors and tokenizer.json
+    path: PathBuf,
+    /// Print everything as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let told = if self.path.is_dir() { folder(&self.path)? } else { bundle(&self.path)? };
+        if self.json {
+            return Ok(print_json(&told)?);
+        }
+        let mut output = std::io::stdout().lock();
+        Ok(output.write_all(table(&told).as_bytes())?)
+    }
+}
+
+/// What a bundle holds. Reading its parts verifies every hash, and making a model of them that they fit together.
+fn bundle(path: &Path) -> anyhow::Result<Value> {
+    let parts = BundleParts::read(path)?;
+    let classifier = parts.classifier(path)?;
+    let bytes = Mapped::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let reader = Reader::new(&bytes)?;
+    let mut sections = Map::new();
+    for name in reader.names() {
+        sections.insert(name.to_owned(), reader.section(name)?.len().into());
+    }
+    Ok(json!({
+        "kind": "classifier bundle",
+        "name": parts.name,
+        "family": parts.config["model_type"],
+        "parameters": classifier.parameters(),
+        "bytes": bytes.len(),
+        "hashes": "verified",
+        "sections": sections,
+        "vocabulary": parts.tokenizer.vocabulary_size(),
+        "max_tokens": classifier.encoder.max_tokens(),
+        "features": parts.hasher,
+        "temperature": parts.temperature,
+        "threshold": parts.threshold,
+        "replies": parts.replies.len(),
+        "languages": parts.languages,
+        "licence": parts.licence,
+        "made_by": parts.made_by,
+        "labels": parts.labels,
+    }))
+}
+
+/// What a folder in the layout of Hugging Face holds.
+fn folder(path: &Path) -> anyhow::Result<Value> {
+    if has_labels(&path.join("config.json")) {
+        let read = read_classifier(path, Precision::F32)?;
+        let mut told = model("classifier folder", path, read.architecture.as_ref());
+        told["labels"] = read.labels.into();
+        return Ok(told);
+    }
+    let read = read_predictor(path, Precision::F32)?;
+    Ok(model("token predictor folder", path, read.architecture.as_ref()))
+}
+
+fn model<A: Architecture + ?Sized>(kind: &str, path: &Path, architecture: &A) -> Value {
+    json!({
+        "kind": kind,
+        "name": path.file_name().map(|name| name.to_string_lossy()),
+        "family": architecture.config()["model_type"],
+        "parameters": architecture.schema().parameters(),
+        "bytes": bytes_of(path),
+        "vocabulary": architecture.vocabulary(),
+        "max_tokens": architecture.max_tokens(),
+    })
+}
+
+/// Whether a config describes a classifier. One that cannot be read does not: reading the folder tells why.
+fn has_labels(config: &Path) -> bool {
+    let config = std::fs::read(config).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    let has = |key: &str| config.as_ref().is_some_and(|config| config.get(key).is_some());
+    let is_llama = config.as_ref().is_some_and(|config| config["model_type"] == "llama");
+    let for_labels = config.as_ref().and_then(|config| config["architectures"][0].as_str());
+    let for_labels = for_labels.map(|name| name.ends_with("ForSequenceClassification"));
+    !is_llama && for_labels.unwrap_or(has("num_labels") || has("id2label") || has("label2id"))
+}
+
+fn bytes_of(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.filter_map(|file| file.metadata().ok()).filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
+}
+
+/// A line for each thing that is there.
+fn table(told: &Value) -> String {
+    let mut text = String::new();
+    for (key, value) in told.as_object().into_iter().flatten() {
+        let shown = match (key.as_str(), value) {
+            (_, Value::Null) if key != "threshold" => continue,
+            (_, Value::Null) => "none: every request goes to a person".to_owned(),
+            ("bytes", Value::Number(bytes)) => format!("{bytes} ({:.2} MB)", bytes.as_f64().unwrap_or(0.0) / 1e6),
+            ("labels", Value::Array(labels)) => {
+                let first: Vec<&str> = labels.iter().take(SHOWN).filter_map(Value::as_str).collect();
+                let more = labels.len().saturating_sub(SHOWN);
+                let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
+                format!("{}: {}{rest}", labels.len(), first.join(", "))
+            }
+            (_, Value::Array(items)) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+            (_, Value::Object(items)) => {
+                items.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+            }
+            (_, Value::String(string)) => string.clone(),
+            (_, other) => other.to_string(),
+        };
+        // A bundle may come from anywhere, and must not steer the terminal.
+        let shown: String = shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        text += &format!("{key:<12} {shown}\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use bantam_model::folder::write;
+    use bantam_runtime::sample;
+
+    use super::*;
+
+    #[test]
+    fn bundles_and_folders_are_described_and_others_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("x.bantam");
+        let parts = sample::parts();
+        parts.write(&path).unwrap();
+        let told = bundle(&path).unwrap();
+        assert_eq!((&told["name"], told["bytes"].as_u64()), (&json!("sample"), Some(path.metadata().unwrap().len())));
+        let names: Vec<&String> = told["sections"].as_object().unwrap().keys().collect();
+        assert_eq!(names, ["card", "replies", "tokenizer", "weights"]);
+        let text = table(&told);
+        assert!(text.contains("3: order_status, refund, change_address") && text.contains("verified"), "{text}");
+
+        let model = place.path().join("model");
+        write(&model, &parts.config, &parts.arrays, &parts.tokenizer).unwrap();
+        let told = folder(&model).unwrap();
+        assert_eq!(told["kind"], "classifier folder");
+        assert_eq!(told["labels"].as_array().unwrap().len(), 4);
+
+        std::fs::write(&path, b"GGUF").unwrap();
+        assert!(bundle(&path).unwrap_err().to_string().contains("not a Bantam bundle"));
+        assert!(folder(place.path()).unwrap_err().to_string().contains("config.json"));
+    }
+}
