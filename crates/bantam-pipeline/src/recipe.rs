@@ -176,27 +176,33 @@ pub struct TeacherSection {
 impl Default for TeacherSection {
     fn default() -> Self {
         let training = TrainingSection {
-            epochs: 12.0,
-            learning_rate: 1e-3,
+            epochs: 10.0,
+            learning_rate: 5e-4,
             muon_rate: 0.0,
-            table_rate: 4.0,
-            weight_decay: 0.02,
+            table_rate: 10.0,
+            weight_decay: 0.05,
             warmup: 0.1,
             averaging: 0.99,
-            validate_every: 2.0,
+            validate_every: 1.0,
         };
         Self {
             folder: None,
             model: ModelSection {
                 layers: 4,
-                width: 320,
-                heads: 5,
-                channels: 640,
-                buckets: 1 << 16,
+                width: 192,
+                heads: 4,
+                channels: 384,
+                buckets: 1 << 15,
                 feature_width: 128,
                 max_tokens: 64,
             },
-            pretraining: TrainingSection { epochs: 4.0, table_rate: 1.0, validate_every: 0.0, ..training.clone() },
+            pretraining: TrainingSection {
+                epochs: 3.0,
+                learning_rate: 1e-3,
+                table_rate: 1.0,
+                validate_every: 0.0,
+                ..training.clone()
+            },
             masked: 0.25,
             training,
             objective: ClassificationOptions { dropout: 0.2, word_dropout: 0.15, ..ClassificationOptions::default() },
@@ -241,7 +247,7 @@ pub struct PruneSection {
 impl Default for StudentSection {
     fn default() -> Self {
         let training = TrainingSection {
-            epochs: 10.0,
+            epochs: 6.0,
             learning_rate: 2e-3,
             muon_rate: 0.0,
             table_rate: 4.0,
@@ -253,22 +259,22 @@ impl Default for StudentSection {
         Self {
             model: ModelSection {
                 layers: 2,
-                width: 96,
+                width: 64,
                 heads: 4,
-                channels: 192,
-                buckets: 1 << 14,
+                channels: 128,
+                buckets: 1 << 13,
                 feature_width: 48,
                 max_tokens: 64,
             },
-            variants: 3,
+            variants: 2,
             word_dropout: 0.25,
             objective: DistillationOptions::default(),
             prune: PruneSection {
                 layers: 1,
                 heads: 3,
-                channels: 128,
+                channels: 96,
                 least_token_count: 1,
-                recovery: TrainingSection { epochs: 4.0, learning_rate: 1e-3, ..training.clone() },
+                recovery: TrainingSection { epochs: 2.0, learning_rate: 1e-3, ..training.clone() },
             },
             training,
         }

@@ -1,0 +1,163 @@
+//! The main job on a tiny recipe: it ends with a bundle that answers, a second run is a lookup, a stopped run continues to the
+//! same bytes, and whatever is wrong with a recipe or its data is told with its place.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bantam_pipeline::{DataSource, Error, Observer, Outcome, Recipe, RunOptions, Silent, run};
+use bantam_runtime::Assistant;
+
+const TOPICS: [(&str, [&str; 4]); 3] = [
+    ("refund", ["money back", "refund", "reimburse me", "return the payment"]),
+    ("delivery", ["parcel", "delivery", "courier", "where is my package"]),
+    ("password", ["password", "log in", "locked out", "reset my login"]),
+];
+
+/// A recipe of three labels in a fresh folder.
+fn recipe_in(folder: &Path) -> PathBuf {
+    let mut train = String::from("label\ttext\n");
+    let mut test = String::from("label\ttext\n");
+    for (label, phrases) in TOPICS {
+        for (index, phrase) in phrases.iter().enumerate() {
+            for (place, frame) in
+                ["please help with", "question about", "urgent:", "hello, I need", "problem:", "again about"]
+                    .iter()
+                    .enumerate()
+            {
+                let text = format!("{label}\t{frame} {phrase} number {index}{place}\n");
+                if place == 5 { &mut test } else { &mut train }.push_str(&text);
+            }
+        }
+    }
+    let outside: String = (0..24).map(|index| format!("what is the weather on planet {index} like\n")).collect();
+    fs::write(folder.join("train.tsv"), train).unwrap();
+    fs::write(folder.join("test.tsv"), test).unwrap();
+    fs::write(folder.join("outside.txt"), outside).unwrap();
+    fs::write(folder.join("replies.toml"), "[replies]\nrefund = \"Money is on its way.\"\n").unwrap();
+    let model =
+        "layers = 1\nwidth = 16\nheads = 2\nchannels = 16\nbuckets = 512\nfeature_width = 16\nmax_tokens = 16\n";
+    let training = "learning_rate = 0.01\ntable_rate = 4.0\nweight_decay = 0.0\nwarmup = 0.1\naveraging = 0.9\nvalidate_every = 1.0\n";
+    let text = format!(
+        "name = \"tiny\"\nseed = 3\n[data]\ntrain = [\"train.tsv\"]\ntest = [\"test.tsv\"]\nout_of_scope_train = [\"outside.txt\"]\nreplies = \"replies.toml\"\nheld_out = 0.2\n\
+         [tokenizer]\nkind = \"wordpiece\"\nvocabulary = 300\n\
+         [teacher.model]\n{model}[teacher.pretraining]\nepochs = 1.0\n{training}[teacher.training]\nepochs = 8.0\n{training}\
+         [student.model]\n{model}[student.training]\nepochs = 4.0\n{training}[student.prune]\nlayers = 1\nheads = 1\nchannels = 8\nleast_token_count = 1\n[student.prune.recovery]\nepochs = 2.0\n{training}\
+         [evaluate.cost]\nseconds = 0.01\nleast_requests = 5\nwarm_up = 1\nbatch = 8\n"
+    );
+    fs::write(folder.join("recipe.toml"), text).unwrap();
+    folder.join("recipe.toml")
+}
+
+fn run_in(folder: &Path, out: &str, observer: &mut dyn Observer) -> Result<Outcome, Error> {
+    let recipe = Recipe::read(&folder.join("recipe.toml"))?;
+    run(&recipe, &RunOptions { source: DataSource::Recipe, out: folder.join(out) }, observer)
+}
+
+/// Stops a run after so many steps of training.
+struct StopAfter {
+    steps: usize,
+    stages: Vec<(String, bool)>,
+}
+
+impl Observer for StopAfter {
+    fn stage(&mut self, name: &str, _: &str, is_done: bool) {
+        self.stages.push((name.to_owned(), is_done));
+    }
+    fn progress(&mut self, _: f64, _: &str) {
+        self.steps = self.steps.saturating_sub(1);
+    }
+    fn note(&mut self, _: &str) {}
+    fn is_stopped(&self) -> bool {
+        self.steps == 0
+    }
+}
+
+#[test]
+fn a_run_ends_with_a_bundle_that_answers_and_a_second_run_is_a_lookup() {
+    let folder = tempfile::tempdir().unwrap();
+    recipe_in(folder.path());
+    let first = run_in(folder.path(), "out", &mut Silent).unwrap();
+    assert!(!first.is_cached);
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("out/report.json")).unwrap()).unwrap();
+    let roles: Vec<&str> = json["rows"].as_array().unwrap().iter().map(|row| row["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["baseline", "baseline", "teacher", "student", "student", "bundle"]);
+    let assistant = Assistant::load(&first.bundle).unwrap();
+    let answer = assistant.answer("I want my money back, please refund me");
+    assert_eq!(answer.label, "refund");
+    assert!((0.0..=1.0).contains(&answer.confidence));
+
+    let bytes = fs::read(&first.bundle).unwrap();
+    let second = run_in(folder.path(), "out", &mut Silent).unwrap();
+    assert!(second.is_cached);
+    assert_eq!(fs::read(&second.bundle).unwrap(), bytes);
+}
+
+#[test]
+fn changing_a_value_reruns_only_what_depends_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = recipe_in(folder.path());
+    run_in(folder.path(), "out", &mut Silent).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("channels = 8\n", "channels = 4\n")).unwrap();
+    let mut seen = StopAfter { steps: usize::MAX, stages: Vec::new() };
+    run_in(folder.path(), "out", &mut seen).unwrap();
+    let made: Vec<&str> = seen.stages.iter().filter(|(_, done)| !done).map(|(name, _)| name.as_str()).collect();
+    assert_eq!(made, ["pruning", "bundle", "evaluation"]);
+}
+
+#[test]
+fn a_run_stopped_anywhere_continues_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    recipe_in(folder.path());
+    let whole = fs::read(run_in(folder.path(), "whole", &mut Silent).unwrap().bundle).unwrap();
+    let mut tries = 0;
+    let broken = loop {
+        let mut stop = StopAfter { steps: 9, stages: Vec::new() };
+        match run_in(folder.path(), "broken", &mut stop) {
+            Ok(outcome) => break outcome,
+            Err(Error::Stopped) => tries += 1,
+            Err(other) => panic!("{other}"),
+        }
+        assert!(tries < 500, "every try must get further");
+    };
+    assert!(tries > 3, "{tries}");
+    assert_eq!(fs::read(broken.bundle).unwrap(), whole);
+}
+
+#[test]
+fn what_is_wrong_with_a_recipe_or_its_data_is_told_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = recipe_in(folder.path());
+    let good = fs::read_to_string(&file).unwrap();
+    let message = |folder: &Path| run_in(folder, "out", &mut Silent).unwrap_err().to_string();
+    let cases = [
+        (good.replace("seed = 3", "sede = 3"), "sede"),
+        (good.replace("seed = 3", "seed = \"three\""), "seed"),
+        (good.replace("name = \"tiny\"", "name = \"../tiny\""), "name"),
+        (good.replace("held_out = 0.2", "held_out = 2.0"), "held_out"),
+        (good.replace("train.tsv", "missing.tsv"), "missing.tsv"),
+        (good.replace("replies.toml", "no-replies.toml"), "no-replies.toml"),
+        (good.replace("heads = 1\n", "heads = 9\n"), "heads"),
+        ("name = ".to_owned(), "recipe.toml"),
+    ];
+    for (text, place) in cases {
+        fs::write(&file, text).unwrap();
+        let told = message(folder.path());
+        assert!(told.contains(place), "{place}: {told}");
+    }
+    fs::write(&file, &good).unwrap();
+    let long = format!("label\ttext\nrefund\t{}\n", "a".repeat(10_000_000));
+    let data: [(&[u8], &str); 4] = [
+        (b"label\ttext\nonly\tone label\nonly\tand no other\n", "label"),
+        (b"label\ttext\nrefund\tcaf\xe9 bill\n", "UTF-8"),
+        (b"something\telse\nrefund\tmoney\n", "text"),
+        (long.as_bytes(), "line 2"),
+    ];
+    for (bytes, place) in data {
+        fs::write(folder.path().join("train.tsv"), bytes).unwrap();
+        let told = message(folder.path());
+        assert!(told.contains(place), "{place}: {told}");
+    }
+    assert!(!folder.path().join("out/report.json").exists() && !folder.path().join("out/tiny.bantam").exists());
+}
