@@ -103,7 +103,7 @@ impl Classifier for TfidfSvm {
     fn scores(&self, texts: &[&str]) -> Vec<Vec<f32>> {
         let mut scores = vec![Vec::new(); texts.len()];
         pool::for_each_chunk(&mut scores, 1, |index, row| {
-            row[0] = self.svm.margins(&self.tfidf.transform(texts[index]))
+            row[0] = self.svm.margins(&self.tfidf.transform(texts[index]));
         });
         scores
     }

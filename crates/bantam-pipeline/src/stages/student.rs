@@ -13,7 +13,6 @@ use super::model::{encoder_config, save, text_encoder, training_precision};
 use super::training::{plan, train_in};
 use crate::{Error, Observer, StudentSection};
 
-#[allow(clippy::too_many_arguments, reason = "a stage takes its artifacts one by one")]
 pub(crate) fn make(
     corpus: &Corpus,
     tokenizer: &Tokenizer,
