@@ -83,7 +83,7 @@ mod tests {
         let scores: Vec<Vec<f32>> = (0..300).map(|_| (0..6).map(|_| random.normal()).collect()).collect();
         let labels: Vec<_> = scores
             .iter()
-            .map(|row| Some(crate::Outcomes::new(6, &[None], &[row.clone()], 1.0).answers()[0]))
+            .map(|row| Some(crate::Outcomes::new(6, &[None], std::slice::from_ref(row), 1.0).answers()[0]))
             .map(|label| if random.uniform() < 0.3 { Some(random.below(6)) } else { label })
             .collect();
         let once = fit(6, &labels, &scores);

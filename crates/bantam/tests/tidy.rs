@@ -134,7 +134,7 @@ fn architectures_know_no_format_cache_thread_or_file() {
             let named = |word: &&str| {
                 line.split(|c: char| !c.is_alphanumeric() && c != ':' && c != '_').any(|part| part.starts_with(*word))
             };
-            if words.iter().any(|word| named(word)) {
+            if words.iter().any(named) {
                 found.push(format!("{path}: {}", line.trim()));
             }
         }
