@@ -100,10 +100,10 @@ fn model<A: Architecture + ?Sized>(kind: &str, path: &Path, architecture: &A) ->
 fn has_labels(config: &Path) -> bool {
     let config = std::fs::read(config).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
     let has = |key: &str| config.as_ref().is_some_and(|config| config.get(key).is_some());
-    let is_llama = config.as_ref().is_some_and(|config| config["model_type"] == "llama");
-    let for_labels = config.as_ref().and_then(|config| config["architectures"][0].as_str());
-    let for_labels = for_labels.map(|name| name.ends_with("ForSequenceClassification"));
-    !is_llama && for_labels.unwrap_or(has("num_labels") || has("id2label") || has("label2id"))
+    // Published predictors, too, carry two unnamed labels that they never use: their class is named after what they do.
+    let class = config.as_ref().and_then(|config| config["architectures"][0].as_str()).unwrap_or_default();
+    let is_predictor = class.ends_with("LM") || config.as_ref().is_some_and(|config| config["model_type"] == "llama");
+    !is_predictor && (class.ends_with("ForSequenceClassification") || has("num_labels") || has("id2label"))
 }
 
 fn bytes_of(folder: &Path) -> u64 {
