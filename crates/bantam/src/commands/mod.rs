@@ -4,6 +4,7 @@ mod bench;
 mod chat;
 mod classify;
 mod inspect;
+mod report;
 mod run;
 mod serve;
 
@@ -12,6 +13,8 @@ mod serve;
 pub(crate) enum Command {
     /// Make a small model from a folder of texts: train, distil, prune, quantise, measure, bundle
     Run(run::Arguments),
+    /// Show the results of a run again
+    Report(report::Arguments),
     /// Talk to a bundle
     Chat(chat::Arguments),
     /// Answer lines of text, one JSON object each
@@ -29,6 +32,7 @@ impl Command {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Run(arguments) => arguments.run(),
+            Self::Report(arguments) => arguments.run(),
             Self::Chat(arguments) => arguments.run(),
             Self::Classify(arguments) => arguments.run(),
             Self::Serve(arguments) => arguments.run(),
