@@ -4,11 +4,10 @@ use std::path::Path;
 
 use bantam_corpus::readers::OUT_OF_SCOPE;
 use bantam_eval::Bin;
-use bantam_kernels::memory;
 
 use crate::report::{
-    ConfusedPair, Curve, DataSummary, FunnelStep, Machine, RejectExample, Reliability, ReliabilityBin, Report, Row,
-    StageTime, Thresholds,
+    Curve, DataSummary, FunnelStep, Machine, RejectExample, Reliability, ReliabilityBin, Report, Row, StageTime,
+    Thresholds,
 };
 use crate::run::Made;
 use crate::stages::evaluation::Measured;
@@ -43,7 +42,7 @@ pub(crate) fn report(
     let mut report = Report {
         recipe: recipe.text.name.clone(),
         seconds: seconds.iter().map(|(_, seconds)| seconds).sum(),
-        peak_bytes: memory::peak_bytes(),
+        peak_bytes: made.peak_bytes,
         rows,
         seed: recipe.text.seed,
         machine: Machine {
@@ -96,18 +95,7 @@ pub(crate) fn report(
             before: bins(&shipped.evaluation.reliability_before),
             after: bins(&shipped.evaluation.reliability_after),
         },
-        confusions: made
-            .figures
-            .confusions
-            .iter()
-            .map(|pair| ConfusedPair {
-                truth: pair.truth.clone(),
-                answer: pair.answer.clone(),
-                count: pair.count,
-                of: pair.of,
-                examples: pair.examples.clone(),
-            })
-            .collect(),
+        confusions: made.figures.confusions.clone(),
         thresholds: Some(Thresholds {
             temperature: made.temperature,
             threshold: made.threshold.map(f64::from),

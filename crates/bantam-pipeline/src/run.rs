@@ -6,11 +6,12 @@ use std::time::Instant;
 use bantam_artifact::{Artifact, Key, Lock, Stage, Store, Work, write_atomic};
 use bantam_eval::baselines::TfidfSvm;
 use bantam_kernels::gemm::Precision;
+use bantam_kernels::memory;
 use bantam_runtime::{BundleParts, TextClassifier};
 use bantam_tokens::Tokenizer;
 use serde::Serialize;
 
-use crate::report::{Report, Role};
+use crate::report::{HTML_FILE, Report, Role};
 use crate::stages::bundle::{self, Replies};
 use crate::stages::corpus::{self, Corpus};
 use crate::stages::evaluation::{self, Models, Subject};
@@ -47,14 +48,14 @@ pub struct Outcome {
 pub fn run(recipe: &Recipe, options: &RunOptions, observer: &mut dyn Observer) -> Result<Outcome, Error> {
     let store = Store::open(&options.out.join("artifacts"))?;
     let _lock = Lock::take(&options.out.join("artifacts").join(".lock"))?;
-    let mut run = Run { store, observer, seconds: Vec::new(), is_cached: true };
+    let mut run = Run { store, observer, seconds: Vec::new(), peak_bytes: 0, is_cached: true };
     let made = run.stages(recipe, &options.source)?;
     let bundle = options.out.join(format!("{}.bantam", recipe.text.name));
     let bytes = bantam_artifact::read(&made.bundle.path(bundle::FILE))?;
     write_atomic(&bundle, &bytes)?;
     let report = assemble::report(recipe, &made, &run.seconds, &bundle)?;
     report.write(&options.out)?;
-    Ok(Outcome { report, bundle, page: options.out.join("report.html"), is_cached: run.is_cached })
+    Ok(Outcome { report, bundle, page: options.out.join(HTML_FILE), is_cached: run.is_cached })
 }
 
 /// The artifacts that the report is made from.
@@ -65,12 +66,15 @@ pub(crate) struct Made {
     pub(crate) bundle: Artifact,
     pub(crate) temperature: f64,
     pub(crate) threshold: Option<f32>,
+    pub(crate) peak_bytes: u64,
 }
 
 struct Run<'a> {
     store: Store,
     observer: &'a mut dyn Observer,
     seconds: Vec<(&'static str, f64)>,
+    /// Over all stages: timing the models begins the process's own count anew.
+    peak_bytes: u64,
     is_cached: bool,
 }
 
@@ -100,6 +104,7 @@ impl Run<'_> {
                 open.commit(began.elapsed().as_secs_f64())?
             }
         };
+        self.peak_bytes = self.peak_bytes.max(memory::peak_bytes());
         self.seconds.push((name, artifact.manifest().seconds));
         Ok(artifact)
     }
@@ -132,10 +137,10 @@ impl Run<'_> {
         let base = [curated.key(), tokens.key()];
         let taught = if let Some(folder) = &section.folder {
             let folder = recipe.path(folder);
-            let key = Key::of_file(&folder.join("model.safetensors"))?;
-            self.stage("teacher", "copying the teacher", &(), &[curated.key(), &key], |work, _| {
-                teacher::copy(&folder, &corpus, work)
-            })?
+            let files = ["config.json", "model.safetensors", "tokenizer.json"];
+            let keys = files.map(|file| Key::of_file(&folder.join(file))).into_iter().collect::<Result<Vec<_>, _>>()?;
+            let inputs: Vec<&Key> = std::iter::once(curated.key()).chain(&keys).collect();
+            self.stage("teacher", "copying the teacher", &(), &inputs, |work, _| teacher::copy(&folder, &corpus, work))?
         } else {
             let pretrained = if section.pretraining.epochs > 0.0 {
                 let settings = (&section.model, &section.pretraining, section.masked, seed);
@@ -230,7 +235,7 @@ impl Run<'_> {
         let figures = evaluation::load(&evaluated)?;
         let parts = parts(&path)?;
         let (temperature, threshold) = (parts.temperature, parts.threshold);
-        Ok(Made { corpus, figures, curves, bundle, temperature, threshold })
+        Ok(Made { corpus, figures, curves, bundle, temperature, threshold, peak_bytes: self.peak_bytes })
     }
 }
 

@@ -57,8 +57,7 @@ pub(crate) fn make(texts: Texts, settings: &Settings, work: &Work) -> Result<(),
     if validation.is_empty() {
         (train, validation) = split(train, settings.held_out, settings.seed)?;
     }
-    let loose = CurateOptions { filters: settings.curate.filters.clone(), ..settings.curate.clone() };
-    let unlabelled = curate(unlabelled, &test, &loose)?;
+    let unlabelled = curate(unlabelled, &test, settings.curate)?;
     let known: BTreeSet<&str> = train.iter().filter_map(|document| document.label.as_deref()).collect();
     if known.iter().filter(|label| **label != OUT_OF_SCOPE).count() < 2 {
         let what = "after curation fewer than two labels are left; look at the rejects, or relax [curate]".to_owned();

@@ -8,7 +8,7 @@ use bantam_runtime::TextClassifier;
 use serde::{Deserialize, Serialize};
 
 use super::corpus::{Corpus, read_json};
-use crate::report::Role;
+use crate::report::{ConfusedPair, Role};
 use crate::{Error, EvaluateSection, Observer};
 
 const FILE: &str = "evaluation.json";
@@ -25,21 +25,11 @@ pub(crate) struct Measured {
     pub(crate) cost: Cost,
 }
 
-/// A pair of labels that the bundle confuses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Pair {
-    pub(crate) truth: String,
-    pub(crate) answer: String,
-    pub(crate) count: usize,
-    pub(crate) of: usize,
-    pub(crate) examples: Vec<String>,
-}
-
 /// All figures of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Figures {
     pub(crate) models: Vec<Measured>,
-    pub(crate) confusions: Vec<Pair>,
+    pub(crate) confusions: Vec<ConfusedPair>,
     pub(crate) threads: usize,
     pub(crate) isa: String,
     pub(crate) cpu: String,
@@ -58,7 +48,7 @@ impl Classifier for Subject<'_> {
     }
 
     fn parameters(&self) -> u64 {
-        self.classifier.architecture.schema().parameters() as u64
+        self.classifier.parameters() as u64
     }
 
     fn bytes(&self) -> u64 {
@@ -113,10 +103,10 @@ pub(crate) fn make(
     Ok(write_atomic(&work.path(FILE), &serde_json::to_vec_pretty(&figures).expect("plain data"))?)
 }
 
-fn worst_pairs(corpus: &Corpus, evaluation: &Evaluation, test: &Examples) -> Vec<Pair> {
+fn worst_pairs(corpus: &Corpus, evaluation: &Evaluation, test: &Examples) -> Vec<ConfusedPair> {
     let Some(outcomes) = &evaluation.outcomes else { return Vec::new() };
     let (texts, labels) = (test.texts(), &corpus.account.labels);
-    let pair = |confusion: &bantam_eval::Confusion| Pair {
+    let pair = |confusion: &bantam_eval::Confusion| ConfusedPair {
         truth: labels[confusion.truth].clone(),
         answer: labels[confusion.answer].clone(),
         count: confusion.texts.len(),

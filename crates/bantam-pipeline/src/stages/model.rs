@@ -5,8 +5,8 @@ use std::path::Path;
 use bantam_artifact::write_atomic;
 use bantam_kernels::gemm::Precision;
 use bantam_kernels::isa::Isa;
-use bantam_model::architectures::encoder::EncoderConfig;
-use bantam_model::architectures::{Classifier, FeatureShape};
+use bantam_model::architectures::encoder::{Encoder, EncoderConfig};
+use bantam_model::architectures::{Architecture, Classifier, FeatureShape};
 use bantam_model::folder::{labelled_config, read_classifier, write};
 use bantam_model::layers::Pooling;
 use bantam_model::{TextEncoder, Weights};
@@ -51,6 +51,18 @@ pub(crate) fn hasher(section: &ModelSection) -> Option<NgramHasher> {
 /// The text encoder of a section.
 pub(crate) fn text_encoder(section: &ModelSection, tokenizer: Tokenizer) -> TextEncoder {
     TextEncoder::new(tokenizer, hasher(section), section.max_tokens)
+}
+
+/// A fresh encoder of a section's sizes, with what feeds it.
+pub(crate) fn fresh(
+    section: &ModelSection,
+    tokenizer: &Tokenizer,
+    labels: usize,
+    seed: u64,
+) -> (Encoder, TextEncoder, Weights) {
+    let model = Encoder::new(encoder_config(section, tokenizer.vocabulary_size(), labels));
+    let weights = Weights::initialise(model.schema(), seed, training_precision());
+    (model, text_encoder(section, tokenizer.clone()), weights)
 }
 
 /// Writes a classifier's folder.

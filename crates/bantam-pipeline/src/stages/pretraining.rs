@@ -45,8 +45,7 @@ pub(crate) fn make(
     let masking = Masking { mask, kept: &kept, rate: section.masked };
     let objective = MaskedToken::new(&model, &documents, &[], masking, BATCH, 0.0, seed);
     let weights = Weights::initialise(&Arc::clone(model.schema()), seed, training_precision());
-    let mut plan = plan(&section.pretraining, documents.len(), BATCH, seed);
-    plan.validate_every = 0;
+    let plan = plan(&section.pretraining, documents.len(), BATCH, seed);
     let weights = train_in(work, "pretraining", &objective, &weights, &plan, observer)?;
     Ok(write_atomic(&work.path(WEIGHTS), &write_safetensors(&weights.to_arrays()))?)
 }

@@ -1,15 +1,12 @@
 //! The small model: learns the teacher's scores.
 
 use bantam_artifact::Work;
-use bantam_model::Weights;
-use bantam_model::architectures::Architecture;
-use bantam_model::architectures::encoder::Encoder;
 use bantam_runtime::TextClassifier;
 use bantam_tokens::Tokenizer;
 use bantam_train::objectives::{Distillation, Lesson, Teacher};
 
 use super::corpus::Corpus;
-use super::model::{encoder_config, save, text_encoder, training_precision};
+use super::model::{fresh, save};
 use super::training::{plan, train_in};
 use crate::{Error, Observer, StudentSection};
 
@@ -24,9 +21,7 @@ pub(crate) fn make(
     observer: &mut dyn Observer,
 ) -> Result<(), Error> {
     let columns = corpus.columns();
-    let encoder = text_encoder(&section.model, tokenizer.clone());
-    let model = Encoder::new(encoder_config(&section.model, tokenizer.vocabulary_size(), columns.len()));
-    let weights = Weights::initialise(model.schema(), seed, training_precision());
+    let (model, encoder, weights) = fresh(&section.model, tokenizer, columns.len(), seed);
     let validation = corpus.lessons(&corpus.validation);
     let options = section.objective.clone();
     let plan = plan(&section.training, lessons.len(), options.batch, seed);

@@ -4,14 +4,12 @@ use std::path::Path;
 
 use bantam_artifact::{Artifact, Work, read};
 use bantam_model::Weights;
-use bantam_model::architectures::Architecture;
-use bantam_model::architectures::encoder::Encoder;
 use bantam_model::arrays::read_safetensors;
 use bantam_tokens::Tokenizer;
 use bantam_train::objectives::Classification;
 
 use super::corpus::Corpus;
-use super::model::{encoder_config, load, save, text_encoder, training_precision};
+use super::model::{fresh, load, save, training_precision};
 use super::pretraining::WEIGHTS;
 use super::training::{plan, train_in};
 use crate::{Error, Observer, TeacherSection};
@@ -26,9 +24,7 @@ pub(crate) fn make(
     observer: &mut dyn Observer,
 ) -> Result<(), Error> {
     let columns = corpus.columns();
-    let encoder = text_encoder(&section.model, tokenizer.clone());
-    let model = Encoder::new(encoder_config(&section.model, tokenizer.vocabulary_size(), columns.len()));
-    let mut weights = Weights::initialise(model.schema(), seed, training_precision());
+    let (model, encoder, mut weights) = fresh(&section.model, tokenizer, columns.len(), seed);
     if let Some(artifact) = pretrained {
         weights = started_from(&weights, artifact)?;
     }

@@ -4,7 +4,6 @@ use bantam_artifact::{Artifact, Work, write_atomic};
 use bantam_model::Random;
 use bantam_runtime::TextClassifier;
 use bantam_train::objectives::{Lesson, thinned};
-use serde::{Deserialize, Serialize};
 
 use super::corpus::Corpus;
 use crate::{Error, Observer, StudentSection};
@@ -12,14 +11,6 @@ use crate::{Error, Observer, StudentSection};
 /// Texts that the teacher scores at a time.
 const BATCH: usize = 64;
 const FILE: &str = "lessons.jsonl";
-
-/// One line of the file.
-#[derive(Serialize, Deserialize)]
-struct Line {
-    text: String,
-    label: Option<u32>,
-    scores: Vec<f32>,
-}
 
 pub(crate) fn make(
     corpus: &Corpus,
@@ -46,14 +37,15 @@ pub(crate) fn make(
     }
     let count = lessons.len();
     let mut lines = Vec::new();
-    for (index, batch) in lessons.chunks(BATCH).enumerate() {
+    for (index, batch) in lessons.chunks_mut(BATCH).enumerate() {
         if observer.is_stopped() {
             return Err(Error::Stopped);
         }
         let texts: Vec<&str> = batch.iter().map(|lesson| lesson.text.as_str()).collect();
-        for (lesson, scores) in batch.iter().zip(teacher.logits(&texts)) {
-            let line = Line { text: lesson.text.clone(), label: lesson.label, scores };
-            serde_json::to_writer(&mut lines, &line).expect("plain data");
+        let scored = teacher.logits(&texts);
+        for (lesson, scores) in batch.iter_mut().zip(scored) {
+            lesson.scores = scores;
+            serde_json::to_writer(&mut lines, lesson).expect("plain data");
             lines.push(b'\n');
         }
         let done = (index * BATCH + batch.len()) as f64 / count as f64;
@@ -69,9 +61,7 @@ pub(crate) fn load(artifact: &Artifact) -> Result<Vec<Lesson>, Error> {
     let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     lines
         .map(|line| {
-            let line: Line = serde_json::from_slice(line)
-                .map_err(|error| Error::Damaged { path: path.clone(), what: error.to_string() })?;
-            Ok(Lesson { text: line.text, label: line.label, scores: line.scores })
+            serde_json::from_slice(line).map_err(|error| Error::Damaged { path: path.clone(), what: error.to_string() })
         })
         .collect()
 }

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use bantam_model::{Batch, Random, TextEncoder};
+use serde::{Deserialize, Serialize};
 
 /// A text to learn from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lesson {
     /// The text.
     pub text: String,

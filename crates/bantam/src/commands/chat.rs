@@ -12,7 +12,7 @@ const HELP: &str = "Write what a customer would write. /labels lists what the mo
 /// The arguments of `bantam chat`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  bantam chat runs/support/model.bantam\n  echo 'where is my order?' | bantam chat runs/support/model.bantam --json"
+    after_help = "Examples:\n  bantam chat runs/support/support.bantam\n  echo 'where is my order?' | bantam chat runs/support/support.bantam --json"
 )]
 pub(crate) struct Arguments {
     /// The bundle: a .bantam file

@@ -16,8 +16,8 @@ const MOST_LINE_BYTES: usize = 1_000_000;
 /// The arguments of `bantam classify`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  bantam classify runs/support/model.bantam < requests.txt > answers.jsonl
-  echo '{\"text\": \"where is my order?\"}' | bantam classify runs/support/model.bantam
+  bantam classify runs/support/support.bantam < requests.txt > answers.jsonl
+  echo '{\"text\": \"where is my order?\"}' | bantam classify runs/support/support.bantam
 
 A line is a text, or a JSON object with the key `text` where it begins with `{`. Each gives one line, in the same order.")]
 pub(crate) struct Arguments {

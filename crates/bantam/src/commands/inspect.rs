@@ -20,7 +20,7 @@ const SHOWN: usize = 12;
 /// The arguments of `bantam inspect`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  bantam inspect runs/support/model.bantam\n  bantam inspect models/bert-tiny --json"
+    after_help = "Examples:\n  bantam inspect runs/support/support.bantam\n  bantam inspect models/bert-tiny --json"
 )]
 pub(crate) struct Arguments {
     /// A .bantam file, or a folder with config.json, model.safetensors and tokenizer.json

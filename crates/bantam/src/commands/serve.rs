@@ -11,7 +11,7 @@ use bantam_runtime::Assistant;
 /// The arguments of `bantam serve`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  bantam serve runs/support/model.bantam
+  bantam serve runs/support/support.bantam
   curl http://127.0.0.1:8080/v1/classify -H 'Content-Type: application/json' -d '{\"text\": \"where is my order?\"}'")]
 pub(crate) struct Arguments {
     /// The bundle: a .bantam file
