@@ -29,12 +29,20 @@ pub enum DataSource {
     /// The folder of CLINC150 or BANKING77.
     Benchmark(Benchmark, PathBuf),
     /// A folder whose files are named by what they are: `train.*`, `test.*`, `validation.*`, `unlabelled.*`,
-    /// `out_of_scope_train.*`, `out_of_scope_test.*`.
+    /// `out_of_scope_train.*`, `out_of_scope_validation.*`, `out_of_scope_test.*`.
     Folder(PathBuf),
 }
 
 /// The parts that a folder may hold, by how its files begin. Longer names come before those that they begin with.
-const PARTS: [&str; 6] = ["out_of_scope_train", "out_of_scope_test", "train", "test", "validation", "unlabelled"];
+const PARTS: [&str; 7] = [
+    "out_of_scope_train",
+    "out_of_scope_validation",
+    "out_of_scope_test",
+    "train",
+    "validation",
+    "test",
+    "unlabelled",
+];
 
 impl DataSource {
     /// What a folder given by `--data` holds.
@@ -84,6 +92,7 @@ impl DataSource {
             "validation" => &data.validation,
             "unlabelled" => &data.unlabelled,
             "out_of_scope_train" => &data.out_of_scope_train,
+            "out_of_scope_validation" => &data.out_of_scope_validation,
             _ => &data.out_of_scope_test,
         };
         match self {
@@ -148,7 +157,11 @@ impl DataSource {
         let unlabelled = ReadOptions { label: None, ..options.clone() };
         texts.unlabelled = all("unlabelled", &unlabelled)?;
         texts.unlabelled.iter_mut().for_each(|document| document.label = None);
-        for (part, into) in [("out_of_scope_train", &mut texts.train), ("out_of_scope_test", &mut texts.test)] {
+        for (part, into) in [
+            ("out_of_scope_train", &mut texts.train),
+            ("out_of_scope_validation", &mut texts.validation),
+            ("out_of_scope_test", &mut texts.test),
+        ] {
             let outside = all(part, &unlabelled)?.into_iter();
             into.extend(outside.map(|document| Document { label: Some(OUT_OF_SCOPE.to_owned()), ..document }));
         }

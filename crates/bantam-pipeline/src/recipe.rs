@@ -75,6 +75,9 @@ pub struct DataSection {
     /// Requests that belong to no label, to learn from.
     #[serde(default)]
     pub out_of_scope_train: Vec<PathBuf>,
+    /// Requests that belong to no label, to choose thresholds with.
+    #[serde(default)]
+    pub out_of_scope_validation: Vec<PathBuf>,
     /// Requests that belong to no label, to measure with.
     #[serde(default)]
     pub out_of_scope_test: Vec<PathBuf>,

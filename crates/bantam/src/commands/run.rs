@@ -18,7 +18,7 @@ use crate::screen::Screen;
 pub(crate) struct Arguments {
     /// The recipe: a folder with recipe.toml, or the file itself
     recipe: PathBuf,
-    /// A folder of other texts: CLINC150, BANKING77, or files named train.*, test.*, validation.*, unlabelled.*, out_of_scope_train.*, out_of_scope_test.*
+    /// A folder of other texts: CLINC150, BANKING77, or files named train.*, test.*, validation.*, unlabelled.*, and the first three with out_of_scope_ before them
     #[arg(long)]
     data: Option<PathBuf>,
     /// Where report, bundle and artifacts go; runs/NAME when absent
