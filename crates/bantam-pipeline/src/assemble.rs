@@ -16,13 +16,8 @@ use crate::{Error, Recipe};
 /// Below this many training texts per label, more of them help most.
 const FEW_PER_LABEL: usize = 40;
 
-pub(crate) fn report(
-    recipe: &Recipe,
-    made: &Made,
-    seconds: &[(&'static str, f64)],
-    bundle: &Path,
-) -> Result<Report, Error> {
-    let account = &made.corpus.account;
+pub(crate) fn report(recipe: &Recipe, made: &Made, bundle: &Path) -> Result<Report, Error> {
+    let (account, seconds) = (&made.corpus.account, &made.seconds);
     let models = &made.figures.models;
     let rows: Vec<Row> = models.iter().map(row).collect();
     let Some(shipped) = models.last() else {

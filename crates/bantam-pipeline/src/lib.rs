@@ -4,6 +4,7 @@
 //! and ends with a bundle and a [`report::Report`]. What was made before is found again by the hash of what made it.
 
 mod assemble;
+mod chain;
 mod data;
 mod error;
 mod observer;
@@ -19,4 +20,4 @@ pub use recipe::{
     DataSection, EvaluateSection, FILE, ModelSection, PruneSection, Recipe, RecipeText, StudentSection, TeacherSection,
     TokenizerSection, TrainingSection,
 };
-pub use run::{Outcome, RunOptions, run};
+pub use run::{Goal, Model, Outcome, RunOptions, make, run};

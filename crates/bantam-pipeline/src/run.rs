@@ -1,22 +1,20 @@
-//! The main job: a recipe from its texts to its bundle, stage by stage.
+//! The main job, from a recipe to its bundle and report, and its parts: following a recipe as far as one model.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-use bantam_artifact::{Artifact, Key, Lock, Stage, Store, Work, write_atomic};
-use bantam_eval::baselines::TfidfSvm;
+use bantam_artifact::{Artifact, Lock, Store, create_folder, write_atomic};
+use bantam_eval::{Outcomes, scores_of};
 use bantam_kernels::gemm::Precision;
-use bantam_kernels::memory;
-use bantam_runtime::{BundleParts, TextClassifier};
-use bantam_tokens::Tokenizer;
+use bantam_runtime::TextClassifier;
 use serde::Serialize;
 
-use crate::report::{HTML_FILE, Report, Role};
-use crate::stages::bundle::{self, Replies};
-use crate::stages::corpus::{self, Corpus};
-use crate::stages::evaluation::{self, Models, Subject};
+use crate::chain::{Chain, folder_bytes, parts, shipped};
+use crate::report::{HTML_FILE, Report};
+use crate::stages::bundle;
+use crate::stages::corpus::Corpus;
+use crate::stages::evaluation::{Figures, Subject};
+use crate::stages::model;
 use crate::stages::training::Curves;
-use crate::stages::{baseline, model, pretraining, pruning, student, teacher, transfer, vocabulary};
 use crate::{DataSource, Error, Observer, Recipe, assemble};
 
 /// Where a run reads and writes.
@@ -41,217 +39,135 @@ pub struct Outcome {
     pub is_cached: bool,
 }
 
-/// Runs a recipe. What is there already is not made again.
-///
-/// # Errors
-/// What is wrong, where, and what to do. Nothing half-made is left where a finished thing belongs.
-pub fn run(recipe: &Recipe, options: &RunOptions, observer: &mut dyn Observer) -> Result<Outcome, Error> {
-    let store = Store::open(&options.out.join("artifacts"))?;
-    let _lock = Lock::take(&options.out.join("artifacts").join(".lock"))?;
-    let mut run = Run { store, observer, seconds: Vec::new(), peak_bytes: 0, is_cached: true };
-    let made = run.stages(recipe, &options.source)?;
-    let bundle = options.out.join(format!("{}.bantam", recipe.text.name));
-    let bytes = bantam_artifact::read(&made.bundle.path(bundle::FILE))?;
-    write_atomic(&bundle, &bytes)?;
-    let report = assemble::report(recipe, &made, &run.seconds, &bundle)?;
-    report.write(&options.out)?;
-    Ok(Outcome { report, bundle, page: options.out.join(HTML_FILE), is_cached: run.is_cached })
+/// A model on a recipe's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// The big model, trained: a Hugging Face folder.
+    Teacher,
+    /// The small model, distilled from it: a Hugging Face folder.
+    Student,
+    /// The small model without what the domain uses least: a Hugging Face folder.
+    Pruned,
+    /// The small model in eight bits with all it needs: a bundle.
+    Bundle,
+}
+
+/// A model that was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Model {
+    /// Its folder or file.
+    pub path: PathBuf,
+    /// Numbers that were learnt.
+    pub parameters: u64,
+    /// Size on disk.
+    pub bytes: u64,
+    /// Share of the validation texts of the labels that it answers rightly. The test texts stay unseen.
+    pub validation_accuracy: f64,
 }
 
 /// The artifacts that the report is made from.
 pub(crate) struct Made {
     pub(crate) corpus: Corpus,
-    pub(crate) figures: evaluation::Figures,
+    pub(crate) figures: Figures,
     pub(crate) curves: Vec<(&'static str, Curves)>,
-    pub(crate) bundle: Artifact,
+    pub(crate) seconds: Vec<(&'static str, f64)>,
     pub(crate) temperature: f64,
     pub(crate) threshold: Option<f32>,
     pub(crate) peak_bytes: u64,
 }
 
-struct Run<'a> {
-    store: Store,
-    observer: &'a mut dyn Observer,
-    seconds: Vec<(&'static str, f64)>,
-    /// Over all stages: timing the models begins the process's own count anew.
-    peak_bytes: u64,
-    is_cached: bool,
-}
-
-impl Run<'_> {
-    /// One stage: looked up, or worked on and committed.
-    fn stage(
-        &mut self,
-        name: &'static str,
-        what: &str,
-        settings: &impl Serialize,
-        inputs: &[&Key],
-        work: impl FnOnce(&Work, &mut dyn Observer) -> Result<(), Error>,
-    ) -> Result<Artifact, Error> {
-        if self.observer.is_stopped() {
-            return Err(Error::Stopped);
-        }
-        let artifact = match self.store.stage(name, settings, inputs)? {
-            Stage::Done(artifact) => {
-                self.observer.stage(name, what, true);
-                artifact
-            }
-            Stage::Open(open) => {
-                self.is_cached = false;
-                self.observer.stage(name, what, false);
-                let began = Instant::now();
-                work(&open, self.observer)?;
-                open.commit(began.elapsed().as_secs_f64())?
-            }
-        };
-        self.peak_bytes = self.peak_bytes.max(memory::peak_bytes());
-        self.seconds.push((name, artifact.manifest().seconds));
-        Ok(artifact)
-    }
-
-    fn stages(&mut self, recipe: &Recipe, source: &DataSource) -> Result<Made, Error> {
-        let text = &recipe.text;
-        let seed = text.seed;
-        let keys = source.keys(recipe)?;
-        let inputs: Vec<&Key> = keys.iter().collect();
-        let settings = corpus::Settings { curate: &text.curate, held_out: text.data.held_out, seed };
-        let read = (&text.data.read, &settings, format!("{source:?}"));
-        let curated = self.stage("corpus", "reading and cleaning the texts", &read, &inputs, |work, _| {
-            corpus::make(source.read(recipe)?, &settings, work)
-        })?;
-        let corpus = Corpus::load(&curated)?;
-        corpus.account.warnings.iter().for_each(|warning| self.observer.note(warning));
-
-        let svm =
-            self.stage("baseline", "TF-IDF and a linear SVM, to be beaten", &(), &[curated.key()], |work, _| {
-                baseline::make(&corpus, work)
-            })?;
-        let tokens =
-            self.stage("tokenizer", "learning the vocabulary", &text.tokenizer, &[curated.key()], |work, _| {
-                vocabulary::make(&corpus, &text.tokenizer, work)
-            })?;
-        let tokenizer = Tokenizer::load(tokens.path("tokenizer.json"))?;
-
-        let mut curves = Vec::new();
-        let section = &text.teacher;
-        let base = [curated.key(), tokens.key()];
-        let taught = if let Some(folder) = &section.folder {
-            let folder = recipe.path(folder);
-            let files = ["config.json", "model.safetensors", "tokenizer.json"];
-            let keys = files.map(|file| Key::of_file(&folder.join(file))).into_iter().collect::<Result<Vec<_>, _>>()?;
-            let inputs: Vec<&Key> = std::iter::once(curated.key()).chain(&keys).collect();
-            self.stage("teacher", "copying the teacher", &(), &inputs, |work, _| teacher::copy(&folder, &corpus, work))?
-        } else {
-            let pretrained = if section.pretraining.epochs > 0.0 {
-                let settings = (&section.model, &section.pretraining, section.masked, seed);
-                Some(self.stage(
-                    "pretraining",
-                    "the teacher learns the language",
-                    &settings,
-                    &base,
-                    |work, observer| pretraining::make(&corpus, &tokenizer, section, seed, work, observer),
-                )?)
-            } else {
-                None
-            };
-            if let Some(pretrained) = &pretrained {
-                curves.push(("pretraining", Curves::load(pretrained)?));
-            }
-            let mut inputs = base.to_vec();
-            inputs.extend(pretrained.as_ref().map(Artifact::key));
-            let settings = (&section.model, &section.training, &section.objective, seed);
-            let taught =
-                self.stage("teacher", "the teacher learns the labels", &settings, &inputs, |work, observer| {
-                    teacher::make(&corpus, &tokenizer, pretrained.as_ref(), section, seed, work, observer)
-                })?;
-            curves.push(("teacher", Curves::load(&taught)?));
-            taught
-        };
-        let teacher_precision = model::training_precision();
-        let teacher = model::load(taught.folder(), teacher_precision)?;
-
-        let section = &text.student;
-        let settings = (section.variants, section.word_dropout, seed);
-        let inputs = [curated.key(), taught.key()];
-        let scored = self.stage("transfer", "the teacher scores all texts", &settings, &inputs, |work, observer| {
-            transfer::make(&corpus, &teacher, section, seed, work, observer)
-        })?;
-        let lessons = transfer::load(&scored)?;
-        let inputs = [scored.key(), tokens.key()];
-        let settings = (&section.model, &section.training, &section.objective, seed);
-        let learnt =
-            self.stage("student", "the student learns from the teacher", &settings, &inputs, |work, observer| {
-                student::make(&corpus, &tokenizer, &teacher, &lessons, section, seed, work, observer)
-            })?;
-        curves.push(("student", Curves::load(&learnt)?));
-        let student = model::load(learnt.folder(), teacher_precision)?;
-        let settings = (&section.prune, &section.objective, seed);
-        let inputs = [learnt.key(), scored.key()];
-        let pruned = self.stage(
-            "pruning",
-            "cutting what is used least, and recovering",
-            &settings,
-            &inputs,
-            |work, observer| pruning::make(&corpus, &student, &lessons, section, seed, work, observer),
-        )?;
-        if section.prune.recovery.epochs > 0.0 {
-            curves.push(("pruning", Curves::load(&pruned)?));
-        }
-        drop(lessons);
-
-        let replies = Replies::read(recipe)?;
-        let settings = bundle::Settings {
-            name: &text.name,
-            purpose: &text.purpose,
-            licence: &text.licence,
-            precision: text.evaluate.quality.precision,
-            replies: &replies,
-        };
-        let small = model::load(pruned.folder(), Precision::F32)?;
-        let bundle =
-            self.stage("bundle", "eight-bit weights, calibration, one file", &settings, &[pruned.key()], |work, _| {
-                bundle::make(&corpus, &small, &settings, work)
-            })?;
-        let inputs = [svm.key(), taught.key(), learnt.key(), pruned.key(), bundle.key()];
-        let path = bundle.path(bundle::FILE);
-        let evaluated =
-            self.stage("evaluation", "one look at the test texts", &text.evaluate, &inputs, |work, observer| {
-                let baseline = TfidfSvm::load(&svm.path("baseline.bantam"))?;
-                let (teacher, student) =
-                    (model::load(taught.folder(), Precision::F32)?, model::load(learnt.folder(), Precision::F32)?);
-                let shipped = shipped(&path)?;
-                let subject = |role, name, classifier, bytes| (role, Subject { name, classifier, bytes });
-                let models = Models {
-                    baseline: &baseline,
-                    neural: vec![
-                        subject(Role::Teacher, "teacher", &teacher, folder_bytes(&taught)),
-                        subject(Role::Student, "student, distilled", &student, folder_bytes(&learnt)),
-                        subject(Role::Student, "student, pruned", &small, folder_bytes(&pruned)),
-                        subject(Role::Bundle, "bundle, 8 bits", &shipped.0, shipped.1),
-                    ],
-                };
-                evaluation::make(&corpus, &models, &text.evaluate, work, observer)
-            })?;
-        let figures = evaluation::load(&evaluated)?;
+/// Runs a recipe. What is there already is not made again.
+///
+/// # Errors
+/// What is wrong, where, and what to do. Nothing half-made is left where a finished thing belongs.
+pub fn run(recipe: &Recipe, options: &RunOptions, observer: &mut dyn Observer) -> Result<Outcome, Error> {
+    follow(recipe, options, observer, |mut chain| {
+        let curated = chain.curated(&options.source)?;
+        let teacher = chain.teacher(&curated)?;
+        let distilled = chain.student(&curated, &teacher)?;
+        let pruned = chain.pruned(&curated, &distilled)?;
+        let bundle = chain.bundle(&curated, &pruned)?;
+        let figures = chain.evaluation(&curated, &teacher, &distilled.student, &pruned, &bundle)?;
+        let path = place_bundle(recipe, options, &bundle)?;
         let parts = parts(&path)?;
+        let Chain { curves, seconds, peak_bytes, is_cached, .. } = chain;
         let (temperature, threshold) = (parts.temperature, parts.threshold);
-        Ok(Made { corpus, figures, curves, bundle, temperature, threshold, peak_bytes: self.peak_bytes })
+        let made = Made { corpus: curated.corpus, figures, curves, seconds, temperature, threshold, peak_bytes };
+        let report = assemble::report(recipe, &made, &path)?;
+        report.write(&options.out)?;
+        Ok(Outcome { report, bundle: path, page: options.out.join(HTML_FILE), is_cached })
+    })
+}
+
+/// Follows a recipe as far as one model and puts that into the output folder: `teacher`, `student`, `pruned`, or the bundle.
+/// What is there already is not made again; a later [`run`] finds all of it.
+///
+/// # Errors
+/// As [`run`].
+pub fn make(recipe: &Recipe, options: &RunOptions, goal: Goal, observer: &mut dyn Observer) -> Result<Model, Error> {
+    follow(recipe, options, observer, |mut chain| {
+        let curated = chain.curated(&options.source)?;
+        let mut artifact = chain.teacher(&curated)?;
+        if goal != Goal::Teacher {
+            let distilled = chain.student(&curated, &artifact)?;
+            artifact = match goal {
+                Goal::Teacher | Goal::Student => distilled.student,
+                Goal::Pruned | Goal::Bundle => chain.pruned(&curated, &distilled)?,
+            };
+        }
+        let (path, classifier, bytes) = if goal == Goal::Bundle {
+            artifact = chain.bundle(&curated, &artifact)?;
+            let path = place_bundle(recipe, options, &artifact)?;
+            let (classifier, bytes) = shipped(&path)?;
+            (path, classifier, bytes)
+        } else {
+            let name = match goal {
+                Goal::Teacher => "teacher",
+                Goal::Student => "student",
+                Goal::Pruned | Goal::Bundle => "pruned",
+            };
+            let path = place_folder(&options.out.join(name), &artifact)?;
+            (path, model::load(artifact.folder(), Precision::F32)?, folder_bytes(&artifact))
+        };
+        let validation_accuracy = validation_accuracy(&curated.corpus, &classifier);
+        Ok(Model { path, parameters: classifier.parameters() as u64, bytes, validation_accuracy })
+    })
+}
+
+/// Opens the artifacts for one run alone.
+fn follow<T>(
+    recipe: &Recipe,
+    options: &RunOptions,
+    observer: &mut dyn Observer,
+    steps: impl FnOnce(Chain) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let artifacts = options.out.join("artifacts");
+    let store = Store::open(&artifacts)?;
+    let _lock = Lock::take(&artifacts.join(".lock"))?;
+    let (seconds, curves) = (Vec::new(), Vec::new());
+    steps(Chain { recipe, store, observer, seconds, curves, peak_bytes: 0, is_cached: true })
+}
+
+fn place_bundle(recipe: &Recipe, options: &RunOptions, bundle: &Artifact) -> Result<PathBuf, Error> {
+    let path = options.out.join(format!("{}.bantam", recipe.text.name));
+    write_atomic(&path, &bantam_artifact::read(&bundle.path(bundle::FILE))?)?;
+    Ok(path)
+}
+
+/// Copies a model's files out of the artifacts, where they are named by hashes.
+fn place_folder(folder: &Path, artifact: &Artifact) -> Result<PathBuf, Error> {
+    create_folder(folder)?;
+    for file in artifact.manifest().files.iter().filter(|file| file.name != Curves::FILE) {
+        write_atomic(&folder.join(&file.name), &bantam_artifact::read(&artifact.path(&file.name))?)?;
     }
+    Ok(folder.to_owned())
 }
 
-fn parts(path: &Path) -> Result<BundleParts, Error> {
-    BundleParts::read(path).map_err(|error| Error::Damaged { path: path.to_owned(), what: error.to_string() })
-}
-
-/// The model in a bundle as it will answer, and the file's bytes.
-fn shipped(path: &Path) -> Result<(TextClassifier, u64), Error> {
-    let parts = parts(path)?;
-    let damaged = |what: String| Error::Damaged { path: path.to_owned(), what };
-    let bytes = std::fs::metadata(path).map_err(|error| damaged(error.to_string()))?.len();
-    Ok((parts.classifier(path).map_err(|error| damaged(error.to_string()))?, bytes))
-}
-
-/// Bytes of an artifact's files.
-fn folder_bytes(artifact: &Artifact) -> u64 {
-    artifact.manifest().files.iter().filter(|file| file.name != "curves.json").map(|file| file.bytes).sum()
+fn validation_accuracy(corpus: &Corpus, classifier: &TextClassifier) -> f64 {
+    let validation = corpus.examples(&corpus.validation);
+    let scores = scores_of(&Subject { name: "model", classifier, bytes: 0 }, &validation.texts());
+    let outcomes = Outcomes::new(corpus.account.labels.len(), validation.labels(), &scores, 1.0);
+    let right = outcomes.right();
+    let inside: Vec<bool> = outcomes.in_scope().map(|(index, _)| right[index]).collect();
+    inside.iter().filter(|&&right| right).count() as f64 / inside.len().max(1) as f64
 }

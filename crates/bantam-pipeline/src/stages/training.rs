@@ -20,7 +20,7 @@ pub(crate) struct Curves {
 }
 
 impl Curves {
-    const FILE: &str = "curves.json";
+    pub(crate) const FILE: &str = "curves.json";
 
     pub(crate) fn load(artifact: &Artifact) -> Result<Self, Error> {
         read_json(&artifact.path(Self::FILE))

@@ -3,16 +3,28 @@
 mod bench;
 mod chat;
 mod classify;
+mod following;
 mod inspect;
+mod make;
 mod report;
 mod run;
 mod serve;
+
+use bantam_pipeline::Goal;
 
 /// What the program can do.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     /// Make a small model from a folder of texts: train, distil, prune, quantise, measure, bundle
     Run(run::Arguments),
+    /// Follow a recipe as far as its teacher, the big model
+    Train(make::Arguments),
+    /// Follow a recipe as far as its student, the small model that learns from the teacher
+    Distill(make::Arguments),
+    /// Follow a recipe as far as the pruned student
+    Prune(make::Arguments),
+    /// Follow a recipe as far as the bundle: eight-bit weights, calibrated, one file
+    Quantize(make::Arguments),
     /// Show the results of a run again
     Report(report::Arguments),
     /// Talk to a bundle
@@ -32,6 +44,10 @@ impl Command {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Run(arguments) => arguments.run(),
+            Self::Train(arguments) => arguments.run(Goal::Teacher),
+            Self::Distill(arguments) => arguments.run(Goal::Student),
+            Self::Prune(arguments) => arguments.run(Goal::Pruned),
+            Self::Quantize(arguments) => arguments.run(Goal::Bundle),
             Self::Report(arguments) => arguments.run(),
             Self::Chat(arguments) => arguments.run(),
             Self::Classify(arguments) => arguments.run(),

@@ -1,0 +1,243 @@
+//! The stages in order, from the texts to the figures: each is looked up, or worked on and committed.
+
+use std::path::Path;
+use std::time::Instant;
+
+use bantam_artifact::{Artifact, Key, Stage, Store, Work};
+use bantam_eval::baselines::TfidfSvm;
+use bantam_kernels::gemm::Precision;
+use bantam_kernels::memory;
+use bantam_runtime::{BundleParts, TextClassifier};
+use bantam_tokens::Tokenizer;
+use serde::Serialize;
+
+use crate::report::Role;
+use crate::stages::bundle::{self, Replies};
+use crate::stages::corpus::{self, Corpus};
+use crate::stages::evaluation::{self, Models, Subject};
+use crate::stages::training::Curves;
+use crate::stages::{baseline, model, pretraining, pruning, student, teacher, transfer, vocabulary};
+use crate::{DataSource, Error, Observer, Recipe};
+
+/// A recipe that is being followed.
+pub(crate) struct Chain<'a> {
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) store: Store,
+    pub(crate) observer: &'a mut dyn Observer,
+    /// Seconds of each stage so far, those of an earlier run where it was found done.
+    pub(crate) seconds: Vec<(&'static str, f64)>,
+    /// Losses of the stages that trained.
+    pub(crate) curves: Vec<(&'static str, Curves)>,
+    /// Over all stages: timing the models begins the process's own count anew.
+    pub(crate) peak_bytes: u64,
+    /// Whether every stage so far was found done.
+    pub(crate) is_cached: bool,
+}
+
+/// Clean texts, and the tokenizer that was learnt from them.
+pub(crate) struct Curated {
+    pub(crate) corpus: Corpus,
+    texts: Artifact,
+    tokens: Artifact,
+    tokenizer: Tokenizer,
+}
+
+/// A student, and the texts with the teacher's scores that it learnt from.
+pub(crate) struct Distilled {
+    pub(crate) student: Artifact,
+    scored: Artifact,
+}
+
+impl Chain<'_> {
+    /// One stage: looked up, or worked on and committed.
+    fn stage(
+        &mut self,
+        name: &'static str,
+        what: &str,
+        settings: &impl Serialize,
+        inputs: &[&Key],
+        work: impl FnOnce(&Work, &mut dyn Observer) -> Result<(), Error>,
+    ) -> Result<Artifact, Error> {
+        if self.observer.is_stopped() {
+            return Err(Error::Stopped);
+        }
+        let artifact = match self.store.stage(name, settings, inputs)? {
+            Stage::Done(artifact) => {
+                self.observer.stage(name, what, true);
+                artifact
+            }
+            Stage::Open(open) => {
+                self.is_cached = false;
+                self.observer.stage(name, what, false);
+                let began = Instant::now();
+                work(&open, self.observer)?;
+                open.commit(began.elapsed().as_secs_f64())?
+            }
+        };
+        self.peak_bytes = self.peak_bytes.max(memory::peak_bytes());
+        self.seconds.push((name, artifact.manifest().seconds));
+        Ok(artifact)
+    }
+
+    /// Reads and cleans the texts, and learns the vocabulary.
+    pub(crate) fn curated(&mut self, source: &DataSource) -> Result<Curated, Error> {
+        let (recipe, text) = (self.recipe, &self.recipe.text);
+        let keys = source.keys(recipe)?;
+        let inputs: Vec<&Key> = keys.iter().collect();
+        let settings = corpus::Settings { curate: &text.curate, held_out: text.data.held_out, seed: text.seed };
+        let read = (&text.data.read, &settings, format!("{source:?}"));
+        let texts = self.stage("corpus", "reading and cleaning the texts", &read, &inputs, |work, _| {
+            corpus::make(source.read(recipe)?, &settings, work)
+        })?;
+        let corpus = Corpus::load(&texts)?;
+        corpus.account.warnings.iter().for_each(|warning| self.observer.note(warning));
+        let tokens =
+            self.stage("tokenizer", "learning the vocabulary", &text.tokenizer, &[texts.key()], |work, _| {
+                vocabulary::make(&corpus, &text.tokenizer, work)
+            })?;
+        let tokenizer = Tokenizer::load(tokens.path("tokenizer.json"))?;
+        Ok(Curated { corpus, texts, tokens, tokenizer })
+    }
+
+    /// The teacher: copied from the folder that the recipe names, or trained.
+    pub(crate) fn teacher(&mut self, curated: &Curated) -> Result<Artifact, Error> {
+        let Curated { corpus, texts, tokens, tokenizer } = curated;
+        let (section, seed) = (&self.recipe.text.teacher, self.recipe.text.seed);
+        if let Some(folder) = &section.folder {
+            let folder = self.recipe.path(folder);
+            let files = ["config.json", "model.safetensors", "tokenizer.json"];
+            let keys = files.map(|file| Key::of_file(&folder.join(file))).into_iter().collect::<Result<Vec<_>, _>>()?;
+            let inputs: Vec<&Key> = std::iter::once(texts.key()).chain(&keys).collect();
+            return self
+                .stage("teacher", "copying the teacher", &(), &inputs, |work, _| teacher::copy(&folder, corpus, work));
+        }
+        let mut inputs = vec![texts.key(), tokens.key()];
+        let pretrained = if section.pretraining.epochs > 0.0 {
+            let settings = (&section.model, &section.pretraining, section.masked, seed);
+            let what = "the teacher learns the language";
+            let artifact = self.stage("pretraining", what, &settings, &inputs, |work, observer| {
+                pretraining::make(corpus, tokenizer, section, seed, work, observer)
+            })?;
+            self.curves.push(("pretraining", Curves::load(&artifact)?));
+            Some(artifact)
+        } else {
+            None
+        };
+        inputs.extend(pretrained.as_ref().map(Artifact::key));
+        let settings = (&section.model, &section.training, &section.objective, seed);
+        let taught = self.stage("teacher", "the teacher learns the labels", &settings, &inputs, |work, observer| {
+            teacher::make(corpus, tokenizer, pretrained.as_ref(), section, seed, work, observer)
+        })?;
+        self.curves.push(("teacher", Curves::load(&taught)?));
+        Ok(taught)
+    }
+
+    /// The student, which learns from the teacher's scores.
+    pub(crate) fn student(&mut self, curated: &Curated, teacher: &Artifact) -> Result<Distilled, Error> {
+        let Curated { corpus, texts, tokens, tokenizer } = curated;
+        let (section, seed) = (&self.recipe.text.student, self.recipe.text.seed);
+        let teacher_model = || model::load(teacher.folder(), model::training_precision());
+        let settings = (section.variants, section.word_dropout, seed);
+        let inputs = [texts.key(), teacher.key()];
+        let scored = self.stage("transfer", "the teacher scores all texts", &settings, &inputs, |work, observer| {
+            transfer::make(corpus, &teacher_model()?, section, seed, work, observer)
+        })?;
+        let inputs = [scored.key(), tokens.key()];
+        let settings = (&section.model, &section.training, &section.objective, seed);
+        let what = "the student learns from the teacher";
+        let student = self.stage("student", what, &settings, &inputs, |work, observer| {
+            let (teacher, lessons) = (teacher_model()?, transfer::load(&scored)?);
+            student::make(corpus, tokenizer, &teacher, &lessons, section, seed, work, observer)
+        })?;
+        self.curves.push(("student", Curves::load(&student)?));
+        Ok(Distilled { student, scored })
+    }
+
+    /// The student without what the domain uses least.
+    pub(crate) fn pruned(&mut self, curated: &Curated, distilled: &Distilled) -> Result<Artifact, Error> {
+        let (section, seed) = (&self.recipe.text.student, self.recipe.text.seed);
+        let Distilled { student, scored } = distilled;
+        let settings = (&section.prune, &section.objective, seed);
+        let inputs = [student.key(), scored.key()];
+        let what = "cutting what is used least, and recovering";
+        let pruned = self.stage("pruning", what, &settings, &inputs, |work, observer| {
+            let (student, lessons) =
+                (model::load(student.folder(), model::training_precision())?, transfer::load(scored)?);
+            pruning::make(&curated.corpus, &student, &lessons, section, seed, work, observer)
+        })?;
+        if section.prune.recovery.epochs > 0.0 {
+            self.curves.push(("pruning", Curves::load(&pruned)?));
+        }
+        Ok(pruned)
+    }
+
+    /// The one file that ships.
+    pub(crate) fn bundle(&mut self, curated: &Curated, pruned: &Artifact) -> Result<Artifact, Error> {
+        let text = &self.recipe.text;
+        let replies = Replies::read(self.recipe)?;
+        let settings = bundle::Settings {
+            name: &text.name,
+            purpose: &text.purpose,
+            licence: &text.licence,
+            precision: text.evaluate.quality.precision,
+            replies: &replies,
+        };
+        self.stage("bundle", "eight-bit weights, calibration, one file", &settings, &[pruned.key()], |work, _| {
+            bundle::make(&curated.corpus, &model::load(pruned.folder(), Precision::F32)?, &settings, work)
+        })
+    }
+
+    /// Trains the baseline, and looks at the test texts with it and all models.
+    pub(crate) fn evaluation(
+        &mut self,
+        curated: &Curated,
+        teacher: &Artifact,
+        student: &Artifact,
+        pruned: &Artifact,
+        bundle: &Artifact,
+    ) -> Result<evaluation::Figures, Error> {
+        let (corpus, settings) = (&curated.corpus, &self.recipe.text.evaluate);
+        let svm =
+            self.stage("baseline", "TF-IDF and a linear SVM, to be beaten", &(), &[curated.texts.key()], |work, _| {
+                baseline::make(corpus, work)
+            })?;
+        let inputs = [svm.key(), teacher.key(), student.key(), pruned.key(), bundle.key()];
+        let evaluated =
+            self.stage("evaluation", "one look at the test texts", settings, &inputs, |work, observer| {
+                let baseline = TfidfSvm::load(&svm.path("baseline.bantam"))?;
+                let load = |artifact: &Artifact| model::load(artifact.folder(), Precision::F32);
+                let (taught, learnt, small) = (load(teacher)?, load(student)?, load(pruned)?);
+                let shipped = shipped(&bundle.path(bundle::FILE))?;
+                let subject = |role, name, classifier, bytes| (role, Subject { name, classifier, bytes });
+                let models = Models {
+                    baseline: &baseline,
+                    neural: vec![
+                        subject(Role::Teacher, "teacher", &taught, folder_bytes(teacher)),
+                        subject(Role::Student, "student, distilled", &learnt, folder_bytes(student)),
+                        subject(Role::Student, "student, pruned", &small, folder_bytes(pruned)),
+                        subject(Role::Bundle, "bundle, 8 bits", &shipped.0, shipped.1),
+                    ],
+                };
+                evaluation::make(corpus, &models, settings, work, observer)
+            })?;
+        evaluation::load(&evaluated)
+    }
+}
+
+/// What a bundle's file holds.
+pub(crate) fn parts(path: &Path) -> Result<BundleParts, Error> {
+    BundleParts::read(path).map_err(|error| Error::Damaged { path: path.to_owned(), what: error.to_string() })
+}
+
+/// The model in a bundle as it will answer, and the file's bytes.
+pub(crate) fn shipped(path: &Path) -> Result<(TextClassifier, u64), Error> {
+    let parts = parts(path)?;
+    let damaged = |what: String| Error::Damaged { path: path.to_owned(), what };
+    let bytes = std::fs::metadata(path).map_err(|error| damaged(error.to_string()))?.len();
+    Ok((parts.classifier(path).map_err(|error| damaged(error.to_string()))?, bytes))
+}
+
+/// Bytes of an artifact's files.
+pub(crate) fn folder_bytes(artifact: &Artifact) -> u64 {
+    artifact.manifest().files.iter().filter(|file| file.name != Curves::FILE).map(|file| file.bytes).sum()
+}
