@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::interval::{bootstrap, wilson};
 use crate::metrics::{accuracy, ece, macro_f1::macro_f1, out_of_scope_auroc::auroc};
-use crate::{Bin, Classifier, Evidence, Examples, Interval, METRICS, Outcomes, temperature, thresholds};
+use crate::{Bin, Calibration, Classifier, Evidence, Examples, Interval, METRICS, Outcomes};
 
 /// Texts that are handed to a classifier at a time.
 const BATCH: usize = 64;
@@ -82,7 +82,8 @@ pub fn scores_of(classifier: &dyn Classifier, texts: &[&str]) -> Vec<Vec<f32>> {
     scores
 }
 
-/// Measures a classifier of `classes` classes. Nothing is chosen by the test data, so looking at them once is enough.
+/// Measures a classifier of `classes` classes with what validation texts settle. Nothing is chosen by the test data, so looking at them once
+/// is enough.
 ///
 /// # Panics
 /// When the classifier's rows are shorter than `classes`, or a label is no class.
@@ -93,18 +94,24 @@ pub fn evaluate(
     test: &Examples,
     options: &EvaluationOptions,
 ) -> Evaluation {
-    let validation_scores = scores_of(classifier, &validation.texts());
-    let temperature = temperature::fit(classes, validation.labels(), &validation_scores);
-    let validated = Outcomes::new(classes, validation.labels(), &validation_scores, temperature);
-    let test_scores = scores_of(classifier, &test.texts());
-    let before = Outcomes::new(classes, test.labels(), &test_scores, 1.0);
-    let tested = Outcomes::new(classes, test.labels(), &test_scores, temperature);
-    let evidence = Evidence {
-        validation: &validated,
-        test: &tested,
-        precision: options.precision,
-        accuracy_loss: options.accuracy_loss,
-    };
+    evaluate_calibrated(classifier, classes, &Calibration::new(classifier, classes, validation, options), test, options)
+}
+
+/// Measures a classifier of `classes` classes as it stands, with temperature and thresholds settled before.
+///
+/// # Panics
+/// As [`evaluate`].
+pub fn evaluate_calibrated(
+    classifier: &dyn Classifier,
+    classes: usize,
+    calibration: &Calibration,
+    test: &Examples,
+    options: &EvaluationOptions,
+) -> Evaluation {
+    let scores = scores_of(classifier, &test.texts());
+    let before = Outcomes::new(classes, test.labels(), &scores, 1.0);
+    let tested = Outcomes::new(classes, test.labels(), &scores, calibration.temperature);
+    let evidence = Evidence { test: &tested, calibration };
     let measured = METRICS.iter().filter_map(|metric| Some((metric.name.to_owned(), (metric.measure)(&evidence)?)));
     Evaluation {
         name: classifier.name().to_owned(),
@@ -112,8 +119,8 @@ pub fn evaluate(
         bytes: classifier.bytes(),
         examples: tested.in_scope().count(),
         out_of_scope_examples: tested.out_of_scope().count(),
-        temperature,
-        threshold: thresholds::for_precision(&validated, options.precision),
+        temperature: calibration.temperature,
+        threshold: calibration.threshold,
         metrics: measured.collect(),
         intervals: intervals(&tested, options),
         reliability_before: ece::bins(&before),

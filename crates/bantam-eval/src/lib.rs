@@ -5,6 +5,7 @@
 //! this machine. Metrics are functions on plain data, so that each can be checked by hand.
 
 pub mod baselines;
+mod calibration;
 mod classifier;
 mod confusion;
 mod cost;
@@ -19,11 +20,12 @@ pub mod temperature;
 pub mod thresholds;
 
 pub use baselines::BASELINES;
+pub use calibration::Calibration;
 pub use classifier::Classifier;
 pub use confusion::{Confusion, confusions};
 pub use cost::{Cost, CostOptions, measure_cost};
 pub use error::Error;
-pub use evaluation::{Evaluation, EvaluationOptions, evaluate, scores_of};
+pub use evaluation::{Evaluation, EvaluationOptions, evaluate, evaluate_calibrated, scores_of};
 pub use examples::Examples;
 pub use interval::{Difference, Interval};
 pub use metrics::{Better, Evidence, METRICS, Metric};

@@ -58,6 +58,9 @@ pub enum Error {
     /// The baseline.
     #[error(transparent)]
     Baseline(#[from] bantam_eval::Error),
+    /// A bundle that cannot be measured.
+    #[error(transparent)]
+    Bundle(#[from] bantam_runtime::LoadError),
     /// A file inside an artifact that this program did not write.
     #[error("{}: {what}; delete its folder, and it is made again", path.display())]
     Damaged {

@@ -7,6 +7,7 @@ mod assemble;
 mod chain;
 mod data;
 mod error;
+mod measure;
 mod observer;
 mod recipe;
 pub mod report;
@@ -15,6 +16,7 @@ mod stages;
 
 pub use data::{DataSource, Texts};
 pub use error::Error;
+pub use measure::{Measurement, labelled_texts, measure};
 pub use observer::{Observer, Silent};
 pub use recipe::{
     DataSection, EvaluateSection, FILE, ModelSection, PruneSection, Recipe, RecipeText, StudentSection, TeacherSection,

@@ -9,7 +9,7 @@ pub(super) const METRIC: Metric = Metric {
     better: Better::Higher,
     range: (0.0, 1.0),
     measure: |evidence| {
-        let threshold = thresholds::for_precision(evidence.validation, evidence.precision).unwrap_or(f32::INFINITY);
+        let threshold = evidence.calibration.threshold.unwrap_or(f32::INFINITY);
         share(thresholds::answered(evidence.test, threshold).0, evidence.test.len())
     },
 };

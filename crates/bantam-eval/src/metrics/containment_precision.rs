@@ -9,7 +9,7 @@ pub(super) const METRIC: Metric = Metric {
     better: Better::Higher,
     range: (0.0, 1.0),
     measure: |evidence| {
-        let threshold = thresholds::for_precision(evidence.validation, evidence.precision)?;
+        let threshold = evidence.calibration.threshold?;
         let (answered, right) = thresholds::answered(evidence.test, threshold);
         share(right, answered)
     },

@@ -1,7 +1,7 @@
 //! What holds for every metric of the registry.
 
-use super::{Better, Evidence, METRICS};
-use crate::Outcomes;
+use super::{Better, Evidence, METRICS, Metric};
+use crate::{Calibration, EvaluationOptions, Outcomes};
 use bantam_model::Random;
 
 const CLASSES: usize = 4;
@@ -17,8 +17,10 @@ fn random_case(seed: u64, count: usize) -> (Vec<Option<usize>>, Vec<Vec<f32>>) {
     (labels, scores)
 }
 
-fn evidence<'a>(validation: &'a Outcomes, test: &'a Outcomes) -> Evidence<'a> {
-    Evidence { validation, test, precision: 0.8, accuracy_loss: 0.05 }
+/// Measures with thresholds chosen on the same outcomes.
+fn measure(metric: &Metric, outcomes: &Outcomes) -> Option<f64> {
+    let options = EvaluationOptions { precision: 0.8, accuracy_loss: 0.05, ..EvaluationOptions::default() };
+    (metric.measure)(&Evidence { test: outcomes, calibration: &Calibration::of_outcomes(outcomes, 1.0, &options) })
 }
 
 #[test]
@@ -29,9 +31,9 @@ fn values_lie_in_range_and_do_not_depend_on_the_order_of_texts() {
         let (mirrored_labels, mirrored_scores): (Vec<_>, Vec<_>) = labels.into_iter().zip(scores).rev().unzip();
         let mirrored = Outcomes::new(CLASSES, &mirrored_labels, &mirrored_scores, 1.0);
         for metric in METRICS {
-            let Some(value) = (metric.measure)(&evidence(&outcomes, &outcomes)) else { continue };
+            let Some(value) = measure(metric, &outcomes) else { continue };
             assert!((metric.range.0..=metric.range.1).contains(&value), "{} is {value}", metric.name);
-            let again = (metric.measure)(&evidence(&mirrored, &mirrored)).unwrap();
+            let again = measure(metric, &mirrored).unwrap();
             assert!((value - again).abs() < 1e-9, "{}: {value} and {again}", metric.name);
         }
     }
@@ -46,7 +48,7 @@ fn the_oracle_gets_the_best_value_of_everything() {
     let scores: Vec<Vec<f32>> = labels.iter().map(|&label| sure(label).collect()).collect();
     let outcomes = Outcomes::new(CLASSES, &labels, &scores, 1.0);
     for metric in METRICS {
-        let value = (metric.measure)(&evidence(&outcomes, &outcomes)).unwrap();
+        let value = measure(metric, &outcomes).unwrap();
         let in_scope = labels.iter().flatten().count() as f64 / labels.len() as f64;
         let best = match metric.better {
             // At a precision of 0.8 the oracle may also answer some that it should not.
@@ -68,8 +70,8 @@ fn nothing_to_measure_is_none_and_never_a_panic() {
     let empty = Outcomes::new(CLASSES, &[], &[], 1.0);
     let outside = Outcomes::new(CLASSES, &[None], &[vec![0.0; CLASSES]], 1.0);
     for metric in METRICS {
-        assert_eq!((metric.measure)(&evidence(&empty, &empty)), None, "{}", metric.name);
-        let _ = (metric.measure)(&evidence(&outside, &outside));
+        assert_eq!(measure(metric, &empty), None, "{}", metric.name);
+        let _ = measure(metric, &outside);
     }
     let names: std::collections::BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
     assert_eq!(names.len(), METRICS.len(), "two metrics share a name");

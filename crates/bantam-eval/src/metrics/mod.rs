@@ -10,7 +10,7 @@ pub mod negative_log_likelihood;
 pub mod out_of_scope_auroc;
 pub mod out_of_scope_recall;
 
-use crate::Outcomes;
+use crate::{Calibration, Outcomes};
 
 /// Every metric that [`crate::evaluate`] measures, in the order of the report.
 pub const METRICS: &[&Metric] = &[
@@ -49,17 +49,13 @@ pub enum Better {
     Lower,
 }
 
-/// What a metric may look at. Thresholds are chosen on `validation`, figures are measured on `test`.
+/// What a metric may look at.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
-    /// Answers on validation data.
-    pub validation: &'a Outcomes,
     /// Answers on test data.
     pub test: &'a Outcomes,
-    /// What share of the requests answered without a person must be right, 0 to 1.
-    pub precision: f64,
-    /// How much in-scope accuracy may be given up to detect out-of-scope requests, 0 to 1.
-    pub accuracy_loss: f64,
+    /// The thresholds that were settled before.
+    pub calibration: &'a Calibration,
 }
 
 /// `part / whole`, or `None` of nothing.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bantam_artifact::Work;
 use bantam_compress::quantize;
-use bantam_eval::{Outcomes, scores_of, temperature, thresholds};
+use bantam_eval::{Calibration, EvaluationOptions};
 use bantam_kernels::gemm::Precision;
 use bantam_model::Weights;
 use bantam_model::folder::{classifier_of, labelled_config};
@@ -73,10 +73,9 @@ pub(crate) fn make(corpus: &Corpus, student: &TextClassifier, settings: &Setting
     };
     let classes = corpus.account.labels.len();
     let validation = corpus.examples(&corpus.validation);
-    let scores = scores_of(&Subject { name: "bundle", classifier: &quantised, bytes: 0 }, &validation.texts());
-    let temperature = temperature::fit(classes, validation.labels(), &scores);
-    let outcomes = Outcomes::new(classes, validation.labels(), &scores, temperature);
-    let threshold = thresholds::for_precision(&outcomes, settings.precision);
+    let subject = Subject { name: "bundle", classifier: &quantised, bytes: 0 };
+    let options = EvaluationOptions { precision: settings.precision, ..EvaluationOptions::default() };
+    let Calibration { temperature, threshold, .. } = Calibration::new(&subject, classes, &validation, &options);
     let labels = corpus.account.labels.clone();
     let replies = labels.iter().filter_map(|label| Some((label.clone(), settings.replies.replies.get(label)?.clone())));
     let parts = BundleParts {

@@ -94,7 +94,7 @@ pub(crate) fn make(
             return Err(Error::Data { what: "there is no test text to time the models with".to_owned() });
         };
         if *role == Role::Bundle {
-            pairs = worst_pairs(corpus, &evaluation, &test);
+            pairs = worst_pairs(&corpus.account.labels, &evaluation, &test);
         }
         measured.push(Measured { role: *role, evaluation, cost });
     }
@@ -103,9 +103,10 @@ pub(crate) fn make(
     Ok(write_atomic(&work.path(FILE), &serde_json::to_vec_pretty(&figures).expect("plain data"))?)
 }
 
-fn worst_pairs(corpus: &Corpus, evaluation: &Evaluation, test: &Examples) -> Vec<ConfusedPair> {
+/// The pairs of labels that are confused most often, with examples.
+pub(crate) fn worst_pairs(labels: &[String], evaluation: &Evaluation, test: &Examples) -> Vec<ConfusedPair> {
     let Some(outcomes) = &evaluation.outcomes else { return Vec::new() };
-    let (texts, labels) = (test.texts(), &corpus.account.labels);
+    let texts = test.texts();
     let pair = |confusion: &bantam_eval::Confusion| ConfusedPair {
         truth: labels[confusion.truth].clone(),
         answer: labels[confusion.answer].clone(),

@@ -3,6 +3,7 @@
 mod bench;
 mod chat;
 mod classify;
+mod eval;
 mod following;
 mod inspect;
 mod make;
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Quantize(make::Arguments),
     /// Show the results of a run again
     Report(report::Arguments),
+    /// Measure a bundle on labelled texts, and compare it with another
+    Eval(eval::Arguments),
     /// Talk to a bundle
     Chat(chat::Arguments),
     /// Answer lines of text, one JSON object each
@@ -49,6 +52,7 @@ impl Command {
             Self::Prune(arguments) => arguments.run(Goal::Pruned),
             Self::Quantize(arguments) => arguments.run(Goal::Bundle),
             Self::Report(arguments) => arguments.run(),
+            Self::Eval(arguments) => arguments.run(),
             Self::Chat(arguments) => arguments.run(),
             Self::Classify(arguments) => arguments.run(),
             Self::Serve(arguments) => arguments.run(),
