@@ -6,6 +6,7 @@
 mod assemble;
 mod data;
 mod error;
+pub mod new;
 mod observer;
 mod recipe;
 pub mod report;

@@ -4,6 +4,7 @@ mod bench;
 mod chat;
 mod classify;
 mod inspect;
+mod new;
 mod report;
 mod run;
 mod serve;
@@ -11,6 +12,8 @@ mod serve;
 /// What the program can do.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    /// Make a recipe from your own CSV, TSV or JSONL files
+    New(new::Arguments),
     /// Make a small model from a folder of texts: train, distil, prune, quantise, measure, bundle
     Run(run::Arguments),
     /// Show the results of a run again
@@ -31,6 +34,7 @@ impl Command {
     /// Runs the command that was named.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::New(arguments) => arguments.run(),
             Self::Run(arguments) => arguments.run(),
             Self::Report(arguments) => arguments.run(),
             Self::Chat(arguments) => arguments.run(),
