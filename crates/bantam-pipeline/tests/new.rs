@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::slice::from_ref;
 
 use bantam_pipeline::new::{Draft, DraftOptions};
 use bantam_pipeline::{DataSource, Recipe, Texts};
@@ -84,7 +85,7 @@ fn lines_of_json_and_named_columns_work_and_paths_inside_the_folder_are_relative
     });
     let rows: String = rows.collect();
     let data = file(place.path(), "data.jsonl", &rows);
-    draft(place.path(), &[data.clone()]).unwrap().write().unwrap();
+    draft(place.path(), from_ref(&data)).unwrap().write().unwrap();
     let (recipe, texts) = read(place.path());
     assert_eq!(recipe.text.data.train, [Path::new("data.jsonl")]);
     assert_eq!((texts.train[1].text.as_str(), texts.train[1].label.as_deref()), ("please do 1", Some("i1")));
@@ -104,7 +105,7 @@ fn what_is_there_is_kept() {
     let folder = place.path().join("desk");
     fs::create_dir(&folder).unwrap();
     file(&folder, "replies.toml", "[replies]\nbilling = \"Mine.\"\n");
-    let drafted = draft(&folder, &[data.clone()]).unwrap();
+    let drafted = draft(&folder, from_ref(&data)).unwrap();
     assert!(drafted.warnings.iter().any(|warning| warning.contains("kept")), "{:?}", drafted.warnings);
     drafted.write().unwrap();
     assert!(fs::read_to_string(folder.join("replies.toml")).unwrap().contains("Mine."));
@@ -141,6 +142,7 @@ fn what_cannot_be_used_is_refused_with_the_remedy() {
     for (files, wanted) in [
         (vec![good.clone(), good.clone()], "named twice"),
         (vec![place.path().to_owned()], "is a folder"),
+        (vec![good.clone(), file(place.path(), "test.csv", &tickets(9).replace("i", "y"))], "no test text has a label"),
         (vec![good.clone(), other], "give both columns one name"),
         (vec![place.path().join("nowhere.csv")], "nowhere.csv"),
     ] {
@@ -148,10 +150,10 @@ fn what_cannot_be_used_is_refused_with_the_remedy() {
         assert!(told.contains(wanted), "{wanted}: {told}");
     }
     let absent = DraftOptions { label: Some("queue".into()), ..DraftOptions::default() };
-    let told = Draft::of(&folder, &[good.clone()], &absent).unwrap_err().to_string();
+    let told = Draft::of(&folder, from_ref(&good), &absent).unwrap_err().to_string();
     assert!(told.contains("named `queue`") && told.contains("`category`"), "{told}");
     let misnamed = DraftOptions { name: Some("a b".into()), ..DraftOptions::default() };
-    assert!(Draft::of(&folder, &[good.clone()], &misnamed).unwrap_err().to_string().contains("letters"));
-    assert!(draft(&good, &[good.clone()]).unwrap_err().contains("is a file"));
+    assert!(Draft::of(&folder, from_ref(&good), &misnamed).unwrap_err().to_string().contains("letters"));
+    assert!(draft(&good, from_ref(&good)).unwrap_err().contains("is a file"));
     assert!(!folder.exists());
 }

@@ -48,8 +48,7 @@ fn of_table(mut table: Table, most: usize) -> Result<Vec<Field>, Error> {
 
 fn of_records(records: impl Iterator<Item = Result<jsonl::Record, Error>>) -> Result<Vec<Field>, Error> {
     let mut fields: Vec<Field> = Vec::new();
-    let mut seen = 0;
-    for record in records {
+    for (seen, record) in records.enumerate() {
         for (name, value) in record?.1 {
             let at = fields.iter().position(|field| field.name == name).unwrap_or_else(|| {
                 fields.push(Field { name, values: vec![None; seen] });
@@ -57,8 +56,7 @@ fn of_records(records: impl Iterator<Item = Result<jsonl::Record, Error>>) -> Re
             });
             fields[at].values.push(word(value));
         }
-        seen += 1;
-        fields.iter_mut().for_each(|field| field.values.resize(seen, None));
+        fields.iter_mut().for_each(|field| field.values.resize(seen + 1, None));
     }
     Ok(fields)
 }

@@ -97,8 +97,11 @@ mod tests {
 
     use super::*;
 
+    /// Names of columns with the pattern of their values.
+    type Columns<'a> = &'a [(&'a str, &'a str)];
+
     /// Fields of a table of 30 rows: `{n}` stands for the row, `{n%3}` for its rest.
-    fn fields(columns: &[(&str, &str)]) -> Vec<Field> {
+    fn fields(columns: Columns) -> Vec<Field> {
         let value = |pattern: &str, row: usize| {
             let value = pattern.replace("{n}", &row.to_string()).replace("{n%3}", ["ash", "birch", "cedar"][row % 3]);
             Some(value).filter(|value| !value.is_empty())
@@ -112,7 +115,7 @@ mod tests {
             .collect()
     }
 
-    fn chosen(columns: &[(&str, &str)]) -> Result<(String, Option<String>), String> {
+    fn chosen(columns: Columns) -> Result<(String, Option<String>), String> {
         let fields = fields(columns);
         let profiles: Vec<Profile> = fields.iter().map(Profile::of).collect();
         let text = text(&profiles)?.name;
@@ -123,7 +126,7 @@ mod tests {
     #[test]
     fn columns_of_real_layouts_are_recognised() {
         let long = "my parcel {n} never came, and nobody answers";
-        let cases: [(&[(&str, &str)], &str, Option<&str>); 9] = [
+        let cases: [(Columns, &str, Option<&str>); 9] = [
             (
                 &[
                     ("id", "{n}"),
@@ -151,7 +154,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_is_asked_with_the_columns() {
-        let cases: [(&[(&str, &str)], &str); 3] = [
+        let cases: [(Columns, &str); 3] = [
             (&[("customer", "I want {n} refunds"), ("agent", "I gave {n} refunds")], "each of `customer`, `agent`"),
             (&[("id", "{n}"), ("stars", "4")], "there are `id`, `stars`; name it with --text"),
             (

@@ -208,7 +208,7 @@ fn shared<'a>(holds: &str, names: impl Iterator<Item = &'a str>, all_usual: bool
         Some(_) if all_usual => Ok(None),
         Some(other) => {
             let what = format!(
-                "the {holds} is in `{first}` in one file and in `{other}` in another; give both columns one name"
+                "the {holds} is in `{first}` in one file and in `{other}` in another; give both columns one name, or choose with --{holds} COLUMN"
             );
             Err(Error::Data { what })
         }

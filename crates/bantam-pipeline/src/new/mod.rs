@@ -1,6 +1,6 @@
 //! A recipe from somebody's own files: which column is what, what each file is used as, and sizes that fit the data.
 //!
-//! A [`Draft`] is made without writing anything, and has read the texts as a run will: what it accepts, a run accepts.
+//! A [`Draft`] is made without writing anything, and has read the texts as a run will.
 
 mod columns;
 mod files;
@@ -19,10 +19,11 @@ use serde::Serialize;
 
 pub use columns::Column;
 pub use files::DataFile;
+use settings::Settings;
 
 use crate::stages::bundle::Replies;
 use crate::stages::corpus::FEW;
-use crate::{DataSection, DataSource, Error, FILE, Recipe, RecipeText, Texts};
+use crate::{DataSection, DataSource, Error, FILE, Recipe, Texts};
 
 /// The file of replies, beside the recipe.
 const REPLIES_FILE: &str = "replies.toml";
@@ -84,7 +85,9 @@ impl Draft {
         let mut found = files::find(paths, options)?;
         let name = options.name.clone().unwrap_or_else(|| name_of(&place));
         let data = data_section(&place, &found.files, found.read)?;
-        let texts = DataSource::Recipe.read(&unsized_recipe(&place, &name, &data))?;
+        // Sizes follow from the texts; to read them, any do.
+        let any = written::recipe(&name, &[], &data, &Settings::default())?;
+        let texts = DataSource::Recipe.read(&Recipe::parse(&any, &place.join(FILE))?)?;
         count_texts(&mut found.files, &texts);
 
         let (outside, inside): (Vec<Document>, Vec<Document>) = texts.train.into_iter().partition(is_outside);
@@ -93,13 +96,18 @@ impl Draft {
         for (part, documents) in [("validation", &texts.validation), ("test", &texts.test)] {
             let known = |label: &String| label == OUT_OF_SCOPE || counted.labels.contains_key(label);
             let unknown = documents.iter().filter(|document| !document.label.as_ref().is_some_and(known)).count();
+            if unknown > 0 && unknown == documents.len() {
+                let what =
+                    format!("no {part} text has a label that a training text has; check that both have the same");
+                return Err(Error::Data { what });
+            }
             if unknown > 0 {
                 warnings.push(format!(
                     "{unknown} {part} texts have no label that a training text has; a run leaves them out"
                 ));
             }
         }
-        let settings = settings::Settings::of(inside.len() + outside.len(), &counted.words);
+        let settings = Settings::of(inside.len() + outside.len(), &counted.words);
         let labels = labels_of(&counted.labels);
         let recipe = written::recipe(&name, &labels, &data, &settings)?;
         let replies = written::replies(&labels, &inside);
@@ -189,23 +197,6 @@ fn data_section(folder: &Path, files: &[DataFile], read: ReadOptions) -> Result<
     }
     data.replies = Some(REPLIES_FILE.into());
     Ok(data)
-}
-
-/// A recipe that is good for reading its texts.
-fn unsized_recipe(folder: &Path, name: &str, data: &DataSection) -> Recipe {
-    let text = RecipeText {
-        name: name.to_owned(),
-        purpose: String::new(),
-        licence: String::new(),
-        seed: 0,
-        data: data.clone(),
-        curate: Default::default(),
-        tokenizer: Default::default(),
-        teacher: Default::default(),
-        student: Default::default(),
-        evaluate: Default::default(),
-    };
-    Recipe { folder: folder.to_owned(), text }
 }
 
 fn count_texts(files: &mut [DataFile], texts: &Texts) {

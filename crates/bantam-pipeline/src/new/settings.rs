@@ -1,4 +1,6 @@
-//! Sizes and lengths of training that fit the data, where the defaults do not. docs/log.md has the measurements.
+//! Sizes and lengths of training that fit the data, where the defaults do not.
+//!
+//! What is chosen for few texts was measured on `recipes/support` (docs/log.md); the rest are rules of thumb.
 
 use bantam_corpus::Lengths;
 use serde::Serialize;
@@ -47,7 +49,6 @@ impl Settings {
             teacher.pretraining.epochs = 1.0;
             teacher.training.epochs = 4.0;
             student.training.epochs = 3.0;
-            student.prune.recovery.epochs = 1.0;
             settings.amount = Some(format!("{texts} training texts are many: each is seen less often"));
         }
         let tokens = (words.p95 as f64 * TOKENS_PER_WORD) as usize;
@@ -78,7 +79,6 @@ impl Settings {
             ("teacher.objective", objective),
             ("student.model", whole(&self.student.model, &student.model)?),
             ("student.training", whole(&self.student.training, &student.training)?),
-            ("student.prune.recovery", whole(&self.student.prune.recovery, &student.prune.recovery)?),
         ];
         let there = sections.iter().filter(|(_, keys)| !keys.is_empty());
         Ok(there.map(|(name, keys)| format!("\n[{name}]\n{keys}")).collect())
@@ -99,4 +99,29 @@ fn differing<T: Serialize>(section: &T, default: &T) -> Result<String, Error> {
 
 fn lines<T: Serialize>(section: &T) -> Result<String, Error> {
     toml::to_string(section).map_err(|error| Error::Data { what: format!("writing the recipe: {error}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::Recipe;
+
+    #[test]
+    fn sizes_follow_the_data_and_are_read_again() {
+        let short = Lengths { p95: 20, ..Lengths::default() };
+        let long = Lengths { p95: 400, ..Lengths::default() };
+        for (texts, words) in [(300, &short), (20_000, &short), (60_000, &short), (300, &long), (60_000, &long)] {
+            let settings = Settings::of(texts, words);
+            let toml = format!("name = \"a\"\n[data]\ntrain = [\"a.csv\"]\n{}", settings.toml().unwrap());
+            let read = Recipe::parse(&toml, Path::new("recipe.toml")).unwrap().text;
+            assert_eq!((&read.teacher, &read.student), (&settings.teacher, &settings.student));
+            assert_eq!(read.teacher.model.max_tokens, if words.p95 == 400 { 256 } else { 64 });
+            assert_eq!(read.teacher.objective.consistency > 0.0, texts == 300);
+            assert_eq!(read.student.training.epochs < 6.0, texts == 60_000);
+        }
+        assert!(Settings::of(20_000, &short).reasons().is_empty());
+        assert_eq!(Settings::of(20_000, &short).toml().unwrap(), "");
+    }
 }

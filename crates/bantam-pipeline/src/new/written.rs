@@ -1,7 +1,7 @@
 //! The text of a new recipe and of its file of replies.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use bantam_corpus::Document;
 
@@ -46,7 +46,7 @@ pub(super) fn recipe(
         ("unlabelled", &data.unlabelled),
     ] {
         if !paths.is_empty() {
-            text += &format!("{key} = [{}]\n", paths.iter().map(path).collect::<Vec<_>>().join(", "));
+            text += &format!("{key} = [{}]\n", paths.iter().map(|file| path(file)).collect::<Vec<_>>().join(", "));
         }
     }
     if let Some(replies) = &data.replies {
@@ -92,7 +92,7 @@ pub(super) fn replies(labels: &[LabelCount], documents: &[Document]) -> String {
 }
 
 /// A path, which is UTF-8.
-fn path(path: &PathBuf) -> String {
+fn path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
 
