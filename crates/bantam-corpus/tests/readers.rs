@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use bantam_corpus::readers::{Benchmark, Plain, ReadOptions, import, open, read};
+use bantam_corpus::readers::{Benchmark, Plain, ReadOptions, import, open, read, sample};
 use bantam_corpus::{Document, Split, load, save};
 
 fn file(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
@@ -73,6 +73,28 @@ fn fields_can_be_named() {
     assert_eq!(pairs(&read(&path, &options).unwrap()), [("b", Some("7"))]);
     let missing = refused(&path, &ReadOptions { label: Some("queue".into()), ..ReadOptions::default() });
     assert!(missing.contains("a.jsonl, line 1: no field \"queue\"; there are: text, subject, team"), "{missing}");
+}
+
+#[test]
+fn a_sample_has_all_fields_of_the_first_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = |name: &str, bytes: &str, most: usize| -> Vec<(String, Vec<Option<String>>)> {
+        let fields = sample(file(folder.path(), name, bytes), 1000, most).unwrap();
+        fields.into_iter().map(|field| (field.name, field.values)).collect()
+    };
+    let some = |word: &str| Some(word.to_owned());
+    let wanted = vec![
+        ("id".to_owned(), vec![some("1"), some("2")]),
+        ("body".to_owned(), vec![some("a, b"), None]),
+        ("team".to_owned(), vec![None, some("x")]),
+    ];
+    assert_eq!(told("a.csv", "id,body,team\n1,\"a, b\",\n2, ,x\n3,c,y\n", 2), wanted);
+    let json = "{\"id\": 1, \"body\": \"a, b\"}\n\n{\"id\": 2, \"team\": \"x\", \"body\": [1]}\nnot read";
+    assert_eq!(told("a.jsonl", json, 2), wanted);
+    assert_eq!(told("a.txt", "id\n", 2), []);
+    let refused = |name: &str, bytes: &str| sample(file(folder.path(), name, bytes), 1000, 9).unwrap_err().to_string();
+    assert!(refused("b.csv", "a,b\nc\n").contains("line 2: 1 fields"));
+    assert!(refused("b.jsonl", "{}\n{\n").contains("line 2"));
 }
 
 #[test]

@@ -33,9 +33,27 @@ pub enum DataSource {
     Folder(PathBuf),
 }
 
-/// The parts that a folder may hold, by how its files begin. Longer names come before those that they begin with.
+/// The parts that texts belong to.
 const PARTS: [&str; 7] =
     ["out_of_scope_train", "out_of_scope_validation", "out_of_scope_test", "train", "validation", "test", "unlabelled"];
+
+/// How the files of parts are named elsewhere.
+const OTHER_NAMES: [(&str, &str); 6] = [
+    ("out_of_scope", "out_of_scope_train"),
+    ("training", "train"),
+    ("valid", "validation"),
+    ("val", "validation"),
+    ("dev", "validation"),
+    ("unlabeled", "unlabelled"),
+];
+
+/// The part that a file's name begins with, as a word of its own: `test-2.csv` is a test, `testimonials.csv` none.
+pub(crate) fn part_of(path: &Path) -> Option<&'static str> {
+    let name = path.file_name()?.to_string_lossy().to_lowercase();
+    let begins = |word: &str| name.strip_prefix(word).is_some_and(|rest| !rest.starts_with(char::is_alphabetic));
+    let other = || OTHER_NAMES.into_iter().find(|(word, _)| begins(word)).map(|(_, part)| part);
+    PARTS.into_iter().find(|part| begins(part)).or_else(other)
+}
 
 impl DataSource {
     /// What a folder given by `--data` holds.
@@ -68,8 +86,7 @@ impl DataSource {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(fail)? {
             let path = entry.map_err(fail)?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if path.is_file() && PARTS.iter().find(|known| name.starts_with(**known)) == Some(&part) {
+            if path.is_file() && part_of(&path) == Some(part) {
                 files.push(path);
             }
         }
@@ -185,4 +202,25 @@ fn files_below(path: &Path) -> Result<Vec<PathBuf>, Error> {
     }
     files.sort();
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_told_by_the_word_that_a_name_begins_with() {
+        let cases = [
+            ("train.csv", Some("train")),
+            ("data/test-2.tsv.gz", Some("test")),
+            ("Dev.jsonl", Some("validation")),
+            ("out_of_scope_validation.txt", Some("out_of_scope_validation")),
+            ("out_of_scope.txt", Some("out_of_scope_train")),
+            ("testimonials.csv", None),
+            ("tickets.csv", None),
+        ];
+        for (name, part) in cases {
+            assert_eq!(part_of(Path::new(name)), part, "{name}");
+        }
+    }
 }

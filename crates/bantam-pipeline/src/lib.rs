@@ -8,6 +8,7 @@ mod chain;
 mod data;
 mod error;
 mod measure;
+pub mod new;
 mod observer;
 mod recipe;
 pub mod report;

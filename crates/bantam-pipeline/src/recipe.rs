@@ -88,15 +88,18 @@ pub struct DataSection {
     #[serde(default)]
     pub replies: Option<PathBuf>,
     /// The share of the training texts that is set apart where no file is given for it.
-    #[serde(default = "tenth")]
+    #[serde(default = "held_out")]
     pub held_out: f64,
     /// Which fields hold text and label.
     #[serde(default)]
     pub read: ReadOptions,
 }
 
-fn tenth() -> f64 {
-    0.1
+/// The default of `data.held_out`.
+pub(crate) const HELD_OUT: f64 = 0.1;
+
+fn held_out() -> f64 {
+    HELD_OUT
 }
 
 /// How text becomes tokens.
@@ -306,10 +309,15 @@ impl Recipe {
             source,
             remedy: "a recipe is a folder with recipe.toml",
         })?;
-        let text: RecipeText =
-            toml::from_str(&text).map_err(|source| Error::Recipe { path: file.clone(), what: source.to_string() })?;
+        Self::parse(&text, &file)
+    }
+
+    /// What `text` says, as the content of `file`.
+    pub(crate) fn parse(text: &str, file: &Path) -> Result<Self, Error> {
+        let refused = |what: String| Error::Recipe { path: file.to_owned(), what };
+        let text: RecipeText = toml::from_str(text).map_err(|source| refused(source.to_string()))?;
         let recipe = Self { folder: file.parent().unwrap_or(Path::new(".")).to_owned(), text };
-        recipe.check().map_err(|what| Error::Recipe { path: file, what })?;
+        recipe.check().map_err(refused)?;
         Ok(recipe)
     }
 

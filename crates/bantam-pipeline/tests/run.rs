@@ -33,7 +33,7 @@ fn recipe_in(folder: &Path) -> PathBuf {
     fs::write(folder.join("train.tsv"), train).unwrap();
     fs::write(folder.join("test.tsv"), test).unwrap();
     fs::write(folder.join("outside.txt"), outside).unwrap();
-    fs::write(folder.join("replies.toml"), "[replies]\nrefund = \"Money is on its way.\"\n").unwrap();
+    fs::write(folder.join("replies.toml"), "[replies]\nrefund = \"Money is on its way.\"\npassword = \"\"\n").unwrap();
     let model =
         "layers = 1\nwidth = 16\nheads = 2\nchannels = 16\nbuckets = 512\nfeature_width = 16\nmax_tokens = 16\n";
     let training = "learning_rate = 0.01\ntable_rate = 4.0\nweight_decay = 0.0\nwarmup = 0.1\naveraging = 0.9\nvalidate_every = 1.0\n";
@@ -85,6 +85,7 @@ fn a_run_ends_with_a_bundle_that_answers_and_a_second_run_is_a_lookup() {
     let assistant = Assistant::load(&first.bundle).unwrap();
     let answer = assistant.answer("I want my money back, please refund me");
     assert_eq!(answer.label, "refund");
+    assert_eq!(assistant.replies().keys().collect::<Vec<_>>(), ["refund"], "an empty reply is none");
     assert!((0.0..=1.0).contains(&answer.confidence));
 
     let bytes = fs::read(&first.bundle).unwrap();

@@ -4,15 +4,46 @@ use super::{Place, ReadOptions};
 use crate::Error;
 
 /// Usual names of the text, the likeliest first.
-pub(super) const TEXT: &[&str] =
-    &["text", "utterance", "question", "sentence", "message", "query", "content", "body", "document", "input"];
+const TEXT: &[&str] = &[
+    "text",
+    "utterance",
+    "question",
+    "sentence",
+    "message",
+    "query",
+    "content",
+    "body",
+    "document",
+    "input",
+    "description",
+];
 
 /// Usual names of the label, the likeliest first.
-pub(super) const LABEL: &[&str] =
+const LABEL: &[&str] =
     &["label", "intent", "category", "class", "topic", "label_text", "target", "queue", "topic_group"];
 
 /// Usual names of an identifier.
-pub(super) const ID: &[&str] = &["id", "uid", "document_id"];
+const ID: &[&str] = &["id", "uid", "document_id"];
+
+/// Those of `names` that usually hold the text, the likeliest first. Capitals and blanks around a name do not count.
+pub fn usual_texts<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    usual(names, TEXT)
+}
+
+/// Those of `names` that usually hold the label, the likeliest first.
+pub fn usual_labels<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    usual(names, LABEL)
+}
+
+/// The one of `names` that is meant by `wanted`: the same, or the same but for capitals and blanks around it.
+pub fn find_field<'a>(names: &[&'a str], wanted: &str) -> Option<&'a str> {
+    let alike = |name: &&&str| name.trim().eq_ignore_ascii_case(wanted.trim());
+    names.iter().find(|name| **name == wanted).or_else(|| names.iter().find(alike)).copied()
+}
+
+fn usual<'a>(names: &[&'a str], known: &[&str]) -> Vec<&'a str> {
+    known.iter().filter_map(|wanted| find_field(names, wanted)).collect()
+}
 
 /// The fields of a record, by their names in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,22 +56,19 @@ pub(super) struct Fields {
 impl Fields {
     /// Chooses among `names`, which a record on `line` has; capitals and blanks around a name do not count.
     pub(super) fn choose(names: &[&str], options: &ReadOptions, place: &Place, line: u64) -> Result<Fields, Error> {
-        let find = |wanted: &str| names.iter().find(|name| name.trim().eq_ignore_ascii_case(wanted));
-        let first = |usual: &[&str]| usual.iter().find_map(|wanted| find(wanted)).map(|name| (*name).to_owned());
         let missing =
             |wanted: String| Error::MissingField { path: place.path.clone(), line, wanted, there: names.join(", ") };
-        let named = |wanted: &String| {
-            let exact = names.iter().find(|name| *name == wanted).or_else(|| find(wanted));
-            exact.map(|name| (*name).to_owned()).ok_or_else(|| missing(wanted.clone()))
-        };
+        let named =
+            |wanted: &String| find_field(names, wanted).map(str::to_owned).ok_or_else(|| missing(wanted.clone()));
+        let first = |usual: Vec<&str>| usual.first().map(|name| (*name).to_owned());
         let text = match &options.text {
             Some(wanted) => named(wanted)?,
-            None => first(TEXT).ok_or_else(|| missing(TEXT.join("|")))?,
+            None => first(usual_texts(names)).ok_or_else(|| missing(TEXT.join("|")))?,
         };
         let label = match &options.label {
             Some(wanted) => Some(named(wanted)?),
-            None => first(LABEL).filter(|label| *label != text),
+            None => first(usual_labels(names)).filter(|label| *label != text),
         };
-        Ok(Fields { text, label, id: first(ID) })
+        Ok(Fields { text, label, id: first(usual(names, ID)) })
     }
 }

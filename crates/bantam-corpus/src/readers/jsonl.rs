@@ -15,32 +15,50 @@ pub(super) fn documents<R: Read>(
     input: R,
     options: &ReadOptions,
 ) -> impl Iterator<Item = Result<Document, Error>> + use<R> {
-    let mut lines = Lines::new(place.clone(), input, options.max_bytes);
-    let options = options.clone();
+    let (mut records, options) = (records(place.clone(), input, options.max_bytes), options.clone());
     let mut ended = false;
     std::iter::from_fn(move || {
         if ended {
             return None;
         }
-        let outcome = loop {
-            match lines.next_line()? {
-                Ok((_, text)) if text.trim().is_empty() => {}
-                Ok((line, text)) => break document(&place, line, &text, &options),
-                Err(error) => break Err(error),
-            }
-        };
+        let outcome = records.next()?.and_then(|(line, record)| document(&place, line, &record, &options));
         ended = outcome.is_err();
         Some(outcome)
     })
 }
 
-fn document(place: &Place, line: u64, text: &str, options: &ReadOptions) -> Result<Document, Error> {
-    let record: Map<String, Value> = serde_json::from_str(text).map_err(|fault| Error::BadJson {
+/// A line's number and its object.
+pub(super) type Record = (u64, Map<String, Value>);
+
+/// The objects of a stream of JSON lines.
+pub(super) fn records<R: Read>(
+    place: Place,
+    input: R,
+    limit: usize,
+) -> impl Iterator<Item = Result<Record, Error>> + use<R> {
+    let mut lines = Lines::new(place.clone(), input, limit);
+    std::iter::from_fn(move || {
+        loop {
+            match lines.next_line()? {
+                Ok((_, text)) if text.trim().is_empty() => {}
+                Ok((line, text)) => return Some(record(&place, line, &text)),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    })
+}
+
+fn record(place: &Place, line: u64, text: &str) -> Result<Record, Error> {
+    let fault = |fault: serde_json::Error| Error::BadJson {
         path: place.path.clone(),
         line,
         column: fault.column(),
         reason: fault.to_string(),
-    })?;
+    };
+    Ok((line, serde_json::from_str(text).map_err(fault)?))
+}
+
+fn document(place: &Place, line: u64, record: &Map<String, Value>, options: &ReadOptions) -> Result<Document, Error> {
     let names: Vec<&str> = record.keys().map(String::as_str).collect();
     let fields = Fields::choose(&names, options, place, line)?;
     let not_text = |field: &str, found| Error::NotText { path: place.path.clone(), line, field: field.into(), found };

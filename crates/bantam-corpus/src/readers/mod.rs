@@ -9,6 +9,7 @@ mod fields;
 mod jsonl;
 mod lines;
 mod plain;
+mod sample;
 mod table;
 
 use std::fs::{self, File};
@@ -18,6 +19,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use benchmarks::{Benchmark, Imported, OUT_OF_SCOPE, import};
+pub use fields::{find_field, usual_labels, usual_texts};
+pub use sample::{Field, sample};
 
 use crate::{Document, Error, Source};
 

@@ -20,62 +20,89 @@ pub(super) fn documents(
     delimiter: u8,
     options: &ReadOptions,
 ) -> Result<impl Iterator<Item = Result<Document, Error>> + Send + use<>, Error> {
-    let read_since_record = Arc::new(AtomicUsize::new(0));
-    let limit = options.max_bytes;
-    let bounded = Bounded { input, read: Arc::clone(&read_since_record), limit: limit.saturating_add(READ_AHEAD) };
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(delimiter).quoting(delimiter == b',').flexible(true).from_reader(bounded);
-    let header = reader.byte_headers().map_err(|fault| table_error(&place, 1, limit, fault))?.clone();
-    if header.is_empty() {
-        return Err(Error::Empty { path: place.path });
-    }
-    let names = (0..header.len()).map(|at| text_of(&header, at, 1, &place)).collect::<Result<Vec<String>, Error>>()?;
-    let fields = Fields::choose(&names.iter().map(String::as_str).collect::<Vec<_>>(), options, &place, 1)?;
+    let mut table = Table::open(place, input, delimiter, options.max_bytes)?;
+    let names: Vec<&str> = table.names.iter().map(String::as_str).collect();
+    let fields = Fields::choose(&names, options, &table.place, 1)?;
     let column = |name: &String| names.iter().position(|other| other == name);
     // `choose` answers with names out of `names`.
-    let text_column = column(&fields.text).unwrap_or(0);
-    let (label_column, id_column) = (fields.label.as_ref().and_then(column), fields.id.as_ref().and_then(column));
-    let mut record = ByteRecord::new();
+    let text = column(&fields.text).unwrap_or(0);
+    let (label, id) = (fields.label.as_ref().and_then(column), fields.id.as_ref().and_then(column));
     let mut ended = false;
     Ok(std::iter::from_fn(move || {
         if ended {
             return None;
         }
-        read_since_record.store(0, Ordering::Relaxed);
-        let line = reader.position().line();
-        let outcome = match reader.read_byte_record(&mut record) {
-            Ok(false) => return None,
-            Ok(true) => {
-                let line = record.position().map_or(line, csv::Position::line);
-                row(&place, &record, line, limit, names.len(), (text_column, label_column, id_column))
-            }
-            Err(fault) => Err(table_error(&place, line, limit, fault)),
-        };
+        let outcome = table.next_row()?.and_then(|line| {
+            let word = |column: Option<usize>| column.map_or(Ok(None), |column| table.word(column, line));
+            Ok(table.place.document(line, word(id)?, table.cell(text, line)?, word(label)?))
+        });
         ended = outcome.is_err();
         Some(outcome)
     }))
 }
 
-fn row(
-    place: &Place,
-    record: &ByteRecord,
-    line: u64,
+/// A table that is read row by row.
+pub(super) struct Table {
+    place: Place,
+    /// The header.
+    pub(super) names: Vec<String>,
+    reader: csv::Reader<Bounded>,
+    row: ByteRecord,
+    read_since_row: Arc<AtomicUsize>,
     limit: usize,
-    width: usize,
-    (text, label, id): (usize, Option<usize>, Option<usize>),
-) -> Result<Document, Error> {
-    if record.as_slice().len() > limit {
-        return Err(Error::TooLong { path: place.path.clone(), line, limit });
+}
+
+impl Table {
+    /// Reads the header.
+    pub(super) fn open(place: Place, input: Box<dyn Read + Send>, delimiter: u8, limit: usize) -> Result<Self, Error> {
+        let read_since_row = Arc::new(AtomicUsize::new(0));
+        let bounded = Bounded { input, read: Arc::clone(&read_since_row), limit: limit.saturating_add(READ_AHEAD) };
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .quoting(delimiter == b',')
+            .flexible(true)
+            .from_reader(bounded);
+        let row = reader.byte_headers().map_err(|fault| table_error(&place, 1, limit, fault))?.clone();
+        if row.is_empty() {
+            return Err(Error::Empty { path: place.path });
+        }
+        let names = (0..row.len()).map(|at| text_of(&row, at, 1, &place)).collect::<Result<_, Error>>()?;
+        Ok(Self { place, names, reader, row, read_since_row, limit })
     }
-    if record.len() != width {
-        let reason = format!("{} fields, but the header has {width}", record.len());
-        return Err(Error::BadTable { path: place.path.clone(), line, reason });
+
+    /// Goes to the next row and answers its line; `None` after the last.
+    pub(super) fn next_row(&mut self) -> Option<Result<u64, Error>> {
+        self.read_since_row.store(0, Ordering::Relaxed);
+        let line = self.reader.position().line();
+        match self.reader.read_byte_record(&mut self.row) {
+            Ok(false) => None,
+            Ok(true) => Some(self.checked(self.row.position().map_or(line, csv::Position::line))),
+            Err(fault) => Some(Err(table_error(&self.place, line, self.limit, fault))),
+        }
     }
-    let word = |column: Option<usize>| -> Result<Option<String>, Error> {
-        let word = column.map(|column| text_of(record, column, line, place)).transpose()?;
-        Ok(word.map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()))
-    };
-    Ok(place.document(line, word(id)?, text_of(record, text, line, place)?, word(label)?))
+
+    fn checked(&self, line: u64) -> Result<u64, Error> {
+        let path = || self.place.path.clone();
+        if self.row.as_slice().len() > self.limit {
+            return Err(Error::TooLong { path: path(), line, limit: self.limit });
+        }
+        if self.row.len() != self.names.len() {
+            let reason = format!("{} fields, but the header has {}", self.row.len(), self.names.len());
+            return Err(Error::BadTable { path: path(), line, reason });
+        }
+        Ok(line)
+    }
+
+    /// A cell of the row.
+    fn cell(&self, column: usize, line: u64) -> Result<String, Error> {
+        text_of(&self.row, column, line, &self.place)
+    }
+
+    /// A cell without blanks around it; `None` if nothing is left.
+    pub(super) fn word(&self, column: usize, line: u64) -> Result<Option<String>, Error> {
+        let word = self.cell(column, line)?.trim().to_owned();
+        Ok(Some(word).filter(|word| !word.is_empty()))
+    }
 }
 
 fn text_of(record: &ByteRecord, at: usize, line: u64, place: &Place) -> Result<String, Error> {

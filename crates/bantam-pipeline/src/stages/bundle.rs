@@ -45,7 +45,10 @@ impl Replies {
         let remedy = "data.replies names a TOML file with the table [replies]";
         let text =
             std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source, remedy })?;
-        toml::from_str(&text).map_err(|error| Error::Recipe { path, what: error.to_string() })
+        let mut read: Self = toml::from_str(&text).map_err(|error| Error::Recipe { path, what: error.to_string() })?;
+        // An empty reply is one that nobody has written yet.
+        read.replies.retain(|_, reply| !reply.trim().is_empty());
+        Ok(read)
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Texts};
 
 /// Examples below which a label is hardly learnt.
-const FEW: usize = 8;
+pub(crate) const FEW: usize = 8;
 
 /// Everything of the recipe that curation depends on.
 #[derive(Debug, Clone, Serialize)]

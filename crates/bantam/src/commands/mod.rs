@@ -7,6 +7,7 @@ mod eval;
 mod following;
 mod inspect;
 mod make;
+mod new;
 mod report;
 mod run;
 mod serve;
@@ -16,6 +17,8 @@ use bantam_pipeline::Goal;
 /// What the program can do.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    /// Make a recipe from your own CSV, TSV or JSONL files
+    New(new::Arguments),
     /// Make a small model from a folder of texts: train, distil, prune, quantise, measure, bundle
     Run(run::Arguments),
     /// Follow a recipe as far as its teacher, the big model
@@ -46,6 +49,7 @@ impl Command {
     /// Runs the command that was named.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::New(arguments) => arguments.run(),
             Self::Run(arguments) => arguments.run(),
             Self::Train(arguments) => arguments.run(Goal::Teacher),
             Self::Distill(arguments) => arguments.run(Goal::Student),

@@ -1,0 +1,127 @@
+//! Sizes and lengths of training that fit the data, where the defaults do not.
+//!
+//! What is chosen for few texts was measured on `recipes/support` (docs/log.md); the rest are rules of thumb.
+
+use bantam_corpus::Lengths;
+use serde::Serialize;
+
+use crate::{Error, StudentSection, TeacherSection};
+
+/// Fewer training texts are few.
+const FEW_TEXTS: usize = 10_000;
+/// More training texts are many.
+const MANY_TEXTS: usize = 50_000;
+/// Tokens of a word, about, in a small vocabulary.
+const TOKENS_PER_WORD: f64 = 1.5;
+/// A text is read up to this many tokens at most.
+const MOST_TOKENS: usize = 256;
+
+/// The sections that may differ from their defaults.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    teacher: TeacherSection,
+    student: StudentSection,
+    /// Why the teacher differs.
+    amount: Option<String>,
+    /// Why both read more tokens.
+    length: Option<String>,
+}
+
+impl Settings {
+    /// For so many training texts of such lengths in words.
+    pub(super) fn of(texts: usize, words: &Lengths) -> Self {
+        let mut settings = Self::default();
+        let (teacher, student) = (&mut settings.teacher, &mut settings.student);
+        if texts < FEW_TEXTS {
+            teacher.model.layers = 3;
+            teacher.pretraining.epochs = 0.0;
+            teacher.training.epochs = 8.0;
+            teacher.training.learning_rate = 3e-4;
+            teacher.training.table_rate = 15.0;
+            teacher.training.validate_every = 8.0;
+            teacher.objective.dropout = 0.3;
+            teacher.objective.word_dropout = 0.2;
+            teacher.objective.consistency = 1.0;
+            settings.amount = Some(format!(
+                "{texts} training texts are few: a shallow teacher without pretraining, and two passes with different dropout that must agree (R-Drop)"
+            ));
+        } else if texts > MANY_TEXTS {
+            teacher.pretraining.epochs = 1.0;
+            teacher.training.epochs = 4.0;
+            student.training.epochs = 3.0;
+            settings.amount = Some(format!("{texts} training texts are many: each is seen less often"));
+        }
+        let tokens = (words.p95 as f64 * TOKENS_PER_WORD) as usize;
+        if tokens > teacher.model.max_tokens {
+            let most = tokens.next_power_of_two().min(MOST_TOKENS);
+            (teacher.model.max_tokens, student.model.max_tokens) = (most, most);
+            settings.length = Some(format!(
+                "95 % of the texts have up to {} words: the first {most} tokens of each are read",
+                words.p95
+            ));
+        }
+        settings
+    }
+
+    /// What differs from the defaults, and why.
+    pub(super) fn reasons(&self) -> Vec<String> {
+        self.amount.iter().chain(&self.length).cloned().collect()
+    }
+
+    /// The sections that differ, as TOML.
+    pub(super) fn toml(&self) -> Result<String, Error> {
+        let (teacher, student) = (TeacherSection::default(), StudentSection::default());
+        let objective = differing(&self.teacher.objective, &teacher.objective)?;
+        let sections = [
+            ("teacher.model", whole(&self.teacher.model, &teacher.model)?),
+            ("teacher.pretraining", whole(&self.teacher.pretraining, &teacher.pretraining)?),
+            ("teacher.training", whole(&self.teacher.training, &teacher.training)?),
+            ("teacher.objective", objective),
+            ("student.model", whole(&self.student.model, &student.model)?),
+            ("student.training", whole(&self.student.training, &student.training)?),
+        ];
+        let there = sections.iter().filter(|(_, keys)| !keys.is_empty());
+        Ok(there.map(|(name, keys)| format!("\n[{name}]\n{keys}")).collect())
+    }
+}
+
+/// All keys of a section that differs: sizes and plans are written whole.
+fn whole<T: Serialize + PartialEq>(section: &T, default: &T) -> Result<String, Error> {
+    if section == default { Ok(String::new()) } else { lines(section) }
+}
+
+/// The keys that differ.
+fn differing<T: Serialize>(section: &T, default: &T) -> Result<String, Error> {
+    let default = lines(default)?;
+    let is_default = |line: &&str| default.lines().any(|other| other == *line);
+    Ok(lines(section)?.lines().filter(|line| !is_default(line)).map(|line| format!("{line}\n")).collect())
+}
+
+fn lines<T: Serialize>(section: &T) -> Result<String, Error> {
+    toml::to_string(section).map_err(|error| Error::Data { what: format!("writing the recipe: {error}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::Recipe;
+
+    #[test]
+    fn sizes_follow_the_data_and_are_read_again() {
+        let short = Lengths { p95: 20, ..Lengths::default() };
+        let long = Lengths { p95: 400, ..Lengths::default() };
+        for (texts, words) in [(300, &short), (20_000, &short), (60_000, &short), (300, &long), (60_000, &long)] {
+            let settings = Settings::of(texts, words);
+            let toml = format!("name = \"a\"\n[data]\ntrain = [\"a.csv\"]\n{}", settings.toml().unwrap());
+            let read = Recipe::parse(&toml, Path::new("recipe.toml")).unwrap().text;
+            assert_eq!((&read.teacher, &read.student), (&settings.teacher, &settings.student));
+            assert_eq!(read.teacher.model.max_tokens, if words.p95 == 400 { 256 } else { 64 });
+            assert_eq!(read.teacher.objective.consistency > 0.0, texts == 300);
+            assert_eq!(read.student.training.epochs < 6.0, texts == 60_000);
+        }
+        assert!(Settings::of(20_000, &short).reasons().is_empty());
+        assert_eq!(Settings::of(20_000, &short).toml().unwrap(), "");
+    }
+}
