@@ -34,15 +34,8 @@ pub enum DataSource {
 }
 
 /// The parts that a folder may hold, by how its files begin. Longer names come before those that they begin with.
-const PARTS: [&str; 7] = [
-    "out_of_scope_train",
-    "out_of_scope_validation",
-    "out_of_scope_test",
-    "train",
-    "validation",
-    "test",
-    "unlabelled",
-];
+const PARTS: [&str; 7] =
+    ["out_of_scope_train", "out_of_scope_validation", "out_of_scope_test", "train", "validation", "test", "unlabelled"];
 
 impl DataSource {
     /// What a folder given by `--data` holds.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use bantam_artifact::bundle::LAYOUT;
 use bantam_artifact::{Artifact, Key, Lock, Stage, Store, Work, write_atomic};
 use bantam_eval::baselines::TfidfSvm;
 use bantam_kernels::gemm::Precision;
@@ -123,7 +124,7 @@ impl Run<'_> {
         corpus.account.warnings.iter().for_each(|warning| self.observer.note(warning));
 
         let svm =
-            self.stage("baseline", "TF-IDF and a linear SVM, to be beaten", &(), &[curated.key()], |work, _| {
+            self.stage("baseline", "TF-IDF and a linear SVM, to be beaten", &LAYOUT, &[curated.key()], |work, _| {
                 baseline::make(&corpus, work)
             })?;
         let tokens =
@@ -206,6 +207,7 @@ impl Run<'_> {
             licence: &text.licence,
             precision: text.evaluate.quality.precision,
             replies: &replies,
+            layout: LAYOUT,
         };
         let small = model::load(pruned.folder(), Precision::F32)?;
         let bundle =
