@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bantam_artifact::bundle::LAYOUT;
-use bantam_artifact::{Artifact, Key, Lock, Stage, Store, Work, write_atomic};
+use bantam_artifact::{Artifact, Key, Lock, Stage, Store, Work, remove_leftovers, write_atomic};
 use bantam_eval::baselines::TfidfSvm;
 use bantam_kernels::gemm::Precision;
 use bantam_kernels::memory;
@@ -49,6 +49,7 @@ pub struct Outcome {
 pub fn run(recipe: &Recipe, options: &RunOptions, observer: &mut dyn Observer) -> Result<Outcome, Error> {
     let store = Store::open(&options.out.join("artifacts"))?;
     let _lock = Lock::take(&options.out.join("artifacts").join(".lock"))?;
+    remove_leftovers(&options.out)?;
     let mut run = Run { store, observer, seconds: Vec::new(), peak_bytes: 0, is_cached: true };
     let made = run.stages(recipe, &options.source)?;
     let bundle = options.out.join(format!("{}.bantam", recipe.text.name));
