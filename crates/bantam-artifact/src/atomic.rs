@@ -37,6 +37,21 @@ pub fn create_folder(path: &Path) -> Result<(), Error> {
     fs::create_dir_all(path).map_err(Error::write(path))
 }
 
+/// Removes what writes of killed processes left in a folder. Only for whoever writes there alone.
+///
+/// # Errors
+/// When the folder cannot be read, or such a file cannot be removed.
+pub fn remove_leftovers(folder: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
+        let path = entry.map_err(Error::read(folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') && name.ends_with(".part") {
+            fs::remove_file(&path).map_err(Error::write(&path))?;
+        }
+    }
+    Ok(())
+}
+
 /// The name that a file has while it is written: hidden, and of this process only.
 fn sibling(path: &Path) -> PathBuf {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -68,6 +83,17 @@ mod tests {
         write_atomic(&path, b"second").unwrap();
         assert_eq!(read(&path).unwrap(), b"second");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_write_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = sibling(&folder.path().join("report.json"));
+        for path in [&left, &folder.path().join(".hidden"), &folder.path().join("stage.part")] {
+            fs::write(path, "half").unwrap();
+        }
+        remove_leftovers(folder.path()).unwrap();
+        assert!(!left.exists() && fs::read_dir(folder.path()).unwrap().count() == 2);
     }
 
     #[test]

@@ -53,7 +53,10 @@ impl Error {
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "; free some space, then run the same command again"
+            "; free some space and run the same command again, or choose another --out"
+        }
+        io::ErrorKind::FileTooLarge => {
+            "; raise the limit of file sizes (ulimit -f) and run the same command again, or choose another --out"
         }
         io::ErrorKind::PermissionDenied => "; check who owns it, or choose another folder",
         io::ErrorKind::NotFound => "; check the path",

@@ -65,6 +65,11 @@ pub fn hash_bytes(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
 
+/// BLAKE3 of bytes, as it is.
+pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
+    blake3::hash(bytes).into()
+}
+
 /// BLAKE3 of a file's contents, as 64 hexadecimal digits.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ mod hash;
 mod lock;
 mod store;
 
-pub use atomic::{create_folder, read, write_atomic};
+pub use atomic::{create_folder, read, remove_leftovers, write_atomic};
 pub use error::Error;
 pub use hash::{Key, hash_bytes, hash_file};
 pub use lock::Lock;

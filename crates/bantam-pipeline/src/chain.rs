@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use bantam_artifact::bundle::LAYOUT;
 use bantam_artifact::{Artifact, Key, Stage, Store, Work};
 use bantam_eval::baselines::TfidfSvm;
 use bantam_kernels::gemm::Precision;
@@ -181,6 +182,7 @@ impl Chain<'_> {
             licence: &text.licence,
             precision: text.evaluate.quality.precision,
             replies: &replies,
+            layout: LAYOUT,
         };
         self.stage("bundle", "eight-bit weights, calibration, one file", &settings, &[pruned.key()], |work, _| {
             bundle::make(&curated.corpus, &model::load(pruned.folder(), Precision::F32)?, &settings, work)
@@ -197,10 +199,13 @@ impl Chain<'_> {
         bundle: &Artifact,
     ) -> Result<evaluation::Figures, Error> {
         let (corpus, settings) = (&curated.corpus, &self.recipe.text.evaluate);
-        let svm =
-            self.stage("baseline", "TF-IDF and a linear SVM, to be beaten", &(), &[curated.texts.key()], |work, _| {
-                baseline::make(corpus, work)
-            })?;
+        let svm = self.stage(
+            "baseline",
+            "TF-IDF and a linear SVM, to be beaten",
+            &LAYOUT,
+            &[curated.texts.key()],
+            |work, _| baseline::make(corpus, work),
+        )?;
         let inputs = [svm.key(), teacher.key(), student.key(), pruned.key(), bundle.key()];
         let evaluated =
             self.stage("evaluation", "one look at the test texts", settings, &inputs, |work, observer| {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bantam_artifact::{Artifact, Lock, Store, create_folder, write_atomic};
+use bantam_artifact::{Artifact, Lock, Store, create_folder, remove_leftovers, write_atomic};
 use bantam_eval::{Outcomes, scores_of};
 use bantam_kernels::gemm::Precision;
 use bantam_runtime::TextClassifier;
@@ -144,6 +144,7 @@ fn follow<T>(
     let artifacts = options.out.join("artifacts");
     let store = Store::open(&artifacts)?;
     let _lock = Lock::take(&artifacts.join(".lock"))?;
+    remove_leftovers(&options.out)?;
     let (seconds, curves) = (Vec::new(), Vec::new());
     steps(Chain { recipe, store, observer, seconds, curves, peak_bytes: 0, is_cached: true })
 }

@@ -32,7 +32,8 @@ pub(crate) fn check_metadata(parts: &BundleParts) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks the sizes in a config before a model is declared from them: a hash does not protect the header.
+/// Checks the sizes in a config before a model is declared from them: hashes tell that a bundle is as it was written, not that
+/// what was written makes sense.
 pub(crate) fn check_config(config: &Value, arrays: &Arrays) -> Result<(), String> {
     let Some(config) = config.as_object() else { return Err("its config is not a JSON object".to_owned()) };
     for (key, value) in config {

@@ -27,10 +27,22 @@ fn main() -> ExitCode {
         Err(error) => {
             let mut screen = std::io::stderr().lock();
             let (red, plain) = if screen.is_terminal() { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
-            let _ = writeln!(screen, "{red}error:{plain} {error:#}");
+            let _ = writeln!(screen, "{red}error:{plain} {}", told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes; many name their cause themselves, before the remedy.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            let colon = if text.is_empty() { "" } else { ": " };
+            text += &format!("{colon}{cause}");
+        }
+    }
+    text
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

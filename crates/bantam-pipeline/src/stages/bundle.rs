@@ -60,6 +60,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) licence: &'a str,
     pub(crate) precision: f64,
     pub(crate) replies: &'a Replies,
+    /// The layout of the file: a bundle of another one is made again.
+    pub(crate) layout: u32,
 }
 
 pub(crate) fn make(corpus: &Corpus, student: &TextClassifier, settings: &Settings, work: &Work) -> Result<(), Error> {

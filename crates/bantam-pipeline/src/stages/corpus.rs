@@ -58,9 +58,20 @@ pub(crate) fn make(texts: Texts, settings: &Settings, work: &Work) -> Result<(),
         (train, validation) = split(train, settings.held_out, settings.seed)?;
     }
     let unlabelled = curate(unlabelled, &test, settings.curate)?;
+    // Written first: whoever is left with too few texts needs them most.
+    let mut rejects = Vec::new();
+    for reject in curated.rejects.iter().chain(&unlabelled.rejects) {
+        serde_json::to_writer(&mut rejects, reject).expect("a reject is plain data");
+        rejects.push(b'\n');
+    }
+    let rejects_path = work.path("rejects.jsonl");
+    write_atomic(&rejects_path, &rejects)?;
     let known: BTreeSet<&str> = train.iter().filter_map(|document| document.label.as_deref()).collect();
     if known.iter().filter(|label| **label != OUT_OF_SCOPE).count() < 2 {
-        let what = "after curation fewer than two labels are left; look at the rejects, or relax [curate]".to_owned();
+        let what = format!(
+            "after curation fewer than two labels are left; {} tells why texts were left out: give more, or relax [curate]",
+            rejects_path.display()
+        );
         return Err(Error::Data { what });
     }
     for (part, documents) in [("validation", &mut validation), ("test", &mut test)] {
@@ -95,12 +106,6 @@ pub(crate) fn make(texts: Texts, settings: &Settings, work: &Work) -> Result<(),
     save(work.path("validation.jsonl"), &validation)?;
     save(work.path("test.jsonl"), &test)?;
     save(work.path("unlabelled.jsonl"), &unlabelled.kept)?;
-    let mut rejects = Vec::new();
-    for reject in curated.rejects.iter().chain(&unlabelled.rejects) {
-        serde_json::to_writer(&mut rejects, reject).expect("a reject is plain data");
-        rejects.push(b'\n');
-    }
-    write_atomic(&work.path("rejects.jsonl"), &rejects)?;
     Ok(write_atomic(&work.path("account.json"), &serde_json::to_vec_pretty(&account).expect("plain data"))?)
 }
 

@@ -1,6 +1,6 @@
 //! The tokenizer, trained on the texts at hand.
 
-use bantam_artifact::Work;
+use bantam_artifact::{Work, write_atomic};
 use bantam_tokens::{Tokenizer, TrainOptions};
 
 use super::corpus::Corpus;
@@ -16,5 +16,5 @@ pub(crate) fn make(corpus: &Corpus, section: &TokenizerSection, work: &Work) -> 
         ..TrainOptions::default()
     };
     let tokenizer = Tokenizer::train(section.kind, texts, &options)?;
-    Ok(tokenizer.save(work.path("tokenizer.json"))?)
+    Ok(write_atomic(&work.path("tokenizer.json"), &tokenizer.to_bytes())?)
 }
