@@ -100,8 +100,8 @@ impl Chain<'_> {
         Ok(Curated { corpus, texts, tokens, tokenizer })
     }
 
-    /// The teacher: copied from the folder that the recipe names, or trained.
-    pub(crate) fn teacher(&mut self, curated: &Curated) -> Result<Artifact, Error> {
+    /// The teacher's members: one that is copied from the folder that the recipe names, or all that are trained.
+    pub(crate) fn teacher(&mut self, curated: &Curated) -> Result<Vec<Artifact>, Error> {
         let Curated { corpus, texts, tokens, tokenizer } = curated;
         let (section, seed) = (&self.recipe.text.teacher, self.recipe.text.seed);
         if let Some(folder) = &section.folder {
@@ -109,8 +109,8 @@ impl Chain<'_> {
             let files = ["config.json", "model.safetensors", "tokenizer.json"];
             let keys = files.map(|file| Key::of_file(&folder.join(file))).into_iter().collect::<Result<Vec<_>, _>>()?;
             let inputs: Vec<&Key> = std::iter::once(texts.key()).chain(&keys).collect();
-            return self
-                .stage("teacher", "copying the teacher", &(), &inputs, |work, _| teacher::copy(&folder, corpus, work));
+            let copy = |work: &Work, _: &mut dyn Observer| teacher::copy(&folder, corpus, work);
+            return Ok(vec![self.stage("teacher", "copying the teacher", &(), &inputs, copy)?]);
         }
         let mut inputs = vec![texts.key(), tokens.key()];
         let pretrained = if section.pretraining.epochs > 0.0 {
@@ -125,30 +125,44 @@ impl Chain<'_> {
             None
         };
         inputs.extend(pretrained.as_ref().map(Artifact::key));
-        let settings = (&section.model, &section.training, &section.objective, seed);
-        let taught = self.stage("teacher", "the teacher learns the labels", &settings, &inputs, |work, observer| {
-            teacher::make(corpus, tokenizer, pretrained.as_ref(), section, seed, work, observer)
-        })?;
-        self.curves.push(("teacher", Curves::load(&taught)?));
-        Ok(taught)
+        let mut members = Vec::new();
+        for number in 1..=section.members {
+            let what = match section.members {
+                1 => "the teacher learns the labels".to_owned(),
+                all => format!("the teacher learns the labels, member {number} of {all}"),
+            };
+            // Far from the seeds that people choose, so that members of two runs are not the same.
+            let seed = seed.wrapping_add((number as u64 - 1) << 32);
+            let settings = (&section.model, &section.training, &section.objective, seed);
+            let member = self.stage("teacher", &what, &settings, &inputs, |work, observer| {
+                teacher::make(corpus, tokenizer, pretrained.as_ref(), section, seed, work, observer)
+            })?;
+            if number == 1 {
+                self.curves.push(("teacher", Curves::load(&member)?));
+            }
+            members.push(member);
+        }
+        Ok(members)
     }
 
     /// The student, which learns from the teacher's scores.
-    pub(crate) fn student(&mut self, curated: &Curated, teacher: &Artifact) -> Result<Distilled, Error> {
+    pub(crate) fn student(&mut self, curated: &Curated, teacher: &[Artifact]) -> Result<Distilled, Error> {
         let Curated { corpus, texts, tokens, tokenizer } = curated;
         let (section, seed) = (&self.recipe.text.student, self.recipe.text.seed);
-        let teacher_model = || model::load(teacher.folder(), model::training_precision());
         let settings = (section.variants, section.word_dropout, seed);
-        let inputs = [texts.key(), teacher.key()];
+        let inputs: Vec<&Key> = std::iter::once(texts.key()).chain(teacher.iter().map(Artifact::key)).collect();
         let scored = self.stage("transfer", "the teacher scores all texts", &settings, &inputs, |work, observer| {
-            transfer::make(corpus, &teacher_model()?, section, seed, work, observer)
+            let teacher = model::load_all(teacher, model::training_precision())?;
+            transfer::make(corpus, &teacher, section, seed, work, observer)
         })?;
         let inputs = [scored.key(), tokens.key()];
         let settings = (&section.model, &section.training, &section.objective, seed);
         let what = "the student learns from the teacher";
         let student = self.stage("student", what, &settings, &inputs, |work, observer| {
-            let (teacher, lessons) = (teacher_model()?, transfer::load(&scored)?);
-            student::make(corpus, tokenizer, &teacher, &lessons, section, seed, work, observer)
+            // States and relations are those of one model; scores are those of all.
+            let first = model::load(teacher[0].folder(), model::training_precision())?;
+            let lessons = transfer::load(&scored)?;
+            student::make(corpus, tokenizer, &first, &lessons, section, seed, work, observer)
         })?;
         self.curves.push(("student", Curves::load(&student)?));
         Ok(Distilled { student, scored })
@@ -193,7 +207,7 @@ impl Chain<'_> {
     pub(crate) fn evaluation(
         &mut self,
         curated: &Curated,
-        teacher: &Artifact,
+        teacher: &[Artifact],
         student: &Artifact,
         pruned: &Artifact,
         bundle: &Artifact,
@@ -206,21 +220,24 @@ impl Chain<'_> {
             &[curated.texts.key()],
             |work, _| baseline::make(corpus, work),
         )?;
-        let inputs = [svm.key(), teacher.key(), student.key(), pruned.key(), bundle.key()];
+        let mut inputs = vec![svm.key(), student.key(), pruned.key(), bundle.key()];
+        inputs.extend(teacher.iter().map(Artifact::key));
         let evaluated =
             self.stage("evaluation", "one look at the test texts", settings, &inputs, |work, observer| {
                 let baseline = TfidfSvm::load(&svm.path("baseline.bantam"))?;
+                let taught = model::load_all(teacher, Precision::F32)?;
                 let load = |artifact: &Artifact| model::load(artifact.folder(), Precision::F32);
-                let (taught, learnt, small) = (load(teacher)?, load(student)?, load(pruned)?);
-                let shipped = shipped(&bundle.path(bundle::FILE))?;
-                let subject = |role, name, classifier, bytes| (role, Subject { name, classifier, bytes });
+                let (learnt, small) = (load(student)?, load(pruned)?);
+                let (shipped, shipped_bytes) = shipped(&bundle.path(bundle::FILE))?;
+                let all = |role, name, members, bytes| (role, Subject { name, members, bytes });
+                let subject = |role, name, one, bytes| all(role, name, std::slice::from_ref(one), bytes);
                 let models = Models {
                     baseline: &baseline,
                     neural: vec![
-                        subject(Role::Teacher, "teacher", &taught, folder_bytes(teacher)),
+                        all(Role::Teacher, "teacher", &taught, teacher.iter().map(folder_bytes).sum()),
                         subject(Role::Student, "student, distilled", &learnt, folder_bytes(student)),
                         subject(Role::Student, "student, pruned", &small, folder_bytes(pruned)),
-                        subject(Role::Bundle, "bundle, 8 bits", &shipped.0, shipped.1),
+                        subject(Role::Bundle, "bundle, 8 bits", &shipped, shipped_bytes),
                     ],
                 };
                 evaluation::make(corpus, &models, settings, work, observer)

@@ -98,7 +98,8 @@ pub fn measure(path: &Path, texts: &[Document], section: &EvaluateSection) -> Re
         return Err(Error::Data { what });
     }
     let examples = Examples::new(known_texts, classes);
-    let subject = Subject { name: &parts.name, classifier: assistant.classifier(), bytes: assistant.bytes() };
+    let members = std::slice::from_ref(assistant.classifier());
+    let subject = Subject { name: &parts.name, members, bytes: assistant.bytes() };
     let calibration = Calibration { temperature: parts.temperature, threshold: parts.threshold, refusal: None };
     let evaluation = evaluate_calibrated(&subject, parts.labels.len(), &calibration, &examples, &section.quality);
     let Some(cost) = measure_cost(&subject, &examples.texts(), &section.cost) else {

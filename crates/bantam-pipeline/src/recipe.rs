@@ -167,6 +167,9 @@ pub struct TrainingSection {
 pub struct TeacherSection {
     /// A finished teacher instead: a Bantam or Hugging Face encoder folder with the same labels.
     pub folder: Option<PathBuf>,
+    /// Models that are trained from different seeds and answer together (an ensemble), 1 to 16. They cost so many times as much as one;
+    /// the student, which learns their joint answers, costs the same.
+    pub members: usize,
     /// Sizes.
     pub model: ModelSection,
     /// How often each text is seen with some of its tokens hidden, before labels are learnt.
@@ -193,6 +196,7 @@ impl Default for TeacherSection {
         };
         Self {
             folder: None,
+            members: 1,
             model: ModelSection {
                 layers: 4,
                 width: 192,
@@ -336,6 +340,7 @@ impl Recipe {
             if fits { Ok(()) } else { Err(format!("{key} = {value}: choose from {least} to below {below}")) }
         };
         share("data.held_out", text.data.held_out, 0.01, 0.9)?;
+        share("teacher.members", text.teacher.members as f64, 1.0, 17.0)?;
         share("teacher.masked", text.teacher.masked.into(), 0.01, 0.9)?;
         share("teacher.objective.dropout", text.teacher.objective.dropout.into(), 0.0, 0.9)?;
         share("teacher.objective.word_dropout", text.teacher.objective.word_dropout.into(), 0.0, 0.9)?;

@@ -55,7 +55,7 @@ pub enum Goal {
 /// A model that was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Model {
-    /// Its folder or file.
+    /// Its folder or file. Further members of a teacher stand beside the first: `teacher-2`, ...
     pub path: PathBuf,
     /// Numbers that were learnt.
     pub parameters: u64,
@@ -107,30 +107,33 @@ pub fn run(recipe: &Recipe, options: &RunOptions, observer: &mut dyn Observer) -
 pub fn make(recipe: &Recipe, options: &RunOptions, goal: Goal, observer: &mut dyn Observer) -> Result<Model, Error> {
     follow(recipe, options, observer, |mut chain| {
         let curated = chain.curated(&options.source)?;
-        let mut artifact = chain.teacher(&curated)?;
+        let mut made = chain.teacher(&curated)?;
         if goal != Goal::Teacher {
-            let distilled = chain.student(&curated, &artifact)?;
-            artifact = match goal {
-                Goal::Teacher | Goal::Student => distilled.student,
-                Goal::Pruned | Goal::Bundle => chain.pruned(&curated, &distilled)?,
+            let distilled = chain.student(&curated, &made)?;
+            made = match goal {
+                Goal::Teacher | Goal::Student => vec![distilled.student],
+                Goal::Pruned | Goal::Bundle => vec![chain.pruned(&curated, &distilled)?],
             };
         }
-        let (path, classifier, bytes) = if goal == Goal::Bundle {
-            artifact = chain.bundle(&curated, &artifact)?;
-            let path = place_bundle(recipe, options, &artifact)?;
+        let (path, models, bytes) = if goal == Goal::Bundle {
+            let path = place_bundle(recipe, options, &chain.bundle(&curated, &made[0])?)?;
             let (classifier, bytes) = shipped(&path)?;
-            (path, classifier, bytes)
+            (path, vec![classifier], bytes)
         } else {
             let name = match goal {
                 Goal::Teacher => "teacher",
                 Goal::Student => "student",
                 Goal::Pruned | Goal::Bundle => "pruned",
             };
-            let path = place_folder(&options.out.join(name), &artifact)?;
-            (path, model::load(artifact.folder(), Precision::F32)?, folder_bytes(&artifact))
+            let path = options.out.join(name);
+            place_folder(&path, &made[0])?;
+            for (index, member) in made.iter().enumerate().skip(1) {
+                place_folder(&options.out.join(format!("{name}-{}", index + 1)), member)?;
+            }
+            (path, model::load_all(&made, Precision::F32)?, made.iter().map(folder_bytes).sum())
         };
-        let validation_accuracy = validation_accuracy(&curated.corpus, &classifier);
-        Ok(Model { path, parameters: classifier.parameters() as u64, bytes, validation_accuracy })
+        let parameters = models.iter().map(|model| model.parameters() as u64).sum();
+        Ok(Model { path, parameters, bytes, validation_accuracy: validation_accuracy(&curated.corpus, &models) })
     })
 }
 
@@ -156,17 +159,17 @@ fn place_bundle(recipe: &Recipe, options: &RunOptions, bundle: &Artifact) -> Res
 }
 
 /// Copies a model's files out of the artifacts, where they are named by hashes.
-fn place_folder(folder: &Path, artifact: &Artifact) -> Result<PathBuf, Error> {
+fn place_folder(folder: &Path, artifact: &Artifact) -> Result<(), Error> {
     create_folder(folder)?;
     for file in artifact.manifest().files.iter().filter(|file| file.name != Curves::FILE) {
         write_atomic(&folder.join(&file.name), &bantam_artifact::read(&artifact.path(&file.name))?)?;
     }
-    Ok(folder.to_owned())
+    Ok(())
 }
 
-fn validation_accuracy(corpus: &Corpus, classifier: &TextClassifier) -> f64 {
+fn validation_accuracy(corpus: &Corpus, members: &[TextClassifier]) -> f64 {
     let validation = corpus.examples(&corpus.validation);
-    let scores = scores_of(&Subject { name: "model", classifier, bytes: 0 }, &validation.texts());
+    let scores = scores_of(&Subject { name: "model", members, bytes: 0 }, &validation.texts());
     let outcomes = Outcomes::new(corpus.account.labels.len(), validation.labels(), &scores, 1.0);
     let right = outcomes.right();
     let inside: Vec<bool> = outcomes.in_scope().map(|(index, _)| right[index]).collect();

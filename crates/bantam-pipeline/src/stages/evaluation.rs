@@ -8,6 +8,7 @@ use bantam_runtime::TextClassifier;
 use serde::{Deserialize, Serialize};
 
 use super::corpus::{Corpus, read_json};
+use super::model::joint_logits;
 use crate::report::{ConfusedPair, Role};
 use crate::{Error, EvaluateSection, Observer};
 
@@ -38,7 +39,8 @@ pub(crate) struct Figures {
 /// A model as the metrics see it.
 pub(crate) struct Subject<'a> {
     pub(crate) name: &'a str,
-    pub(crate) classifier: &'a TextClassifier,
+    /// One, or several that answer together.
+    pub(crate) members: &'a [TextClassifier],
     pub(crate) bytes: u64,
 }
 
@@ -48,7 +50,7 @@ impl Classifier for Subject<'_> {
     }
 
     fn parameters(&self) -> u64 {
-        self.classifier.parameters() as u64
+        self.members.iter().map(|member| member.parameters() as u64).sum()
     }
 
     fn bytes(&self) -> u64 {
@@ -56,7 +58,7 @@ impl Classifier for Subject<'_> {
     }
 
     fn scores(&self, texts: &[&str]) -> Vec<Vec<f32>> {
-        self.classifier.logits(texts)
+        joint_logits(self.members, texts)
     }
 }
 
