@@ -9,6 +9,10 @@ use crate::{Error, StudentSection, TeacherSection};
 
 /// Fewer training texts are few.
 const FEW_TEXTS: usize = 10_000;
+/// With fewer training texts than these, the student sees each more often: it takes as many steps as with these.
+const SCARCE_TEXTS: usize = 400;
+/// The student sees a text at most this many times as often.
+const MOST_REPEATED: f64 = 10.0;
 /// More training texts are many.
 const MANY_TEXTS: usize = 50_000;
 /// Tokens of a word, about, in a small vocabulary.
@@ -42,9 +46,15 @@ impl Settings {
             teacher.objective.dropout = 0.3;
             teacher.objective.word_dropout = 0.2;
             teacher.objective.consistency = 1.0;
-            settings.amount = Some(format!(
+            let mut reason = format!(
                 "{texts} training texts are few: a shallow teacher without pretraining, and two passes with different dropout that must agree (R-Drop)"
-            ));
+            );
+            if texts < SCARCE_TEXTS {
+                let times = SCARCE_TEXTS as f64 / texts.max(1) as f64;
+                student.training.epochs = (student.training.epochs * times.min(MOST_REPEATED)).round();
+                reason += "; the student sees each text more often";
+            }
+            settings.amount = Some(reason);
         } else if texts > MANY_TEXTS {
             teacher.pretraining.epochs = 1.0;
             teacher.training.epochs = 4.0;
@@ -112,15 +122,16 @@ mod tests {
     fn sizes_follow_the_data_and_are_read_again() {
         let short = Lengths { p95: 20, ..Lengths::default() };
         let long = Lengths { p95: 400, ..Lengths::default() };
-        for (texts, words) in [(300, &short), (20_000, &short), (60_000, &short), (300, &long), (60_000, &long)] {
+        for (texts, words) in [(400, &short), (20_000, &short), (60_000, &short), (400, &long), (60_000, &long)] {
             let settings = Settings::of(texts, words);
             let toml = format!("name = \"a\"\n[data]\ntrain = [\"a.csv\"]\n{}", settings.toml().unwrap());
             let read = Recipe::parse(&toml, Path::new("recipe.toml")).unwrap().text;
             assert_eq!((&read.teacher, &read.student), (&settings.teacher, &settings.student));
             assert_eq!(read.teacher.model.max_tokens, if words.p95 == 400 { 256 } else { 64 });
-            assert_eq!(read.teacher.objective.consistency > 0.0, texts == 300);
+            assert_eq!(read.teacher.objective.consistency > 0.0, texts == 400);
             assert_eq!(read.student.training.epochs < 6.0, texts == 60_000);
         }
+        assert_eq!([1, 100, 400].map(|texts| Settings::of(texts, &short).student.training.epochs), [60.0, 24.0, 6.0]);
         assert!(Settings::of(20_000, &short).reasons().is_empty());
         assert_eq!(Settings::of(20_000, &short).toml().unwrap(), "");
     }
