@@ -161,6 +161,7 @@ fn place_bundle(recipe: &Recipe, options: &RunOptions, bundle: &Artifact) -> Res
 /// Copies a model's files out of the artifacts, where they are named by hashes.
 fn place_folder(folder: &Path, artifact: &Artifact) -> Result<(), Error> {
     create_folder(folder)?;
+    remove_leftovers(folder)?;
     for file in artifact.manifest().files.iter().filter(|file| file.name != Curves::FILE) {
         write_atomic(&folder.join(&file.name), &bantam_artifact::read(&artifact.path(&file.name))?)?;
     }
