@@ -15,7 +15,8 @@ use serde::Serialize;
 use crate::report::Role;
 use crate::stages::bundle::{self, Replies};
 use crate::stages::corpus::{self, Corpus};
-use crate::stages::evaluation::{self, Models, Subject};
+use crate::stages::ensemble::{Ensemble, Taught};
+use crate::stages::evaluation::{self, Models, Scorer, Subject};
 use crate::stages::training::Curves;
 use crate::stages::{baseline, model, pretraining, pruning, student, teacher, transfer, vocabulary};
 use crate::{DataSource, Error, Observer, Recipe};
@@ -35,10 +36,11 @@ pub(crate) struct Chain<'a> {
     pub(crate) is_cached: bool,
 }
 
-/// Clean texts, and the tokenizer that was learnt from them.
+/// Clean texts, and what is learnt from them at once: the trivial baseline and the tokenizer.
 pub(crate) struct Curated {
     pub(crate) corpus: Corpus,
     texts: Artifact,
+    baseline: Artifact,
     tokens: Artifact,
     tokenizer: Tokenizer,
 }
@@ -80,7 +82,7 @@ impl Chain<'_> {
         Ok(artifact)
     }
 
-    /// Reads and cleans the texts, and learns the vocabulary.
+    /// Reads and cleans the texts, trains the baseline, and learns the vocabulary.
     pub(crate) fn curated(&mut self, source: &DataSource) -> Result<Curated, Error> {
         let (recipe, text) = (self.recipe, &self.recipe.text);
         let keys = source.keys(recipe)?;
@@ -92,25 +94,31 @@ impl Chain<'_> {
         })?;
         let corpus = Corpus::load(&texts)?;
         corpus.account.warnings.iter().for_each(|warning| self.observer.note(warning));
+        let baseline =
+            self.stage("baseline", "TF-IDF and a linear SVM, to be beaten", &LAYOUT, &[texts.key()], |work, _| {
+                baseline::make(&corpus, work)
+            })?;
         let tokens =
             self.stage("tokenizer", "learning the vocabulary", &text.tokenizer, &[texts.key()], |work, _| {
                 vocabulary::make(&corpus, &text.tokenizer, work)
             })?;
         let tokenizer = Tokenizer::load(tokens.path("tokenizer.json"))?;
-        Ok(Curated { corpus, texts, tokens, tokenizer })
+        Ok(Curated { corpus, texts, baseline, tokens, tokenizer })
     }
 
-    /// The teacher's members: one that is copied from the folder that the recipe names, or all that are trained.
-    pub(crate) fn teacher(&mut self, curated: &Curated) -> Result<Vec<Artifact>, Error> {
-        let Curated { corpus, texts, tokens, tokenizer } = curated;
+    /// The teacher: copied from the folder that the recipe names, or trained.
+    pub(crate) fn teacher(&mut self, curated: &Curated) -> Result<Taught, Error> {
+        let Curated { corpus, texts, tokens, tokenizer, .. } = curated;
         let (section, seed) = (&self.recipe.text.teacher, self.recipe.text.seed);
+        let baseline = section.with_baseline.then(|| curated.baseline.clone());
         if let Some(folder) = &section.folder {
             let folder = self.recipe.path(folder);
             let files = ["config.json", "model.safetensors", "tokenizer.json"];
             let keys = files.map(|file| Key::of_file(&folder.join(file))).into_iter().collect::<Result<Vec<_>, _>>()?;
             let inputs: Vec<&Key> = std::iter::once(texts.key()).chain(&keys).collect();
             let copy = |work: &Work, _: &mut dyn Observer| teacher::copy(&folder, corpus, work);
-            return Ok(vec![self.stage("teacher", "copying the teacher", &(), &inputs, copy)?]);
+            let members = vec![self.stage("teacher", "copying the teacher", &(), &inputs, copy)?];
+            return Ok(Taught { members, baseline });
         }
         let mut inputs = vec![texts.key(), tokens.key()];
         let pretrained = if section.pretraining.epochs > 0.0 {
@@ -142,17 +150,17 @@ impl Chain<'_> {
             }
             members.push(member);
         }
-        Ok(members)
+        Ok(Taught { members, baseline })
     }
 
     /// The student, which learns from the teacher's scores.
-    pub(crate) fn student(&mut self, curated: &Curated, teacher: &[Artifact]) -> Result<Distilled, Error> {
-        let Curated { corpus, texts, tokens, tokenizer } = curated;
+    pub(crate) fn student(&mut self, curated: &Curated, teacher: &Taught) -> Result<Distilled, Error> {
+        let Curated { corpus, texts, tokens, tokenizer, .. } = curated;
         let (section, seed) = (&self.recipe.text.student, self.recipe.text.seed);
         let settings = (section.variants, section.word_dropout, seed);
-        let inputs: Vec<&Key> = std::iter::once(texts.key()).chain(teacher.iter().map(Artifact::key)).collect();
+        let inputs: Vec<&Key> = std::iter::once(texts.key()).chain(teacher.artifacts().map(Artifact::key)).collect();
         let scored = self.stage("transfer", "the teacher scores all texts", &settings, &inputs, |work, observer| {
-            let teacher = model::load_all(teacher, model::training_precision())?;
+            let teacher = Ensemble::load(teacher, corpus, model::training_precision())?;
             transfer::make(corpus, &teacher, section, seed, work, observer)
         })?;
         let inputs = [scored.key(), tokens.key()];
@@ -160,7 +168,7 @@ impl Chain<'_> {
         let what = "the student learns from the teacher";
         let student = self.stage("student", what, &settings, &inputs, |work, observer| {
             // States and relations are those of one model; scores are those of all.
-            let first = model::load(teacher[0].folder(), model::training_precision())?;
+            let first = model::load(teacher.members[0].folder(), model::training_precision())?;
             let lessons = transfer::load(&scored)?;
             student::make(corpus, tokenizer, &first, &lessons, section, seed, work, observer)
         })?;
@@ -203,38 +211,32 @@ impl Chain<'_> {
         })
     }
 
-    /// Trains the baseline, and looks at the test texts with it and all models.
+    /// Looks at the test texts with the baseline and all models.
     pub(crate) fn evaluation(
         &mut self,
         curated: &Curated,
-        teacher: &[Artifact],
+        teacher: &Taught,
         student: &Artifact,
         pruned: &Artifact,
         bundle: &Artifact,
     ) -> Result<evaluation::Figures, Error> {
         let (corpus, settings) = (&curated.corpus, &self.recipe.text.evaluate);
-        let svm = self.stage(
-            "baseline",
-            "TF-IDF and a linear SVM, to be beaten",
-            &LAYOUT,
-            &[curated.texts.key()],
-            |work, _| baseline::make(corpus, work),
-        )?;
-        let mut inputs = vec![svm.key(), student.key(), pruned.key(), bundle.key()];
-        inputs.extend(teacher.iter().map(Artifact::key));
+        let mut inputs = vec![curated.baseline.key(), student.key(), pruned.key(), bundle.key()];
+        inputs.extend(teacher.artifacts().map(Artifact::key));
         let evaluated =
             self.stage("evaluation", "one look at the test texts", settings, &inputs, |work, observer| {
-                let baseline = TfidfSvm::load(&svm.path("baseline.bantam"))?;
-                let taught = model::load_all(teacher, Precision::F32)?;
+                let baseline = TfidfSvm::load(&curated.baseline.path(baseline::FILE))?;
+                let taught = Ensemble::load(teacher, corpus, Precision::F32)?;
                 let load = |artifact: &Artifact| model::load(artifact.folder(), Precision::F32);
                 let (learnt, small) = (load(student)?, load(pruned)?);
                 let (shipped, shipped_bytes) = shipped(&bundle.path(bundle::FILE))?;
-                let all = |role, name, members, bytes| (role, Subject { name, members, bytes });
-                let subject = |role, name, one, bytes| all(role, name, std::slice::from_ref(one), bytes);
+                fn subject<'a>(role: Role, name: &'a str, scorer: &'a dyn Scorer, bytes: u64) -> (Role, Subject<'a>) {
+                    (role, Subject { name, scorer, bytes })
+                }
                 let models = Models {
                     baseline: &baseline,
                     neural: vec![
-                        all(Role::Teacher, "teacher", &taught, teacher.iter().map(folder_bytes).sum()),
+                        subject(Role::Teacher, "teacher", &taught, teacher.artifacts().map(folder_bytes).sum()),
                         subject(Role::Student, "student, distilled", &learnt, folder_bytes(student)),
                         subject(Role::Student, "student, pruned", &small, folder_bytes(pruned)),
                         subject(Role::Bundle, "bundle, 8 bits", &shipped, shipped_bytes),

@@ -98,8 +98,7 @@ pub fn measure(path: &Path, texts: &[Document], section: &EvaluateSection) -> Re
         return Err(Error::Data { what });
     }
     let examples = Examples::new(known_texts, classes);
-    let members = std::slice::from_ref(assistant.classifier());
-    let subject = Subject { name: &parts.name, members, bytes: assistant.bytes() };
+    let subject = Subject { name: &parts.name, scorer: assistant.classifier(), bytes: assistant.bytes() };
     let calibration = Calibration { temperature: parts.temperature, threshold: parts.threshold, refusal: None };
     let evaluation = evaluate_calibrated(&subject, parts.labels.len(), &calibration, &examples, &section.quality);
     let Some(cost) = measure_cost(&subject, &examples.texts(), &section.cost) else {

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use bantam_artifact::{Artifact, Lock, Store, create_folder, remove_leftovers, write_atomic};
 use bantam_eval::{Outcomes, scores_of};
 use bantam_kernels::gemm::Precision;
-use bantam_runtime::TextClassifier;
 use serde::Serialize;
 
 use crate::chain::{Chain, folder_bytes, parts, shipped};
 use crate::report::{HTML_FILE, Report};
 use crate::stages::bundle;
 use crate::stages::corpus::Corpus;
-use crate::stages::evaluation::{Figures, Subject};
+use crate::stages::ensemble::Ensemble;
+use crate::stages::evaluation::{Figures, Scorer, Subject};
 use crate::stages::model;
 use crate::stages::training::Curves;
 use crate::{DataSource, Error, Observer, Recipe, assemble};
@@ -107,33 +107,28 @@ pub fn run(recipe: &Recipe, options: &RunOptions, observer: &mut dyn Observer) -
 pub fn make(recipe: &Recipe, options: &RunOptions, goal: Goal, observer: &mut dyn Observer) -> Result<Model, Error> {
     follow(recipe, options, observer, |mut chain| {
         let curated = chain.curated(&options.source)?;
-        let mut made = chain.teacher(&curated)?;
-        if goal != Goal::Teacher {
-            let distilled = chain.student(&curated, &made)?;
-            made = match goal {
-                Goal::Teacher | Goal::Student => vec![distilled.student],
-                Goal::Pruned | Goal::Bundle => vec![chain.pruned(&curated, &distilled)?],
-            };
-        }
-        let (path, models, bytes) = if goal == Goal::Bundle {
-            let path = place_bundle(recipe, options, &chain.bundle(&curated, &made[0])?)?;
-            let (classifier, bytes) = shipped(&path)?;
-            (path, vec![classifier], bytes)
-        } else {
-            let name = match goal {
-                Goal::Teacher => "teacher",
-                Goal::Student => "student",
-                Goal::Pruned | Goal::Bundle => "pruned",
-            };
-            let path = options.out.join(name);
-            place_folder(&path, &made[0])?;
-            for (index, member) in made.iter().enumerate().skip(1) {
-                place_folder(&options.out.join(format!("{name}-{}", index + 1)), member)?;
+        let teacher = chain.teacher(&curated)?;
+        let place = |name: &str, artifact: &Artifact| place_folder(&options.out.join(name), artifact);
+        if goal == Goal::Teacher {
+            let path = place("teacher", &teacher.members[0])?;
+            for (index, member) in teacher.members.iter().enumerate().skip(1) {
+                place(&format!("teacher-{}", index + 1), member)?;
             }
-            (path, model::load_all(&made, Precision::F32)?, made.iter().map(folder_bytes).sum())
+            let bytes = teacher.artifacts().map(folder_bytes).sum();
+            return Ok(told(path, &Ensemble::load(&teacher, &curated.corpus, Precision::F32)?, bytes, &curated.corpus));
+        }
+        let distilled = chain.student(&curated, &teacher)?;
+        let made = match goal {
+            Goal::Student => distilled.student,
+            _ => chain.pruned(&curated, &distilled)?,
         };
-        let parameters = models.iter().map(|model| model.parameters() as u64).sum();
-        Ok(Model { path, parameters, bytes, validation_accuracy: validation_accuracy(&curated.corpus, &models) })
+        if goal == Goal::Bundle {
+            let path = place_bundle(recipe, options, &chain.bundle(&curated, &made)?)?;
+            let (classifier, bytes) = shipped(&path)?;
+            return Ok(told(path, &classifier, bytes, &curated.corpus));
+        }
+        let path = place(if goal == Goal::Student { "student" } else { "pruned" }, &made)?;
+        Ok(told(path, &model::load(made.folder(), Precision::F32)?, folder_bytes(&made), &curated.corpus))
     })
 }
 
@@ -159,20 +154,22 @@ fn place_bundle(recipe: &Recipe, options: &RunOptions, bundle: &Artifact) -> Res
 }
 
 /// Copies a model's files out of the artifacts, where they are named by hashes.
-fn place_folder(folder: &Path, artifact: &Artifact) -> Result<(), Error> {
+fn place_folder(folder: &Path, artifact: &Artifact) -> Result<PathBuf, Error> {
     create_folder(folder)?;
     remove_leftovers(folder)?;
     for file in artifact.manifest().files.iter().filter(|file| file.name != Curves::FILE) {
         write_atomic(&folder.join(&file.name), &bantam_artifact::read(&artifact.path(&file.name))?)?;
     }
-    Ok(())
+    Ok(folder.to_owned())
 }
 
-fn validation_accuracy(corpus: &Corpus, members: &[TextClassifier]) -> f64 {
+/// What is told of a model: the validation texts are asked, the test texts stay unseen.
+fn told(path: PathBuf, scorer: &dyn Scorer, bytes: u64, corpus: &Corpus) -> Model {
     let validation = corpus.examples(&corpus.validation);
-    let scores = scores_of(&Subject { name: "model", members, bytes: 0 }, &validation.texts());
+    let scores = scores_of(&Subject { name: "model", scorer, bytes }, &validation.texts());
     let outcomes = Outcomes::new(corpus.account.labels.len(), validation.labels(), &scores, 1.0);
     let right = outcomes.right();
     let inside: Vec<bool> = outcomes.in_scope().map(|(index, _)| right[index]).collect();
-    inside.iter().filter(|&&right| right).count() as f64 / inside.len().max(1) as f64
+    let validation_accuracy = inside.iter().filter(|&&right| right).count() as f64 / inside.len().max(1) as f64;
+    Model { path, parameters: scorer.parameters(), bytes, validation_accuracy }
 }

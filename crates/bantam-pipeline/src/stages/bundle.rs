@@ -78,7 +78,7 @@ pub(crate) fn make(corpus: &Corpus, student: &TextClassifier, settings: &Setting
     };
     let classes = corpus.account.labels.len();
     let validation = corpus.examples(&corpus.validation);
-    let subject = Subject { name: "bundle", members: std::slice::from_ref(&quantised), bytes: 0 };
+    let subject = Subject { name: "bundle", scorer: &quantised, bytes: 0 };
     let options = EvaluationOptions { precision: settings.precision, ..EvaluationOptions::default() };
     let Calibration { temperature, threshold, .. } = Calibration::new(&subject, classes, &validation, &options);
     let labels = corpus.account.labels.clone();

@@ -8,7 +8,7 @@ use bantam_runtime::TextClassifier;
 use serde::{Deserialize, Serialize};
 
 use super::corpus::{Corpus, read_json};
-use super::model::joint_logits;
+use super::ensemble::Ensemble;
 use crate::report::{ConfusedPair, Role};
 use crate::{Error, EvaluateSection, Observer};
 
@@ -36,11 +36,38 @@ pub(crate) struct Figures {
     pub(crate) cpu: String,
 }
 
+/// What scores texts: a model, or several together.
+pub(crate) trait Scorer {
+    /// Numbers that were learnt.
+    fn parameters(&self) -> u64;
+    /// A row of scores per text.
+    fn logits(&self, texts: &[&str]) -> Vec<Vec<f32>>;
+}
+
+impl Scorer for TextClassifier {
+    fn parameters(&self) -> u64 {
+        TextClassifier::parameters(self) as u64
+    }
+
+    fn logits(&self, texts: &[&str]) -> Vec<Vec<f32>> {
+        TextClassifier::logits(self, texts)
+    }
+}
+
+impl Scorer for Ensemble {
+    fn parameters(&self) -> u64 {
+        Ensemble::parameters(self)
+    }
+
+    fn logits(&self, texts: &[&str]) -> Vec<Vec<f32>> {
+        Ensemble::logits(self, texts)
+    }
+}
+
 /// A model as the metrics see it.
 pub(crate) struct Subject<'a> {
     pub(crate) name: &'a str,
-    /// One, or several that answer together.
-    pub(crate) members: &'a [TextClassifier],
+    pub(crate) scorer: &'a dyn Scorer,
     pub(crate) bytes: u64,
 }
 
@@ -50,7 +77,7 @@ impl Classifier for Subject<'_> {
     }
 
     fn parameters(&self) -> u64 {
-        self.members.iter().map(|member| member.parameters() as u64).sum()
+        self.scorer.parameters()
     }
 
     fn bytes(&self) -> u64 {
@@ -58,7 +85,7 @@ impl Classifier for Subject<'_> {
     }
 
     fn scores(&self, texts: &[&str]) -> Vec<Vec<f32>> {
-        joint_logits(self.members, texts)
+        self.scorer.logits(texts)
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod baseline;
 pub(crate) mod bundle;
 pub(crate) mod corpus;
+pub(crate) mod ensemble;
 pub(crate) mod evaluation;
 pub(crate) mod model;
 pub(crate) mod pretraining;

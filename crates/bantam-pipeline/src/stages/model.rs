@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bantam_artifact::{Artifact, write_atomic};
+use bantam_artifact::write_atomic;
 use bantam_kernels::gemm::Precision;
 use bantam_kernels::isa::Isa;
 use bantam_model::architectures::encoder::{Encoder, EncoderConfig};
@@ -81,39 +81,6 @@ pub(crate) fn save(
     Ok(())
 }
 
-/// Reads the folders of classifiers that answer together.
-pub(crate) fn load_all(artifacts: &[Artifact], precision: Precision) -> Result<Vec<TextClassifier>, Error> {
-    artifacts.iter().map(|artifact| load(artifact.folder(), precision)).collect()
-}
-
-/// Scores of each text by classifiers that answer together: those of a single one, or the logarithms of their mean probabilities.
-pub(crate) fn joint_logits(members: &[TextClassifier], texts: &[&str]) -> Vec<Vec<f32>> {
-    if let [only] = members {
-        return only.logits(texts);
-    }
-    let mut sums: Vec<Vec<f32>> = Vec::new();
-    for member in members {
-        let probabilities = member.logits(texts).into_iter().map(|scores| softmax(&scores));
-        if sums.is_empty() {
-            sums = probabilities.collect();
-        } else {
-            for (sum, row) in sums.iter_mut().zip(probabilities) {
-                sum.iter_mut().zip(row).for_each(|(sum, probability)| *sum += probability);
-            }
-        }
-    }
-    // Not even all members together are surer than single precision can tell.
-    let logarithm = |sum: f32| (sum / members.len() as f32).max(f32::MIN_POSITIVE).ln();
-    sums.into_iter().map(|row| row.into_iter().map(logarithm).collect()).collect()
-}
-
-fn softmax(scores: &[f32]) -> Vec<f32> {
-    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f32> = scores.iter().map(|score| (score - top).exp()).collect();
-    let sum: f32 = powers.iter().sum();
-    powers.into_iter().map(|power| power / sum).collect()
-}
-
 /// Reads a classifier's folder.
 pub(crate) fn load(folder: &Path, precision: Precision) -> Result<TextClassifier, Error> {
     let read = read_classifier(folder, precision)?;
@@ -131,43 +98,4 @@ pub(crate) fn load(folder: &Path, precision: Precision) -> Result<TextClassifier
     let max_tokens = read.architecture.max_tokens();
     let encoder = TextEncoder::new(read.tokenizer, hasher, max_tokens);
     Ok(TextClassifier { architecture: read.architecture, weights: read.weights, encoder, labels: read.labels })
-}
-
-#[cfg(test)]
-mod tests {
-    use bantam_model::arrays::Array;
-    use bantam_runtime::sample;
-
-    use super::*;
-
-    fn classifier(temper: f32) -> TextClassifier {
-        let mut parts = sample::parts();
-        for (name, array) in &mut parts.arrays {
-            if name.contains("classifier") {
-                let values = array.to_f32().iter().map(|value| value * temper).collect();
-                *array = Array::plain(array.shape.clone(), values);
-            }
-        }
-        parts.classifier(Path::new("sample")).unwrap()
-    }
-
-    #[test]
-    fn joint_scores_are_the_logarithms_of_mean_probabilities() {
-        let members = [classifier(1.0), classifier(-2.0)];
-        let texts = [sample::TEXTS[0], sample::TEXTS[3]];
-        assert_eq!(joint_logits(&members[..1], &texts), members[0].logits(&texts));
-        let joint = joint_logits(&members, &texts);
-        for (index, text) in texts.iter().enumerate() {
-            let probabilities = members.each_ref().map(|member| {
-                let powers: Vec<f64> = member.logits(&[text])[0].iter().map(|&score| f64::from(score).exp()).collect();
-                let sum: f64 = powers.iter().sum();
-                powers.into_iter().map(move |power| power / sum).collect::<Vec<f64>>()
-            });
-            assert!(probabilities[0] != probabilities[1]);
-            for (column, score) in joint[index].iter().enumerate() {
-                let mean = (probabilities[0][column] + probabilities[1][column]) / 2.0;
-                assert!((f64::from(*score) - mean.ln()).abs() < 1e-4, "{score} is not the logarithm of {mean}");
-            }
-        }
-    }
 }

@@ -2,11 +2,10 @@
 
 use bantam_artifact::{Artifact, Work, write_atomic};
 use bantam_model::Random;
-use bantam_runtime::TextClassifier;
 use bantam_train::objectives::{Lesson, thinned};
 
 use super::corpus::Corpus;
-use super::model::joint_logits;
+use super::ensemble::Ensemble;
 use crate::{Error, Observer, StudentSection};
 
 /// Texts that the teacher scores at a time.
@@ -15,7 +14,7 @@ const FILE: &str = "lessons.jsonl";
 
 pub(crate) fn make(
     corpus: &Corpus,
-    teacher: &[TextClassifier],
+    teacher: &Ensemble,
     section: &StudentSection,
     seed: u64,
     work: &Work,
@@ -43,7 +42,7 @@ pub(crate) fn make(
             return Err(Error::Stopped);
         }
         let texts: Vec<&str> = batch.iter().map(|lesson| lesson.text.as_str()).collect();
-        let scored = joint_logits(teacher, &texts);
+        let scored = teacher.logits(&texts);
         for (lesson, scores) in batch.iter_mut().zip(scored) {
             lesson.scores = scores;
             serde_json::to_writer(&mut lines, lesson).expect("plain data");
