@@ -1,6 +1,6 @@
 //! Agreement with scikit-learn on small cases; `golden/*.py` made the numbers.
 
-use bantam_eval::baselines::{Tfidf, TfidfSvm};
+use bantam_eval::baselines::{Analyser, Tfidf, TfidfSvm};
 use bantam_eval::{Classifier, EvaluationOptions, Examples, evaluate};
 use serde_json::Value;
 
@@ -67,7 +67,8 @@ fn metrics_agree_with_scikit_learn() {
 fn the_baseline_agrees_with_scikit_learn() {
     let golden = golden(include_str!("golden/baseline.json"));
     let texts = strings(&golden["train"]);
-    let tfidf = Tfidf::fit(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let tfidf =
+        Tfidf::fit(&texts.iter().map(String::as_str).collect::<Vec<_>>(), &[Analyser::Words, Analyser::Characters]);
     assert_eq!(tfidf.width() as u64, golden["features"].as_u64().unwrap());
     let test = strings(&golden["test"]);
     for (text, expected) in test.iter().zip(golden["rows"].as_array().unwrap()) {

@@ -110,7 +110,14 @@ impl Chain<'_> {
     pub(crate) fn teacher(&mut self, curated: &Curated) -> Result<Taught, Error> {
         let Curated { corpus, texts, tokens, tokenizer, .. } = curated;
         let (section, seed) = (&self.recipe.text.teacher, self.recipe.text.seed);
-        let baseline = section.with_baseline.then(|| curated.baseline.clone());
+        let linear = if section.with_linear {
+            let what = "a linear model learns the labels from pairs of words";
+            Some(self.stage("linear", what, &(LAYOUT, TfidfSvm::ON_PAIRS), &[texts.key()], |work, _| {
+                baseline::make_on_pairs(corpus, work)
+            })?)
+        } else {
+            None
+        };
         if let Some(folder) = &section.folder {
             let folder = self.recipe.path(folder);
             let files = ["config.json", "model.safetensors", "tokenizer.json"];
@@ -118,7 +125,7 @@ impl Chain<'_> {
             let inputs: Vec<&Key> = std::iter::once(texts.key()).chain(&keys).collect();
             let copy = |work: &Work, _: &mut dyn Observer| teacher::copy(&folder, corpus, work);
             let members = vec![self.stage("teacher", "copying the teacher", &(), &inputs, copy)?];
-            return Ok(Taught { members, baseline });
+            return Ok(Taught { members, linear });
         }
         let mut inputs = vec![texts.key(), tokens.key()];
         let pretrained = if section.pretraining.epochs > 0.0 {
@@ -150,7 +157,7 @@ impl Chain<'_> {
             }
             members.push(member);
         }
-        Ok(Taught { members, baseline })
+        Ok(Taught { members, linear })
     }
 
     /// The student, which learns from the teacher's scores.

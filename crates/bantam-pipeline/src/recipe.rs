@@ -170,9 +170,9 @@ pub struct TeacherSection {
     /// Models that are trained from different seeds and answer together (an ensemble), 1 to 16. They cost so many times as much as one;
     /// the student, which learns their joint answers, costs the same.
     pub members: usize,
-    /// Whether the linear baseline (TF-IDF and an SVM) answers with them, as one more member. It errs elsewhere than encoders do, and costs
-    /// next to nothing.
-    pub with_baseline: bool,
+    /// Whether a linear model (TF-IDF of characters, words and pairs of words up to 7 apart, and an SVM) answers with them, as one more
+    /// member. It errs elsewhere than encoders do, and costs next to nothing.
+    pub with_linear: bool,
     /// Sizes.
     pub model: ModelSection,
     /// How often each text is seen with some of its tokens hidden, before labels are learnt.
@@ -200,7 +200,7 @@ impl Default for TeacherSection {
         Self {
             folder: None,
             members: 1,
-            with_baseline: false,
+            with_linear: false,
             model: ModelSection {
                 layers: 4,
                 width: 192,

@@ -7,7 +7,7 @@ use bantam_artifact::{read, write_atomic};
 use bantam_kernels::pool;
 use serde_json::json;
 
-use super::{LinearSvm, SvmOptions, Tfidf};
+use super::{Analyser, LinearSvm, SvmOptions, Tfidf};
 use crate::{Classifier, Error, Examples};
 
 pub(super) const NAME: &str = "TF-IDF + linear SVM";
@@ -22,14 +22,29 @@ pub struct TfidfSvm {
 }
 
 impl TfidfSvm {
+    /// What the better sister of the usual baseline reads: pairs of words far apart as well.
+    pub const ON_PAIRS: [Analyser; 3] = [Analyser::Words, Analyser::Pairs, Analyser::Characters];
+
     /// Learns from examples with scikit-learn's settings; texts out of scope are counter-examples of every class.
     ///
     /// # Panics
     /// When `classes` is zero.
     pub fn train(examples: &Examples, classes: usize) -> Self {
+        Self::train_on(&[Analyser::Words, Analyser::Characters], examples, classes)
+    }
+
+    /// The same on [`TfidfSvm::ON_PAIRS`].
+    ///
+    /// # Panics
+    /// When `classes` is zero.
+    pub fn train_on_pairs(examples: &Examples, classes: usize) -> Self {
+        Self::train_on(&Self::ON_PAIRS, examples, classes)
+    }
+
+    fn train_on(analysers: &[Analyser], examples: &Examples, classes: usize) -> Self {
         assert!(classes > 0, "a classifier of {classes} classes");
         let texts = examples.texts();
-        let tfidf = Tfidf::fit(&texts);
+        let tfidf = Tfidf::fit(&texts, analysers);
         let rows = tfidf.transform_all(&texts);
         let svm = LinearSvm::train(&rows, examples.labels(), classes, &SvmOptions::default());
         Self { tfidf, svm }
@@ -44,7 +59,7 @@ impl TfidfSvm {
         for (name, values) in numbers {
             writer.add(name, values.iter().flat_map(|value| value.to_le_bytes()).collect());
         }
-        writer.to_bytes(&json!({ "kind": KIND }))
+        writer.to_bytes(&json!({ "kind": KIND, "analysers": self.tfidf.analysers() }))
     }
 
     /// Saves the baseline in one file.
@@ -68,6 +83,8 @@ impl TfidfSvm {
             return Err(refused(format!("its metadata lack `kind` = `{KIND}`")));
         }
         reader.verify().map_err(bundle)?;
+        let analysers = serde_json::from_value(reader.metadata()["analysers"].clone())
+            .map_err(|error| refused(format!("its `analysers`: {error}")))?;
         let hashes: Vec<u64> = numbers(reader.section("hashes").map_err(bundle)?, u64::from_le_bytes);
         let floats = |name: &str| reader.section(name).map(|bytes| numbers(bytes, f32::from_le_bytes)).map_err(bundle);
         let (rarity, weights, biases) = (floats("rarity")?, floats("weights")?, floats("biases")?);
@@ -76,7 +93,7 @@ impl TfidfSvm {
             let reason = format!("{terms} terms and {classes} classes do not fit {} weights", weights.len());
             return Err(refused(reason));
         }
-        Ok(Self { tfidf: Tfidf::from_parts(hashes, rarity), svm: LinearSvm::from_parts(weights, biases) })
+        Ok(Self { tfidf: Tfidf::from_parts(analysers, hashes, rarity), svm: LinearSvm::from_parts(weights, biases) })
     }
 }
 
@@ -153,7 +170,7 @@ mod tests {
         writer.add("rarity", vec![0; 4]);
         writer.add("weights", vec![0; 4]);
         writer.add("biases", vec![0; 8]);
-        std::fs::write(&path, writer.to_bytes(&json!({ "kind": KIND }))).unwrap();
+        std::fs::write(&path, writer.to_bytes(&json!({ "kind": KIND, "analysers": ["words"] }))).unwrap();
         assert!(TfidfSvm::load(&path).unwrap_err().to_string().contains("do not fit"));
     }
 }

@@ -1,6 +1,7 @@
 //! `bantam bench train`: the real training loop on a reference shape.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bantam_kernels::ceiling;
@@ -28,6 +29,9 @@ pub(super) struct Arguments {
     /// How products are computed
     #[arg(long, value_enum, default_value_t = PrecisionChoice::Auto)]
     precision: PrecisionChoice,
+    /// A file whose bytes are the tokens, so that the loss says something; random tokens when absent
+    #[arg(long)]
+    text: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -41,13 +45,13 @@ const UNMEASURED: usize = 2;
 struct Clock {
     last: Instant,
     seconds: Vec<f64>,
-    loss: f64,
+    losses: Vec<f64>,
 }
 
 impl Watch for Clock {
     fn step(&mut self, progress: &Progress) -> Control {
         self.seconds.push(self.last.elapsed().as_secs_f64());
-        self.loss = progress.loss;
+        self.losses.push(progress.loss);
         self.last = Instant::now();
         Control::Continue
     }
@@ -74,8 +78,13 @@ impl Arguments {
         let parameters = model.schema().parameters();
         let steps = UNMEASURED + self.steps as usize;
         let mut random = Random::new(0, 0);
-        let rows: Vec<Vec<u32>> =
-            (0..ROWS * steps).map(|_| (0..TOKENS).map(|_| random.below(8192) as u32).collect()).collect();
+        let text = self.text.as_deref().map(read).transpose()?;
+        let mut row = || -> Vec<u32> {
+            let Some(text) = &text else { return (0..TOKENS).map(|_| random.below(8192) as u32).collect() };
+            let start = random.below(text.len() - TOKENS);
+            text[start..start + TOKENS].iter().map(|&byte| u32::from(byte)).collect()
+        };
+        let rows: Vec<Vec<u32>> = (0..ROWS * steps).map(|_| row()).collect();
         let objective = NextToken::new(&model, &rows, &[], ROWS, 0.0, 0);
         let weights = Weights::initialise(model.schema(), 0, precision);
         let plan = TrainPlan {
@@ -91,7 +100,7 @@ impl Arguments {
             checkpoint_seconds: 0,
             seed: 0,
         };
-        let mut clock = Clock { last: Instant::now(), seconds: Vec::new(), loss: f64::NAN };
+        let mut clock = Clock { last: Instant::now(), seconds: Vec::new(), losses: Vec::new() };
         train(&objective, &weights, &plan, None, &mut clock)?;
         let peak_bytes = memory::peak_bytes();
         let seconds = median(clock.seconds.split_off(UNMEASURED));
@@ -100,6 +109,7 @@ impl Arguments {
         let operations = 6.0 * parameters as f64 * tokens_per_second;
         let ceiling_share = operations / ceiling::measure(precision.into(), threads);
         let isa = Isa::current().name();
+        let loss = clock.losses.last().copied().unwrap_or(f64::NAN);
         if self.json {
             print_json(&json!({
                 "tokens_per_second": tokens_per_second,
@@ -110,7 +120,8 @@ impl Arguments {
                 "precision": name(precision),
                 "seconds_per_step": seconds,
                 "gflops": operations / 1e9,
-                "loss": clock.loss,
+                "loss": loss,
+                "losses": clock.losses,
                 "shape": {"parameters": parameters, "rows": ROWS, "tokens": TOKENS},
             }))?;
         } else {
@@ -123,9 +134,17 @@ impl Arguments {
                 operations / 1e9,
                 100.0 * ceiling_share,
                 peak_bytes as f64 / f64::from(1 << 20),
-                clock.loss,
+                loss,
             )?;
         }
         Ok(())
     }
+}
+
+/// The bytes of a file that is long enough for many rows.
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let text = bantam_artifact::read(path)?;
+    let least = 2 * TOKENS;
+    anyhow::ensure!(text.len() >= least, "{}: {} bytes, too short; take {least} or more", path.display(), text.len());
+    Ok(text)
 }
