@@ -14,6 +14,7 @@ use crate::architectures::encoder::{Encoder, EncoderConfig};
 use crate::architectures::llama::{Llama, LlamaConfig};
 use crate::architectures::{Architecture, Classifier, TokenPredictor};
 use crate::arrays::{Array, Arrays, ArraysError, read_safetensors, write_safetensors};
+use crate::foreign_config::{earlier_keys, with_special_ids};
 use crate::weights::{MismatchError, Weights};
 
 /// Why a model folder could not be read or written.
@@ -109,11 +110,13 @@ pub fn classifier_of(config: &Value, path: &Path) -> Result<Box<dyn Classifier>,
         what,
         supported: "model_type bert (gelu, gelu_new, gelu_pytorch_tanh or relu), modernbert and bantam_encoder",
     };
-    let mut config = config.clone();
-    if config.get("num_labels").is_none()
-        && let Some(labels) = config.get("id2label").and_then(Value::as_object)
+    let mut config = computed(config, path)?;
+    if let Some(keys) = config.as_object_mut()
+        && !keys.contains_key("num_labels")
     {
-        config["num_labels"] = labels.len().into();
+        // Two labels without names are what `transformers` leaves out.
+        let labels = keys.get("id2label").and_then(Value::as_object).map_or(2, serde_json::Map::len);
+        keys.insert("num_labels".to_owned(), labels.into());
     }
     match config.get("model_type").and_then(Value::as_str) {
         Some("bert") => {
@@ -126,7 +129,7 @@ pub fn classifier_of(config: &Value, path: &Path) -> Result<Box<dyn Classifier>,
             }
         }
         Some("modernbert" | "bantam_encoder") => {
-            let shape = encoder_shape(&config, path)?;
+            let shape: EncoderConfig = parse(&config, path)?;
             let heads = if shape.head_dim.is_some() { 1 } else { shape.num_attention_heads };
             check_heads(shape.hidden_size, heads, shape.num_labels, path)?;
             Ok(Box::new(Encoder::new(shape)))
@@ -140,18 +143,21 @@ pub fn classifier_of(config: &Value, path: &Path) -> Result<Box<dyn Classifier>,
 /// # Errors
 /// As [`classifier_of`].
 pub fn predictor_of(config: &Value, path: &Path) -> Result<Box<dyn TokenPredictor>, FolderError> {
+    let config = computed(config, path)?;
     match config.get("model_type").and_then(Value::as_str) {
         Some("llama") => {
-            let shape: LlamaConfig = parse(config, path)?;
+            let shape: LlamaConfig = parse(&config, path)?;
             check_heads(shape.hidden_size, shape.num_attention_heads, 1, path)?;
-            if config.get("rope_scaling").is_some_and(|scaling| !scaling.is_null()) {
-                let what = "rope_scaling".to_owned();
-                let supported = "Llama without rope_scaling";
-                return Err(FolderError::Unsupported { path: path.to_owned(), what, supported });
-            }
             Ok(Box::new(Llama::new(shape)))
         }
-        Some("modernbert" | "bantam_encoder") => Ok(Box::new(Encoder::new(encoder_shape(config, path)?))),
+        Some("modernbert" | "bantam_encoder") if config.get("tie_word_embeddings") == Some(&false.into()) => {
+            Err(FolderError::Unsupported {
+                path: path.to_owned(),
+                what: "tie_word_embeddings = false".to_owned(),
+                supported: "ModernBERT whose head is its table of tokens",
+            })
+        }
+        Some("modernbert" | "bantam_encoder") => Ok(Box::new(Encoder::new(parse(&config, path)?))),
         other => Err(FolderError::Unsupported {
             path: path.to_owned(),
             what: format!("model_type {other:?}"),
@@ -189,7 +195,7 @@ pub fn read_predictor(folder: &Path, precision: Precision) -> Result<PredictorFo
 /// When a file cannot be written; none is left half-written.
 pub fn write(folder: &Path, config: &Value, arrays: &Arrays, tokenizer: &Tokenizer) -> Result<(), FolderError> {
     fs::create_dir_all(folder).map_err(|source| FolderError::Read { path: folder.to_owned(), source })?;
-    let mut text = serde_json::to_vec_pretty(config).expect("a JSON value is JSON");
+    let mut text = serde_json::to_vec_pretty(&with_special_ids(config, tokenizer)).expect("a JSON value is JSON");
     text.push(b'\n');
     write_atomic(&folder.join("config.json"), &text)?;
     write_atomic(&folder.join("model.safetensors"), &write_safetensors(arrays))?;
@@ -283,18 +289,13 @@ fn parse<T: serde::de::DeserializeOwned>(config: &Value, path: &Path) -> Result<
     serde_json::from_value(config.clone()).map_err(|source| FolderError::Config { path: path.to_owned(), source })
 }
 
-fn encoder_shape(config: &Value, path: &Path) -> Result<EncoderConfig, FolderError> {
-    let on = |key: &str| config.get(key).and_then(Value::as_bool).unwrap_or(false);
-    let biases = ["attention_bias", "mlp_bias", "norm_bias"];
-    let full = config.get("global_attn_every_n_layers").and_then(Value::as_u64).unwrap_or(1) == 1;
-    if let Some(what) = biases.into_iter().find(|key| on(key)).or((!full).then_some("global_attn_every_n_layers")) {
-        return Err(FolderError::Unsupported {
-            path: path.to_owned(),
-            what: format!("{what} = {}", config[what]),
-            supported: "ModernBERT without biases and with full attention in every layer",
-        });
-    }
-    parse(config, path)
+/// The config in the keys that the architectures read, or an error about a setting that they do not compute.
+fn computed(config: &Value, path: &Path) -> Result<Value, FolderError> {
+    let (config, fault) = earlier_keys(config);
+    let Some(what) = fault else { return Ok(config) };
+    let supported = "Llama (silu) and ModernBERT (gelu) without biases, with plain rotary positions and full attention in \
+                     every layer";
+    Err(FolderError::Unsupported { path: path.to_owned(), what, supported })
 }
 
 fn check_heads(width: usize, heads: usize, labels: usize, path: &Path) -> Result<(), FolderError> {

@@ -9,6 +9,7 @@ pub mod architectures;
 pub mod arrays;
 mod batch;
 pub mod folder;
+mod foreign_config;
 pub mod layers;
 mod pass;
 mod random;

@@ -55,8 +55,9 @@ pub struct EncoderConfig {
     pub features: Option<FeatureShape>,
 }
 
+// What `transformers` takes where a config of ModernBERT is silent.
 fn default_base() -> f32 {
-    10_000.0
+    160_000.0
 }
 
 fn default_epsilon() -> f32 {
@@ -64,7 +65,7 @@ fn default_epsilon() -> f32 {
 }
 
 fn default_pooling() -> Pooling {
-    Pooling::Mean
+    Pooling::First
 }
 
 /// An encoder with the heads that its config asks for.

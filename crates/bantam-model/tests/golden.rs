@@ -1,0 +1,161 @@
+//! Agreement with `transformers` on tiny models of each family; `golden/models.py` made the folders.
+//!
+//! With `BANTAM_GOLDEN_FOLDER` set, what is written goes there, for `models.py --check` to load.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bantam_kernels::gemm::Precision;
+use bantam_model::arrays::{Arrays, read_safetensors};
+use bantam_model::folder::{self, classifier_of, labelled_config, predictor_of, read_classifier, read_predictor};
+use bantam_model::{Batch, Pass};
+use serde_json::{Value, json};
+
+/// Keys that change nothing in what a model computes: provenance, training, generation, and windows that no layer has.
+const WITHOUT_EFFECT: &[&str] = &[
+    "attention_dropout",
+    "attention_probs_dropout_prob",
+    "classifier_dropout",
+    "deterministic_flash_attn",
+    "dtype",
+    "embedding_dropout",
+    "hidden_dropout_prob",
+    "initializer_cutoff_factor",
+    "initializer_range",
+    "local_attention",
+    "mlp_dropout",
+    "pretraining_tp",
+    "sparse_pred_ignore_index",
+    "sparse_prediction",
+    "transformers_version",
+    "use_cache",
+];
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn json_of(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).expect("the file is JSON")
+}
+
+fn numbers(value: &Value) -> Vec<f32> {
+    value.as_array().expect("a list").iter().map(|number| number.as_f64().expect("a number") as f32).collect()
+}
+
+/// A folder's logits, all documents in one batch, and what the writer takes.
+fn read(folder: &Path, ids: &[Vec<u32>]) -> (Vec<f32>, Value, Arrays, bantam_tokens::Tokenizer) {
+    let batch = Batch::new(ids.iter().map(Vec::as_slice));
+    let family = json_of(&folder.join("config.json"))["architectures"][0].as_str().unwrap().to_owned();
+    let pass = &mut Pass::plain();
+    if family.ends_with("ForSequenceClassification") {
+        let model = read_classifier(folder, Precision::F32).unwrap();
+        let logits = model.architecture.classify(&model.weights, &batch, pass).logits;
+        let config = labelled_config(model.architecture.as_ref(), &model.labels);
+        (logits.data().to_vec(), config, model.weights.to_arrays(), model.tokenizer)
+    } else {
+        let model = read_predictor(folder, Precision::F32).unwrap();
+        let hidden = model.architecture.hidden(&model.weights, &batch, pass);
+        let last = model.architecture.before_head(&model.weights, hidden.last().unwrap(), pass);
+        let logits = last.linear(&model.architecture.head(&model.weights), None);
+        (logits.data().to_vec(), model.architecture.config(), model.weights.to_arrays(), model.tokenizer)
+    }
+}
+
+/// f32 sums in another order differ in the last places: 4.2e-6 was the most, beside logits up to 4.9.
+fn assert_close(logits: &[f32], expected: &[f32], name: &str) {
+    assert_eq!(logits.len(), expected.len(), "{name}");
+    let largest = logits.iter().zip(expected).map(|(ours, theirs)| (ours - theirs).abs()).fold(0.0, f32::max);
+    assert!(largest <= 1e-5, "{name}: {largest} away from transformers");
+}
+
+/// Asserts that `transformers` takes the same settings from `written` as from its own `config`.
+fn assert_same_settings(written: &Value, config: &Value, name: &str) {
+    // What transformers takes where a key is absent; for the begin and end of a text, in BERT only.
+    let silent = json!({
+        "add_cross_attention": false,
+        "attention_bias": false,
+        "bos_token_id": null,
+        "eos_token_id": null,
+        "is_decoder": false,
+        "mlp_bias": false,
+        "tie_word_embeddings": written["model_type"] != "llama",
+    });
+    for (key, expected) in config.as_object().unwrap() {
+        // transformers reads the keys of its earlier versions, which Bantam writes so that those load the model, too.
+        let (key, expected) = match key.as_str() {
+            "rope_parameters" if written["model_type"] == "llama" => ("rope_theta", &expected["rope_theta"]),
+            "rope_parameters" => ("global_rope_theta", &expected["full_attention"]["rope_theta"]),
+            "layer_types" => ("global_attn_every_n_layers", &json!(1)),
+            key => (key, expected),
+        };
+        if WITHOUT_EFFECT.contains(&key) {
+            continue;
+        }
+        let found = written.get(key).unwrap_or(&silent[key]);
+        // A number that went through f32 is the same setting.
+        let same = match (found.as_f64(), expected.as_f64()) {
+            (Some(found), Some(expected)) => found as f32 == expected as f32,
+            _ => found == expected,
+        };
+        assert!(same, "{name}: {key} is {found}, and was {expected}");
+    }
+}
+
+fn check(name: &str) {
+    let source = fixture(name);
+    let golden = json_of(&source.join("expected.json"));
+    let ids: Vec<Vec<u32>> = serde_json::from_value(golden["ids"].clone()).unwrap();
+    let expected: Vec<f32> = golden["logits"].as_array().unwrap().iter().flat_map(numbers).collect();
+    let (logits, config, arrays, tokenizer) = read(&source, &ids);
+    assert_close(&logits, &expected, name);
+
+    let temporary = tempfile::tempdir().unwrap();
+    let place = std::env::var_os("BANTAM_GOLDEN_FOLDER").map_or_else(|| temporary.path().to_owned(), PathBuf::from);
+    let target = place.join(name);
+    folder::write(&target, &config, &arrays, &tokenizer).unwrap();
+    fs::copy(source.join("expected.json"), target.join("expected.json")).unwrap();
+    let tensors = |folder: &Path| read_safetensors(&fs::read(folder.join("model.safetensors")).unwrap()).unwrap();
+    assert!(tensors(&target) == tensors(&source), "{name}: the tensors are not those that were read");
+    assert_same_settings(&json_of(&target.join("config.json")), &json_of(&source.join("config.json")), name);
+    assert_eq!(read(&target, &ids).0, logits, "{name}: what was written does not compute the same");
+}
+
+#[test]
+fn llama_agrees_with_transformers() {
+    check("llama_tied");
+    check("llama_untied");
+}
+
+#[test]
+fn modernbert_agrees_with_transformers() {
+    check("modernbert_classifier");
+    check("modernbert_masked");
+}
+
+#[test]
+fn bert_agrees_with_transformers() {
+    check("bert_classifier");
+}
+
+#[test]
+fn settings_that_are_not_computed_are_refused_by_name() {
+    let refusal = |name: &str, key: &str, value: Value| {
+        let path = fixture(name).join("config.json");
+        let mut config = json_of(&path);
+        config[key] = value;
+        let message = if name == "modernbert_classifier" {
+            classifier_of(&config, &path).err().map(|error| error.to_string())
+        } else {
+            predictor_of(&config, &path).err().map(|error| error.to_string())
+        };
+        let message = message.unwrap_or_else(|| panic!("{name} with another {key} was accepted"));
+        assert!(message.contains(key), "{message}");
+    };
+    refusal("llama_tied", "hidden_act", json!("gelu"));
+    refusal("llama_tied", "rope_parameters", json!({"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0}));
+    refusal("llama_tied", "rope_scaling", json!({"type": "linear", "factor": 2.0}));
+    refusal("modernbert_classifier", "hidden_activation", json!("relu"));
+    refusal("modernbert_classifier", "layer_types", json!(["full_attention", "sliding_attention"]));
+    refusal("modernbert_masked", "tie_word_embeddings", json!(false));
+}
