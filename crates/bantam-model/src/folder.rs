@@ -121,7 +121,9 @@ pub fn classifier_of(config: &Value, path: &Path) -> Result<Box<dyn Classifier>,
     match config.get("model_type").and_then(Value::as_str) {
         Some("bert") => {
             let shape: BertConfig = parse(&config, path)?;
-            check_heads(shape.hidden_size, shape.num_attention_heads, shape.num_labels, path)?;
+            let heads = shape.num_attention_heads;
+            Heads { width: shape.hidden_size, heads, kv_heads: heads, head_dim: None, is_rotary: false }.check(path)?;
+            check_labels(shape.num_labels, path)?;
             let activation = shape.hidden_act.clone();
             match Bert::new(shape) {
                 Some(bert) => Ok(Box::new(bert)),
@@ -130,8 +132,8 @@ pub fn classifier_of(config: &Value, path: &Path) -> Result<Box<dyn Classifier>,
         }
         Some("modernbert" | "bantam_encoder") => {
             let shape: EncoderConfig = parse(&config, path)?;
-            let heads = if shape.head_dim.is_some() { 1 } else { shape.num_attention_heads };
-            check_heads(shape.hidden_size, heads, shape.num_labels, path)?;
+            check_encoder(&shape, path)?;
+            check_labels(shape.num_labels, path)?;
             Ok(Box::new(Encoder::new(shape)))
         }
         other => Err(unsupported(format!("model_type {other:?}"))),
@@ -147,7 +149,9 @@ pub fn predictor_of(config: &Value, path: &Path) -> Result<Box<dyn TokenPredicto
     match config.get("model_type").and_then(Value::as_str) {
         Some("llama") => {
             let shape: LlamaConfig = parse(&config, path)?;
-            check_heads(shape.hidden_size, shape.num_attention_heads, 1, path)?;
+            let (heads, head_dim) = (shape.num_attention_heads, shape.head_dim);
+            let kv_heads = shape.num_key_value_heads.unwrap_or(heads);
+            Heads { width: shape.hidden_size, heads, kv_heads, head_dim, is_rotary: true }.check(path)?;
             Ok(Box::new(Llama::new(shape)))
         }
         Some("modernbert" | "bantam_encoder") if config.get("tie_word_embeddings") == Some(&false.into()) => {
@@ -157,7 +161,11 @@ pub fn predictor_of(config: &Value, path: &Path) -> Result<Box<dyn TokenPredicto
                 supported: "ModernBERT whose head is its table of tokens",
             })
         }
-        Some("modernbert" | "bantam_encoder") => Ok(Box::new(Encoder::new(parse(&config, path)?))),
+        Some("modernbert" | "bantam_encoder") => {
+            let shape: EncoderConfig = parse(&config, path)?;
+            check_encoder(&shape, path)?;
+            Ok(Box::new(Encoder::new(shape)))
+        }
         other => Err(FolderError::Unsupported {
             path: path.to_owned(),
             what: format!("model_type {other:?}"),
@@ -298,14 +306,46 @@ fn computed(config: &Value, path: &Path) -> Result<Value, FolderError> {
     Err(FolderError::Unsupported { path: path.to_owned(), what, supported })
 }
 
-fn check_heads(width: usize, heads: usize, labels: usize, path: &Path) -> Result<(), FolderError> {
-    let what = if heads == 0 || !width.is_multiple_of(heads) {
-        format!("hidden_size {width} cannot be divided among {heads} heads")
-    } else if labels == 0 {
-        "the model has no labels (num_labels or id2label)".to_owned()
-    } else {
+/// What layers of attention ask of their sizes.
+struct Heads {
+    width: usize,
+    heads: usize,
+    kv_heads: usize,
+    /// Numbers per head where the config says it.
+    head_dim: Option<usize>,
+    /// Whether positions turn pairs of numbers.
+    is_rotary: bool,
+}
+
+impl Heads {
+    fn check(&self, path: &Path) -> Result<(), FolderError> {
+        let Self { width, heads, kv_heads, head_dim, is_rotary } = *self;
+        let what = if heads == 0 || (head_dim.is_none() && !width.is_multiple_of(heads)) {
+            format!("hidden_size {width} cannot be divided among {heads} heads")
+        } else if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
+            format!("{heads} heads cannot be divided among {kv_heads} heads of keys and values")
+        } else if let dim = head_dim.unwrap_or(width / heads)
+            && (dim == 0 || (is_rotary && !dim.is_multiple_of(2)))
+        {
+            format!("{dim} numbers per head; rotary positions need an even number")
+        } else {
+            return Ok(());
+        };
+        Err(FolderError::Size { path: path.to_owned(), what })
+    }
+}
+
+fn check_encoder(shape: &EncoderConfig, path: &Path) -> Result<(), FolderError> {
+    let heads = shape.num_attention_heads;
+    let heads = Heads { width: shape.hidden_size, heads, kv_heads: heads, head_dim: shape.head_dim, is_rotary: true };
+    heads.check(path)
+}
+
+fn check_labels(labels: usize, path: &Path) -> Result<(), FolderError> {
+    if labels > 0 {
         return Ok(());
-    };
+    }
+    let what = "the model has no labels (num_labels or id2label)".to_owned();
     Err(FolderError::Size { path: path.to_owned(), what })
 }
 

@@ -159,3 +159,17 @@ fn settings_that_are_not_computed_are_refused_by_name() {
     refusal("modernbert_classifier", "layer_types", json!(["full_attention", "sliding_attention"]));
     refusal("modernbert_masked", "tie_word_embeddings", json!(false));
 }
+
+#[test]
+fn sizes_that_no_attention_has_are_errors() {
+    let predictor = |name: &str, changes: &[(&str, u64)]| {
+        let path = fixture(name).join("config.json");
+        let mut config = json_of(&path);
+        changes.iter().for_each(|(key, value)| config[key] = json!(value));
+        predictor_of(&config, &path).err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    assert!(predictor("llama_tied", &[("num_key_value_heads", 3)]).contains("among 3 heads of keys and values"));
+    assert!(predictor("llama_tied", &[("num_key_value_heads", 0)]).contains("among 0 heads of keys and values"));
+    assert!(predictor("llama_tied", &[("head_dim", 3)]).contains("3 numbers per head"));
+    assert!(predictor("modernbert_masked", &[("num_attention_heads", 0)]).contains("among 0 heads"));
+}

@@ -94,10 +94,13 @@ impl Chain<'_> {
         })?;
         let corpus = Corpus::load(&texts)?;
         corpus.account.warnings.iter().for_each(|warning| self.observer.note(warning));
-        let baseline =
-            self.stage("baseline", "TF-IDF and a linear SVM, to be beaten", &LAYOUT, &[texts.key()], |work, _| {
-                baseline::make(&corpus, work)
-            })?;
+        let baseline = self.stage(
+            "baseline",
+            "TF-IDF and a linear SVM, to be beaten",
+            &(LAYOUT, baseline::FILE),
+            &[texts.key()],
+            |work, _| baseline::make(&corpus, work),
+        )?;
         let tokens =
             self.stage("tokenizer", "learning the vocabulary", &text.tokenizer, &[texts.key()], |work, _| {
                 vocabulary::make(&corpus, &text.tokenizer, work)

@@ -170,8 +170,8 @@ pub struct TeacherSection {
     /// Models that are trained from different seeds and answer together (an ensemble), 1 to 16. They cost so many times as much as one;
     /// the student, which learns their joint answers, costs the same.
     pub members: usize,
-    /// Whether a linear model (TF-IDF of characters, words and pairs of words up to 7 apart, and an SVM) answers with them, as one more
-    /// member. It errs elsewhere than encoders do, and costs next to nothing.
+    /// Whether a linear model (TF-IDF of characters, words and pairs of words up to 7 apart, and an SVM) answers with them and counts as
+    /// much as all of them. It errs elsewhere than encoders do, and costs next to nothing.
     pub with_linear: bool,
     /// Sizes.
     pub model: ModelSection,
