@@ -173,3 +173,35 @@ fn sizes_that_no_attention_has_are_errors() {
     assert!(predictor("llama_tied", &[("head_dim", 3)]).contains("3 numbers per head"));
     assert!(predictor("modernbert_masked", &[("num_attention_heads", 0)]).contains("among 0 heads"));
 }
+
+#[test]
+fn gradients_agree_with_pytorch() {
+    for name in ["llama_tied", "llama_untied"] {
+        let source = fixture(name);
+        let golden = json_of(&source.join("expected.json"));
+        let ids: Vec<Vec<u32>> = serde_json::from_value(golden["ids"].clone()).unwrap();
+        let norm = |name: &str| golden["gradient_norms"][name].as_f64().unwrap();
+        let model = read_predictor(&source, Precision::F32).unwrap();
+        let (architecture, weights) = (model.architecture.as_ref(), model.weights.tracked(|_| true));
+        let next = |row: &Vec<u32>| row[1..].iter().copied().chain([u32::MAX]).collect::<Vec<_>>();
+        let targets: Vec<u32> = ids.iter().flat_map(next).collect();
+        let hidden = architecture.hidden(&weights, &Batch::new(ids.iter().map(Vec::as_slice)), &mut Pass::plain());
+        let loss = hidden.last().unwrap().linear_cross_entropy(&architecture.head(&weights), &targets, 0.0, None);
+        let gradients = loss.backward();
+        for (entry, tensor) in weights.tensors() {
+            // Fused matrices carry the name of their first part.
+            let parts = |all: &[&str]| {
+                let first = all[0];
+                all.iter().map(|part| norm(&entry.name().replace(first, part)).powi(2)).sum::<f64>().sqrt()
+            };
+            let expected = match entry.name() {
+                fused if fused.contains("q_proj") => parts(&["q_proj", "k_proj", "v_proj"]),
+                fused if fused.contains("gate_proj") => parts(&["gate_proj", "up_proj"]),
+                single => norm(single),
+            };
+            let gradient = gradients.get(tensor).unwrap_or_else(|| panic!("{name}: {} has no gradient", entry.name()));
+            let found = gradient.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+            assert!((found - expected).abs() < 1e-5 * expected, "{name}: {} {found}, not {expected}", entry.name());
+        }
+    }
+}

@@ -42,6 +42,14 @@ def logits(model):
         return [model(input_ids=torch.tensor([sequence])).logits[0].flatten().tolist() for sequence in inputs]
 
 
+def gradient_norms(model):
+    """Of the mean loss of the next token over all sequences; the last token of each has none."""
+    parts = [model(input_ids=torch.tensor([ids])).logits[0, :-1] for ids in inputs]
+    targets = torch.tensor([token for ids in inputs for token in ids[1:]])
+    torch.nn.functional.cross_entropy(torch.cat(parts), targets).backward()
+    return {name: parameter.grad.norm().item() for name, parameter in model.named_parameters()}
+
+
 def make():
     tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -58,7 +66,10 @@ def make():
         model.save_pretrained(folder)
         (folder / "generation_config.json").unlink(missing_ok=True)
         tokenizer.save(str(folder / "tokenizer.json"))
-        (folder / "expected.json").write_text(json.dumps({"ids": inputs, "logits": logits(model)}) + "\n")
+        expected = {"ids": inputs, "logits": logits(model)}
+        if family == "LlamaForCausalLM":
+            expected["gradient_norms"] = gradient_norms(model)
+        (folder / "expected.json").write_text(json.dumps(expected) + "\n")
 
 
 def check(folders):
