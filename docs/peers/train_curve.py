@@ -32,6 +32,12 @@ class Random:
         return self.next() * limit >> 64
 
 
+def turned(x, cos, sin):
+    """Rotary positions, the halves of each head turned against one another."""
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+
+
 class Block(nn.Module):
     def __init__(self):
         super().__init__()
@@ -44,8 +50,7 @@ class Block(nn.Module):
         rows, tokens, _ = x.shape
         heads = lambda y: y.view(rows, tokens, HEADS, WIDTH // HEADS).transpose(1, 2)
         q, k, v = map(heads, self.qkv(self.norms[0](x)).chunk(3, -1))
-        turn = lambda y: torch.cat([a * cos - b * sin for a, b in [y.chunk(2, -1)]] + [b * cos + a * sin for a, b in [y.chunk(2, -1)]], -1)
-        q, k = turn(q).to(v.dtype), turn(k).to(v.dtype)
+        q, k = turned(q, cos, sin).to(v.dtype), turned(k, cos, sin).to(v.dtype)
         attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.out(attended.transpose(1, 2).reshape(rows, tokens, WIDTH))
         gate, up = self.gate_up(self.norms[1](x)).chunk(2, -1)

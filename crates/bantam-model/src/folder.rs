@@ -131,8 +131,7 @@ pub fn classifier_of(config: &Value, path: &Path) -> Result<Box<dyn Classifier>,
             }
         }
         Some("modernbert" | "bantam_encoder") => {
-            let shape: EncoderConfig = parse(&config, path)?;
-            check_encoder(&shape, path)?;
+            let shape = encoder_shape(&config, path)?;
             check_labels(shape.num_labels, path)?;
             Ok(Box::new(Encoder::new(shape)))
         }
@@ -161,11 +160,7 @@ pub fn predictor_of(config: &Value, path: &Path) -> Result<Box<dyn TokenPredicto
                 supported: "ModernBERT whose head is its table of tokens",
             })
         }
-        Some("modernbert" | "bantam_encoder") => {
-            let shape: EncoderConfig = parse(&config, path)?;
-            check_encoder(&shape, path)?;
-            Ok(Box::new(Encoder::new(shape)))
-        }
+        Some("modernbert" | "bantam_encoder") => Ok(Box::new(Encoder::new(encoder_shape(&config, path)?))),
         other => Err(FolderError::Unsupported {
             path: path.to_owned(),
             what: format!("model_type {other:?}"),
@@ -335,10 +330,11 @@ impl Heads {
     }
 }
 
-fn check_encoder(shape: &EncoderConfig, path: &Path) -> Result<(), FolderError> {
-    let heads = shape.num_attention_heads;
-    let heads = Heads { width: shape.hidden_size, heads, kv_heads: heads, head_dim: shape.head_dim, is_rotary: true };
-    heads.check(path)
+fn encoder_shape(config: &Value, path: &Path) -> Result<EncoderConfig, FolderError> {
+    let shape: EncoderConfig = parse(config, path)?;
+    let (width, heads) = (shape.hidden_size, shape.num_attention_heads);
+    Heads { width, heads, kv_heads: heads, head_dim: shape.head_dim, is_rotary: true }.check(path)?;
+    Ok(shape)
 }
 
 fn check_labels(labels: usize, path: &Path) -> Result<(), FolderError> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bantam_artifact::bundle::LAYOUT;
 use bantam_artifact::{Artifact, Key, Stage, Store, Work};
-use bantam_eval::baselines::TfidfSvm;
+use bantam_eval::baselines::{Analyser, TfidfSvm};
 use bantam_kernels::gemm::Precision;
 use bantam_kernels::memory;
 use bantam_runtime::{BundleParts, TextClassifier};
@@ -94,13 +94,8 @@ impl Chain<'_> {
         })?;
         let corpus = Corpus::load(&texts)?;
         corpus.account.warnings.iter().for_each(|warning| self.observer.note(warning));
-        let baseline = self.stage(
-            "baseline",
-            "TF-IDF and a linear SVM, to be beaten",
-            &(LAYOUT, baseline::FILE),
-            &[texts.key()],
-            |work, _| baseline::make(&corpus, work),
-        )?;
+        let baseline =
+            self.linear("baseline", "TF-IDF and a linear SVM, to be beaten", &TfidfSvm::USUAL, &corpus, &texts)?;
         let tokens =
             self.stage("tokenizer", "learning the vocabulary", &text.tokenizer, &[texts.key()], |work, _| {
                 vocabulary::make(&corpus, &text.tokenizer, work)
@@ -109,15 +104,25 @@ impl Chain<'_> {
         Ok(Curated { corpus, texts, baseline, tokens, tokenizer })
     }
 
+    /// A linear model on what the analysers find.
+    fn linear(
+        &mut self,
+        name: &'static str,
+        what: &str,
+        analysers: &[Analyser],
+        corpus: &Corpus,
+        texts: &Artifact,
+    ) -> Result<Artifact, Error> {
+        self.stage(name, what, &(LAYOUT, analysers), &[texts.key()], |work, _| baseline::make(corpus, analysers, work))
+    }
+
     /// The teacher: copied from the folder that the recipe names, or trained.
     pub(crate) fn teacher(&mut self, curated: &Curated) -> Result<Taught, Error> {
         let Curated { corpus, texts, tokens, tokenizer, .. } = curated;
         let (section, seed) = (&self.recipe.text.teacher, self.recipe.text.seed);
         let linear = if section.with_linear {
             let what = "a linear model learns the labels from pairs of words";
-            Some(self.stage("linear", what, &(LAYOUT, TfidfSvm::ON_PAIRS), &[texts.key()], |work, _| {
-                baseline::make_on_pairs(corpus, work)
-            })?)
+            Some(self.linear("linear", what, &TfidfSvm::ON_PAIRS, corpus, texts)?)
         } else {
             None
         };

@@ -22,26 +22,24 @@ pub struct TfidfSvm {
 }
 
 impl TfidfSvm {
-    /// What the better sister of the usual baseline reads: pairs of words far apart as well.
+    /// What the usual baseline reads.
+    pub const USUAL: [Analyser; 2] = [Analyser::Words, Analyser::Characters];
+    /// What its better sister reads: pairs of words far apart as well.
     pub const ON_PAIRS: [Analyser; 3] = [Analyser::Words, Analyser::Pairs, Analyser::Characters];
+
+    /// The usual baseline: [`TfidfSvm::train_on`] what it reads.
+    ///
+    /// # Panics
+    /// When `classes` is zero.
+    pub fn train(examples: &Examples, classes: usize) -> Self {
+        Self::train_on(&Self::USUAL, examples, classes)
+    }
 
     /// Learns from examples with scikit-learn's settings; texts out of scope are counter-examples of every class.
     ///
     /// # Panics
     /// When `classes` is zero.
-    pub fn train(examples: &Examples, classes: usize) -> Self {
-        Self::train_on(&[Analyser::Words, Analyser::Characters], examples, classes)
-    }
-
-    /// The same on [`TfidfSvm::ON_PAIRS`].
-    ///
-    /// # Panics
-    /// When `classes` is zero.
-    pub fn train_on_pairs(examples: &Examples, classes: usize) -> Self {
-        Self::train_on(&Self::ON_PAIRS, examples, classes)
-    }
-
-    fn train_on(analysers: &[Analyser], examples: &Examples, classes: usize) -> Self {
+    pub fn train_on(analysers: &[Analyser], examples: &Examples, classes: usize) -> Self {
         assert!(classes > 0, "a classifier of {classes} classes");
         let texts = examples.texts();
         let tfidf = Tfidf::fit(&texts, analysers);
