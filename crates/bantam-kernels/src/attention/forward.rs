@@ -100,7 +100,7 @@ fn forward_of(task: &Task, product: &BlockProduct, room: &mut Room, out: &Shared
 /// Turns a row of scores into 2^(factor * score - largest) for the keys that are seen, and 0 for the others of the tile's `keys`. Returns the
 /// largest scaled score and the sum of the row.
 #[inline(always)]
-fn soften(row: &mut [f32], keys: &Range<usize>, seen: &Range<usize>, factor: f32) -> (f32, f32) {
+pub(super) fn soften(row: &mut [f32], keys: &Range<usize>, seen: &Range<usize>, factor: f32) -> (f32, f32) {
     let (first, vectors) = vectors(row, keys);
     let mut most = [f32::NEG_INFINITY; LANES];
     for (index, vector) in vectors.iter_mut().enumerate() {

@@ -15,11 +15,13 @@ use crate::pool::{self, Shared};
 
 mod backward;
 mod forward;
+mod past;
 #[cfg(test)]
 mod tests;
 
 pub use backward::backward;
 pub use forward::forward;
+pub use past::{BLOCK, PastBlock, Text, attend_past};
 
 /// The sizes and rules of an attention.
 #[derive(Clone, Copy, Debug, PartialEq)]

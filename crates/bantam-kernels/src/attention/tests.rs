@@ -8,7 +8,7 @@ fn sees(shape: &AttentionShape, query: usize, key: usize) -> bool {
     (!shape.causal || key <= query) && shape.window.is_none_or(|window| query.abs_diff(key) < window)
 }
 
-fn truth(shape: &AttentionShape, qkv: &[f32], starts: &[usize]) -> Vec<f64> {
+pub(super) fn truth(shape: &AttentionShape, qkv: &[f32], starts: &[usize]) -> Vec<f64> {
     let (width, dim, group) = (shape.row_width(), shape.head_dim, shape.heads / shape.kv_heads);
     let at = |token: usize, head: usize, i: usize| f64::from(qkv[token * width + head * dim + i]);
     let mut out = Vec::new();

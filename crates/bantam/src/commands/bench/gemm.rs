@@ -29,6 +29,9 @@ pub(super) struct Arguments {
     /// Columns of the result (N); all of 384, 1024 and 4096 when absent
     #[arg(long)]
     outputs: Option<usize>,
+    /// Pack the right matrix before, as a model that answers does; int8 always does
+    #[arg(long)]
+    packed: bool,
     /// Threads; 0 takes all
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -85,6 +88,7 @@ impl Arguments {
                 "isa": isa,
                 "threads": threads,
                 "kind": self.kind.name(),
+                "packed": self.is_packed(),
                 "shape": shape(&worst.0),
                 "shapes": rows.iter().map(each).collect::<Vec<_>>(),
             }))?;
@@ -93,8 +97,9 @@ impl Arguments {
         let mut screen = std::io::stdout().lock();
         writeln!(
             screen,
-            "{} with {isa}, {threads} threads\n{:>6} {:>6} {:>6} {:>9} {:>8}",
+            "{}{} with {isa}, {threads} threads\n{:>6} {:>6} {:>6} {:>9} {:>8}",
             self.kind.name(),
+            if self.is_packed() { ", right matrix packed before," } else { "" },
             "M",
             "N",
             "K",
@@ -107,6 +112,10 @@ impl Arguments {
         Ok(())
     }
 
+    fn is_packed(&self) -> bool {
+        self.packed || self.kind == Kind::Int8
+    }
+
     /// GFLOP/s and the share of the ceiling: medians of tries, each paired with the ceiling of the same moment.
     fn measure(&self, shape: &Shape) -> (Shape, f64, f64) {
         let &Shape { m, n, k } = shape;
@@ -116,11 +125,12 @@ impl Arguments {
             buffer
         };
         let (a, b, mut out) = (fill(m * k), fill(n * k), fill(m * n));
-        let (unit, packed) = match self.kind {
-            Kind::F32 => (Unit::F32, None),
-            Kind::Bf16 => (Unit::Bf16, None),
-            Kind::Int8 => (Unit::Int8, Some(PackedMatrix::pack(&b, n, k, PackedFormat::Int8))),
+        let (unit, format) = match self.kind {
+            Kind::F32 => (Unit::F32, PackedFormat::F32),
+            Kind::Bf16 => (Unit::Bf16, PackedFormat::Bf16),
+            Kind::Int8 => (Unit::Int8, PackedFormat::Int8),
         };
+        let packed = self.is_packed().then(|| PackedMatrix::pack(&b, n, k, format));
         let precision = if self.kind == Kind::Bf16 { Precision::Bf16 } else { Precision::F32 };
         let operations = 2.0 * (m * n * k) as f64;
         let repeats = (2e9 / operations).ceil().max(1.0) as usize;
