@@ -24,11 +24,19 @@ impl Batch {
     /// # Panics
     /// When a document is empty: callers reject or mark empty text before it comes here.
     pub fn new<'a>(documents: impl IntoIterator<Item = &'a [u32]>) -> Self {
+        Self::continuing(documents.into_iter().map(|document| (0, document)))
+    }
+
+    /// Lays the next tokens of documents end to end, each with the number of its tokens that were read before.
+    ///
+    /// # Panics
+    /// As [`Batch::new`].
+    pub fn continuing<'a>(documents: impl IntoIterator<Item = (usize, &'a [u32])>) -> Self {
         let mut batch = Self { tokens: Vec::new(), starts: vec![0], positions: Vec::new(), features: None };
-        for document in documents {
+        for (past, document) in documents {
             assert!(!document.is_empty(), "document {} of the batch has no token", batch.starts.len() - 1);
             batch.tokens.extend_from_slice(document);
-            batch.positions.extend(0..document.len() as u32);
+            batch.positions.extend(past as u32..(past + document.len()) as u32);
             batch.starts.push(batch.tokens.len());
         }
         batch

@@ -12,6 +12,7 @@ pub mod folder;
 mod foreign_config;
 pub mod layers;
 mod pass;
+mod past;
 mod random;
 pub mod schema;
 mod text;
@@ -19,6 +20,7 @@ mod weights;
 
 pub use batch::{Batch, Features};
 pub use pass::{Activity, Pass};
+pub use past::Past;
 pub use random::Random;
 pub use text::{EncodedText, TextEncoder};
 pub use weights::{MismatchError, Weights};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bantam_tensor::{Noise, Tensor};
 
+use crate::past::{Past, Pasts};
 use crate::schema::MatrixId;
 use crate::weights::Weights;
 
@@ -12,6 +13,8 @@ pub struct Pass {
     /// Dropout between the layers; [`Noise::none`] leaves everything as it is.
     pub noise: Noise,
     activity: Option<Activity>,
+    /// Where the documents of the batch go on from, if they do.
+    pub(crate) pasts: Option<Pasts>,
 }
 
 /// How strongly each input of each matrix was used over all tokens seen: the importance that pruning ranks by
@@ -46,12 +49,23 @@ impl Pass {
 
     /// A pass with dropout: training.
     pub fn noisy(noise: Noise) -> Self {
-        Self { noise, activity: None }
+        Self { noise, activity: None, pasts: None }
     }
 
     /// A pass that measures how much each matrix input is used: calibration.
     pub fn watched(activity: Activity) -> Self {
-        Self { noise: Noise::none(), activity: Some(activity) }
+        Self { activity: Some(activity), ..Self::plain() }
+    }
+
+    /// A pass in which each document of the batch goes on where its past ends: generation. The batch is made by
+    /// [`Batch::continuing`](crate::Batch::continuing), and the architecture is a decoder.
+    pub fn continuing(pasts: Vec<Past>) -> Self {
+        Self { pasts: Some(Pasts::new(pasts)), ..Self::plain() }
+    }
+
+    /// The pasts of a continuing pass, with its tokens.
+    pub fn into_pasts(self) -> Vec<Past> {
+        self.pasts.map(Pasts::finish).unwrap_or_default()
     }
 
     /// What a watched pass measured, added to what it was given.

@@ -6,6 +6,7 @@ mod avx2;
 mod avx512;
 pub(crate) mod block;
 mod driver;
+pub mod grouped;
 mod pack;
 mod packed;
 mod portable;

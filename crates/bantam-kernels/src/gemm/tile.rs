@@ -3,7 +3,7 @@
 //! Factors are streams of 32-bit words, each holding one step of k: one f32, two bf16 or four int8 ([`Arithmetic`]). The right factor lies in
 //! panels of [`PANEL`] columns, `[steps][PANEL]` words; the left one gives one word per row and step, at any strides.
 
-use super::Activation;
+use super::{Activation, Epilogue};
 use crate::curves;
 use crate::isa::Isa;
 
@@ -127,18 +127,36 @@ pub(super) unsafe fn finish(tile: &Tile) {
         let place = row * tile.out_row;
         // SAFETY: the tile's rows lie in `out`, and in the residual if there is one.
         let out = unsafe { std::slice::from_raw_parts_mut(tile.out.add(place), tile.columns) };
-        match tile.activation {
-            Activation::None => {}
-            Activation::Gelu => apply(out, |x| 0.5 * x * (1.0 + curves::erf(x * std::f32::consts::FRAC_1_SQRT_2))),
-            Activation::Relu => apply(out, |x| if x < 0.0 { 0.0 } else { x }),
-            Activation::Silu => apply(out, |x| x * curves::sigmoid(x)),
-            Activation::Tanh => apply(out, curves::tanh),
-        }
+        activate(tile.activation, out);
         if !tile.residual.is_null() {
             // SAFETY: as above.
             let residual = unsafe { std::slice::from_raw_parts(tile.residual.add(place), tile.columns) };
             out.iter_mut().zip(residual).for_each(|(out, residual)| *out += residual);
         }
+    }
+}
+
+/// Finishes a row whose sums are at hand: `column` is its first column, `place` its first element in the whole output.
+#[inline]
+pub(super) fn finish_row(sums: &mut [f32], column: usize, place: usize, epilogue: &Epilogue<'_>, out: &mut [f32]) {
+    let add = |sums: &mut [f32], other: &[f32]| sums.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
+    if let Some(bias) = epilogue.bias {
+        add(sums, &bias[column..]);
+    }
+    activate(epilogue.activation, sums);
+    if let Some(residual) = epilogue.residual {
+        add(sums, &residual[place..]);
+    }
+    if epilogue.accumulate { add(out, sums) } else { out.copy_from_slice(sums) }
+}
+
+fn activate(activation: Activation, row: &mut [f32]) {
+    match activation {
+        Activation::None => {}
+        Activation::Gelu => apply(row, |x| 0.5 * x * (1.0 + curves::erf(x * std::f32::consts::FRAC_1_SQRT_2))),
+        Activation::Relu => apply(row, |x| if x < 0.0 { 0.0 } else { x }),
+        Activation::Silu => apply(row, |x| x * curves::sigmoid(x)),
+        Activation::Tanh => apply(row, curves::tanh),
     }
 }
 

@@ -88,7 +88,10 @@ impl Attention {
             let rotated = self.shape.heads + self.shape.kv_heads;
             fused = fused.rotary(rotated, self.shape.head_dim, batch.positions(), base);
         }
-        let attended = fused.attention(&self.shape, batch.starts());
+        let attended = match &mut pass.pasts {
+            Some(pasts) => pasts.attend(&self.shape, &fused, batch.starts()),
+            None => fused.attention(&self.shape, batch.starts()),
+        };
         pass.linear(&attended, weights, self.output, bias(self.output_bias))
     }
 

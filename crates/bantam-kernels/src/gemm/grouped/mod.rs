@@ -1,0 +1,192 @@
+//! Weights of 4 or 8 bits in groups of [`GROUP`] inputs with a scale each, as most published small models come (GGUF's Q4_0 and Q8_0).
+//!
+//! The bytes of [`PANEL`] outputs lie side by side, so that one instruction multiplies four inputs for sixteen outputs, and nothing is ever
+//! shuffled: of 4-bit codes a mask and a shift give two such operands. Inputs are quantised as they come, with a scale per group too, and
+//! each group's sum begins at what the codes' offset adds to it. Weights are read once for all rows of a tile, straight from their codes.
+
+use half::f16;
+
+use super::Epilogue;
+use super::tile::finish_row;
+use crate::isa::Isa;
+use crate::memory::Buffer;
+use crate::pool::{self, Shared};
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod codes;
+mod input;
+mod portable;
+#[cfg(test)]
+mod tests;
+
+use codes::Codes;
+pub use codes::{quantize_group4, quantize_group8};
+use input::Input;
+
+/// Inputs that share a scale.
+pub const GROUP: usize = 32;
+/// Outputs side by side.
+pub(super) const PANEL: usize = 32;
+/// Rows of the input that are multiplied at once.
+pub(super) const ROWS: usize = 6;
+/// Bytes of weights that one task reads at least, where there are several rows: half of a small second-level cache.
+const TASK_BYTES: usize = 128 << 10;
+
+/// Bits of a weight's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bits {
+    /// -8 to 7.
+    Four,
+    /// -128 to 127.
+    Eight,
+}
+
+/// A weight matrix `[n, k]` in groups.
+#[derive(Clone)]
+pub struct GroupedMatrix {
+    /// `[panels][groups][words of a group][PANEL]`.
+    words: Buffer,
+    /// `[panels][groups][PANEL]`.
+    scales: Vec<f16>,
+    n: usize,
+    k: usize,
+    bits: Bits,
+}
+
+/// A tile of the product: pointers to the panel's codes and scales, and to the first row's inputs.
+pub(super) struct Tile {
+    words: *const u32,
+    scales: *const f16,
+    groups: usize,
+    rows: usize,
+    input: *const u32,
+    input_scales: *const f32,
+    starts: *const i32,
+}
+
+impl GroupedMatrix {
+    /// Quantises `weight` `[n, k]`, each group with the scale that fits it best (see [`quantize_group4`]).
+    pub fn quantize(weight: &[f32], n: usize, k: usize, bits: Bits) -> GroupedMatrix {
+        assert_eq!(weight.len(), n * k, "a matrix of {n} x {k}");
+        Self::from_groups(n, k, bits, |row, group, codes| {
+            let first = row * k + group * GROUP;
+            let mut values = [0.0; GROUP];
+            let there = GROUP.min(k - group * GROUP);
+            values[..there].copy_from_slice(&weight[first..first + there]);
+            match bits {
+                Bits::Four => quantize_group4(&values, codes),
+                Bits::Eight => quantize_group8(&values, codes),
+            }
+        })
+    }
+
+    /// Lays out codes that `group` gives for each row and group: it writes them, in -8..=7 or -128..=127, and returns their scale.
+    pub fn from_groups(
+        n: usize,
+        k: usize,
+        bits: Bits,
+        group: impl Fn(usize, usize, &mut [i8; GROUP]) -> f16 + Sync,
+    ) -> GroupedMatrix {
+        let (panels, groups) = (n.div_ceil(PANEL), k.div_ceil(GROUP));
+        let layout = Codes { bits };
+        let panel_words = groups * layout.words() * PANEL;
+        let (mut words, mut scales) = (Buffer::zeroed(panels * panel_words), vec![f16::ZERO; panels * groups * PANEL]);
+        let shared = Shared::new(&mut scales);
+        pool::for_each_chunk(words.words_mut(), panel_words.max(1), |panel, words| {
+            // SAFETY: each panel has its own scales.
+            let scales = unsafe { shared.slice(panel * groups * PANEL, groups * PANEL) };
+            let mut codes = [0i8; GROUP];
+            for column in 0..PANEL.min(n - panel * PANEL) {
+                for index in 0..groups {
+                    scales[index * PANEL + column] = group(panel * PANEL + column, index, &mut codes);
+                    layout.write(&codes, column, &mut words[index * layout.words() * PANEL..]);
+                }
+            }
+        });
+        GroupedMatrix { words, scales, n, k, bits }
+    }
+
+    /// out [m, n] = activation(x [m, k] · weightᵀ + bias) + residual, or added to `out`.
+    pub fn multiply(&self, x: &[f32], m: usize, out: &mut [f32], epilogue: &Epilogue<'_>) {
+        assert_eq!(x.len(), m * self.k, "gemm: x is {m} x {}", self.k);
+        epilogue.check(m, self.n, out);
+        let input = Input::quantize(x, self.k, self.bits);
+        let (panels, isa) = (self.n.div_ceil(PANEL), Isa::current());
+        let panel_bytes = self.bytes() / panels.max(1);
+        let most = (TASK_BYTES / panel_bytes.max(1)).max(1);
+        let step = if m < ROWS { 1 } else { most.min(panels.div_ceil(2 * pool::threads())).max(1) };
+        let out = Shared::new(out);
+        pool::for_each(panels.div_ceil(step), |task| {
+            let mut sums = [0.0f32; ROWS * PANEL];
+            for row in (0..m).step_by(ROWS) {
+                let rows = ROWS.min(m - row);
+                for panel in task * step..panels.min((task + 1) * step) {
+                    self.tile(isa, panel, &input, row, rows, &mut sums);
+                    let columns = PANEL.min(self.n - panel * PANEL);
+                    for (row, sums) in (row..row + rows).zip(sums.chunks_exact_mut(PANEL)) {
+                        let place = row * self.n + panel * PANEL;
+                        // SAFETY: tasks have different panels.
+                        let out = unsafe { out.slice(place, columns) };
+                        finish_row(&mut sums[..columns], panel * PANEL, place, epilogue, out);
+                    }
+                }
+            }
+        });
+    }
+
+    /// The products of some rows with a panel, into `sums` `[rows][PANEL]`.
+    fn tile(&self, isa: Isa, panel: usize, input: &Input, row: usize, rows: usize, sums: &mut [f32; ROWS * PANEL]) {
+        let groups = self.k.div_ceil(GROUP);
+        let words = groups * Codes { bits: self.bits }.words() * PANEL;
+        let tile = Tile {
+            words: self.words.words()[panel * words..][..words].as_ptr(),
+            scales: self.scales[panel * groups * PANEL..][..groups * PANEL].as_ptr(),
+            groups,
+            rows,
+            input: input.codes(row, rows).as_ptr(),
+            input_scales: input.scales(row, rows).as_ptr(),
+            starts: input.starts(row, rows).as_ptr(),
+        };
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the set is there, and the slices above cover the tile.
+            Isa::Avx512 if isa.has_vnni() => unsafe { avx512::tile(&tile, self.bits, sums) },
+            // SAFETY: the slices above cover the tile.
+            _ => unsafe { portable::tile(&tile, self.bits, sums) },
+        }
+    }
+
+    /// A row of weights as numbers, `[k]`: what an embedding looks up.
+    pub fn row(&self, index: usize, out: &mut [f32]) {
+        let (panel, column, groups) = (index / PANEL, index % PANEL, self.k.div_ceil(GROUP));
+        let layout = Codes { bits: self.bits };
+        let mut codes = [0i8; GROUP];
+        for (group, out) in out.chunks_mut(GROUP).enumerate() {
+            let place = panel * groups + group;
+            layout.read(&self.words.words()[place * layout.words() * PANEL..], column, &mut codes);
+            let scale = self.scales[place * PANEL + column].to_f32();
+            out.iter_mut().zip(codes).for_each(|(out, code)| *out = scale * f32::from(code));
+        }
+    }
+
+    /// Output features.
+    pub fn rows(&self) -> usize {
+        self.n
+    }
+
+    /// Input features.
+    pub fn columns(&self) -> usize {
+        self.k
+    }
+
+    /// Bytes that a product reads of the matrix, padding included.
+    pub fn bytes(&self) -> usize {
+        self.words.len() * 4 + self.scales.len() * 2
+    }
+
+    /// Bits of a code.
+    pub fn bits(&self) -> Bits {
+        self.bits
+    }
+}

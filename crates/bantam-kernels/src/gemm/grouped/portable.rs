@@ -1,0 +1,69 @@
+//! The tile in plain Rust, which the compiler makes vectors of where it can.
+
+use super::{Bits, Codes, GROUP, PANEL, ROWS, Tile};
+use crate::vectorized::vectorized;
+
+/// The products of a tile, into `sums` `[rows][PANEL]`.
+///
+/// # Safety
+/// The tile's pointers cover its groups and rows.
+pub(super) unsafe fn tile(tile: &Tile, bits: Bits, sums: &mut [f32; ROWS * PANEL]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (row, sums) in sums.as_chunks_mut::<PANEL>().0.iter_mut().take(tile.rows).enumerate() {
+                // SAFETY: as promised.
+                unsafe { one_row(tile, bits, row, sums) };
+            }
+        },
+    );
+}
+
+#[inline(always)]
+unsafe fn one_row(tile: &Tile, bits: Bits, row: usize, sums: &mut [f32; PANEL]) {
+    let words = Codes { bits }.words();
+    *sums = [0.0; PANEL];
+    for group in 0..tile.groups {
+        // SAFETY: as promised.
+        let (panel, scales, input, scale, start) = unsafe {
+            let place = row * tile.groups + group;
+            (
+                &*tile.words.add(group * words * PANEL).cast::<[[u32; PANEL]; GROUP / 8]>(),
+                &*tile.scales.add(group * PANEL).cast::<[half::f16; PANEL]>(),
+                &*tile.input.add(place * GROUP / 4).cast::<[u32; GROUP / 4]>(),
+                *tile.input_scales.add(place),
+                *tile.starts.add(place),
+            )
+        };
+        let mut total = [start; PANEL];
+        match bits {
+            Bits::Four => {
+                for (step, words) in panel.iter().enumerate() {
+                    add(words.map(|word| word & 0x0f0f_0f0f), input[2 * step], &mut total);
+                    add(words.map(|word| word >> 4 & 0x0f0f_0f0f), input[2 * step + 1], &mut total);
+                }
+            }
+            Bits::Eight => {
+                for (step, input) in input.iter().enumerate() {
+                    // SAFETY: a group of 8-bit codes has one word for each of the input's.
+                    let words = unsafe { *tile.words.add((group * words + step) * PANEL).cast::<[u32; PANEL]>() };
+                    add(words, *input, &mut total);
+                }
+            }
+        }
+        for ((sum, total), weight) in sums.iter_mut().zip(total).zip(scales) {
+            *sum += total as f32 * (weight.to_f32() * scale);
+        }
+    }
+}
+
+/// Adds the products of four unsigned bytes of weights with four signed ones of the input.
+#[inline(always)]
+fn add(words: [u32; PANEL], input: u32, total: &mut [i32; PANEL]) {
+    for byte in 0..4 {
+        let input = i32::from((input >> (8 * byte)) as u8 as i8);
+        for (total, word) in total.iter_mut().zip(words) {
+            *total += (word >> (8 * byte) & 255) as i32 * input;
+        }
+    }
+}

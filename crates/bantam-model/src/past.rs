@@ -1,0 +1,106 @@
+//! What a decoder has read of a text: the keys and values of each layer, so that the next token costs one token.
+
+use std::sync::Arc;
+
+use bantam_kernels::attention::{AttentionShape, BLOCK, PastBlock, Text, attend_past};
+use bantam_tensor::Tensor;
+
+/// One text's past. A clone shares all blocks until one of the two goes on, so that texts with one beginning keep it once.
+#[derive(Clone, Default)]
+pub struct Past {
+    /// `[layers][blocks]`, of [`BLOCK`] tokens each.
+    layers: Vec<Vec<Arc<PastBlock>>>,
+    tokens: usize,
+    /// Tokens that the pass under way adds.
+    coming: usize,
+}
+
+impl Past {
+    /// A past of no tokens.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Tokens read.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// The memory that it takes, shared blocks included.
+    pub fn bytes(&self) -> usize {
+        self.layers.iter().flatten().map(|block| block.bytes()).sum()
+    }
+
+    /// Forgets all but the first `tokens`.
+    pub fn truncate(&mut self, tokens: usize) {
+        self.tokens = self.tokens.min(tokens);
+        self.layers.iter_mut().for_each(|blocks| blocks.truncate(self.tokens.div_ceil(BLOCK)));
+    }
+
+    /// Writes the new tokens' rows of fused queries, keys and values in a layer.
+    fn write(&mut self, layer: usize, shape: &AttentionShape, rows: &[f32]) {
+        if self.layers.len() <= layer {
+            self.layers.resize_with(layer + 1, Vec::new);
+        }
+        let (blocks, width) = (&mut self.layers[layer], shape.row_width());
+        self.coming = rows.len() / width;
+        let mut token = self.tokens;
+        let mut rest = rows;
+        while !rest.is_empty() {
+            let place = token % BLOCK;
+            let (now, later) = rest.split_at(((BLOCK - place) * width).min(rest.len()));
+            if token / BLOCK == blocks.len() {
+                blocks.push(Arc::new(PastBlock::new(shape)));
+            }
+            Arc::make_mut(&mut blocks[token / BLOCK]).write(shape, place, now);
+            token += now.len() / width;
+            rest = later;
+        }
+    }
+
+    fn advance(&mut self) {
+        self.tokens += std::mem::take(&mut self.coming);
+    }
+}
+
+/// The pasts of a batch's documents in one pass, which visits the layers in order.
+#[derive(Default)]
+pub(crate) struct Pasts {
+    pasts: Vec<Past>,
+    layer: usize,
+}
+
+impl Pasts {
+    pub(crate) fn new(pasts: Vec<Past>) -> Self {
+        Self { pasts, layer: 0 }
+    }
+
+    /// Attention of the next layer from its fused rows, which are kept for tokens to come.
+    pub(crate) fn attend(&mut self, shape: &AttentionShape, fused: &Tensor, starts: &[usize]) -> Tensor {
+        let (layer, width) = (self.layer, shape.row_width());
+        self.layer += 1;
+        assert_eq!(self.pasts.len() + 1, starts.len(), "one past per document");
+        for (past, rows) in self.pasts.iter_mut().zip(starts.windows(2)) {
+            past.write(layer, shape, &fused.data()[rows[0] * width..rows[1] * width]);
+        }
+        let texts: Vec<Text<'_>> = self
+            .pasts
+            .iter()
+            .zip(starts.windows(2))
+            .map(|(past, rows)| Text {
+                rows: rows[0]..rows[1],
+                past: past.tokens,
+                blocks: past.layers[layer].iter().map(AsRef::as_ref).collect(),
+            })
+            .collect();
+        let mut out = Tensor::zeros([fused.rows(), shape.heads * shape.head_dim]);
+        attend_past(shape, fused.data(), &texts, out.data_mut());
+        out
+    }
+
+    /// The pasts after the pass.
+    pub(crate) fn finish(mut self) -> Vec<Past> {
+        self.pasts.iter_mut().for_each(Past::advance);
+        self.pasts
+    }
+}
