@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bantam_kernels::gemm::grouped::{Bits, GroupedMatrix};
 use bantam_kernels::gemm::{PackedFormat, PackedMatrix, Precision};
 use bantam_tensor::{Matrix, Table, Tensor};
 
@@ -155,6 +156,7 @@ impl Weights {
     pub fn projection(&self, id: TableId) -> Matrix {
         match self.table(id) {
             Table::Dense(table) => Matrix::Dense { weight: table.clone(), precision: self.precision },
+            Table::Grouped(table) => Matrix::Grouped(Arc::clone(table)),
             Table::Int8 { .. } => panic!("a packed table cannot serve as a head"),
         }
     }
@@ -185,6 +187,30 @@ impl Weights {
             other => other.clone(),
         });
         Self { schema: Arc::clone(&self.schema), values: values.collect(), precision: self.precision }
+    }
+
+    /// The same numbers with every dense matrix and table in groups of few bits, for generation: a head tied to its table stays one with it.
+    #[must_use]
+    pub fn grouped(&self, bits: Bits) -> Self {
+        let grouped = |weight: &Tensor| {
+            Arc::new(GroupedMatrix::quantize(weight.data(), weight.shape()[0], weight.shape()[1], bits))
+        };
+        let values = self.values.iter().map(|weight| match weight {
+            Weight::Matrix(Matrix::Dense { weight, .. }) => Weight::Matrix(Matrix::Grouped(grouped(weight))),
+            Weight::Table(Table::Dense(table)) => Weight::Table(Table::Grouped(grouped(table))),
+            other => other.clone(),
+        });
+        Self { schema: Arc::clone(&self.schema), values: values.collect(), precision: self.precision }
+    }
+
+    /// The memory that all numbers take.
+    pub fn bytes(&self) -> usize {
+        let bytes = |weight: &Weight| match weight {
+            Weight::Matrix(matrix) => matrix.bytes(),
+            Weight::Table(table) => table.bytes(),
+            Weight::Vector(vector) => size_of_val(vector.data()),
+        };
+        self.values.iter().map(bytes).sum()
     }
 
     /// The dense weights in order of declaration.

@@ -1,6 +1,7 @@
 //! Anything that rows can be multiplied by: the one place where number formats meet.
 
 use crate::tensor::Tensor;
+use bantam_kernels::gemm::grouped::GroupedMatrix;
 use bantam_kernels::gemm::{PackedMatrix, Precision};
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ pub enum Matrix {
     },
     /// Numbers laid out, and perhaps quantised, for inference. No gradient passes through.
     Packed(Arc<PackedMatrix>),
+    /// Codes of few bits in groups with a scale each, for inference.
+    Grouped(Arc<GroupedMatrix>),
 }
 
 impl Matrix {
@@ -30,6 +33,7 @@ impl Matrix {
         match self {
             Matrix::Dense { weight, .. } => weight.rows(),
             Matrix::Packed(packed) => packed.rows(),
+            Matrix::Grouped(grouped) => grouped.rows(),
         }
     }
 
@@ -38,6 +42,7 @@ impl Matrix {
         match self {
             Matrix::Dense { weight, .. } => weight.width(),
             Matrix::Packed(packed) => packed.columns(),
+            Matrix::Grouped(grouped) => grouped.columns(),
         }
     }
 
@@ -45,7 +50,7 @@ impl Matrix {
     pub fn is_tracked(&self) -> bool {
         match self {
             Matrix::Dense { weight, .. } => weight.is_tracked(),
-            Matrix::Packed(_) => false,
+            Matrix::Packed(_) | Matrix::Grouped(_) => false,
         }
     }
 
@@ -54,6 +59,7 @@ impl Matrix {
         match self {
             Matrix::Dense { weight, .. } => size_of_val(weight.data()),
             Matrix::Packed(packed) => packed.bytes(),
+            Matrix::Grouped(grouped) => grouped.bytes(),
         }
     }
 }
@@ -63,6 +69,7 @@ impl std::fmt::Debug for Matrix {
         let format = match self {
             Matrix::Dense { precision, .. } => format!("dense {precision:?}"),
             Matrix::Packed(packed) => format!("packed {:?}", packed.format()),
+            Matrix::Grouped(grouped) => format!("grouped {:?}", grouped.bits()),
         };
         write!(formatter, "Matrix [{}, {}] {format}", self.rows(), self.columns())
     }

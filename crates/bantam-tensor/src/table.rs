@@ -1,6 +1,7 @@
 //! The rows that ids stand for: embedding tables, dense or quantised.
 
 use crate::tensor::Tensor;
+use bantam_kernels::gemm::grouped::GroupedMatrix;
 use std::sync::Arc;
 
 /// An embedding table: one row per id.
@@ -17,6 +18,8 @@ pub enum Table {
         /// How many codes a row has.
         width: usize,
     },
+    /// Codes of few bits in groups with a scale each, for inference: what a head tied to the table multiplies with too.
+    Grouped(Arc<GroupedMatrix>),
 }
 
 impl Table {
@@ -37,6 +40,7 @@ impl Table {
         match self {
             Table::Dense(table) => table.rows(),
             Table::Int8 { scales, .. } => scales.len(),
+            Table::Grouped(grouped) => grouped.rows(),
         }
     }
 
@@ -45,6 +49,7 @@ impl Table {
         match self {
             Table::Dense(table) => table.width(),
             Table::Int8 { width, .. } => *width,
+            Table::Grouped(grouped) => grouped.columns(),
         }
     }
 
@@ -52,7 +57,7 @@ impl Table {
     pub fn is_tracked(&self) -> bool {
         match self {
             Table::Dense(table) => table.is_tracked(),
-            Table::Int8 { .. } => false,
+            Table::Int8 { .. } | Table::Grouped(_) => false,
         }
     }
 
@@ -61,6 +66,7 @@ impl Table {
         match self {
             Table::Dense(table) => size_of_val(table.data()),
             Table::Int8 { codes, scales, .. } => codes.len() + size_of_val(&**scales),
+            Table::Grouped(grouped) => grouped.bytes(),
         }
     }
 

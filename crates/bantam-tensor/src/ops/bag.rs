@@ -21,6 +21,17 @@ impl Table {
                 embedding::bag_int8(codes, scales, width, ids, offsets, &mut out);
                 Tensor::new([bags, width], out)
             }
+            Table::Grouped(grouped) => {
+                out.fill(0.0);
+                let mut row = vec![0.0; width];
+                for (sum, bag) in out.chunks_exact_mut(width.max(1)).zip(offsets.windows(2)) {
+                    for id in &ids[bag[0]..bag[1]] {
+                        grouped.row(*id as usize, &mut row);
+                        sum.iter_mut().zip(&row).for_each(|(sum, x)| *sum += x);
+                    }
+                }
+                Tensor::new([bags, width], out)
+            }
             Table::Dense(table) => {
                 embedding::bag(table.data(), width, ids, offsets, &mut out);
                 Tensor::from_op([bags, width], out, &[table], |_| {

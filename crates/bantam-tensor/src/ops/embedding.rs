@@ -18,6 +18,11 @@ impl Table {
                 embedding::gather_int8(codes, scales, width, ids, &mut out);
                 Tensor::new([ids.len(), width], out)
             }
+            Table::Grouped(grouped) => {
+                let rows = out.chunks_exact_mut(width.max(1)).zip(ids);
+                rows.for_each(|(row, id)| grouped.row(*id as usize, row));
+                Tensor::new([ids.len(), width], out)
+            }
             Table::Dense(table) => {
                 embedding::gather(table.data(), width, ids, &mut out);
                 Tensor::from_op([ids.len(), width], out, &[table], |_| {

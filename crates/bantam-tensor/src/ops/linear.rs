@@ -35,22 +35,19 @@ impl Tensor {
             Activation::Tanh => gemm::Activation::Tanh,
             Activation::GeluTanh => return self.linear(matrix, bias).activation(activation),
         };
-        match matrix {
-            Matrix::Packed(packed) => {
-                self.expect_linear(matrix, bias, None);
-                let bias = bias.map(Tensor::data);
-                let shape = self.sizes().with_width(matrix.rows());
-                let mut out = Buffer::scratch(shape.length());
-                packed.multiply(
-                    self.data(),
-                    self.rows(),
-                    &mut out,
-                    &Epilogue { bias, activation: fused, ..Epilogue::default() },
-                );
-                Tensor::new(shape, out)
-            }
-            Matrix::Dense { .. } => self.linear(matrix, bias).activation(activation),
+        if matches!(matrix, Matrix::Dense { .. }) {
+            return self.linear(matrix, bias).activation(activation);
         }
+        self.expect_linear(matrix, bias, None);
+        let shape = self.sizes().with_width(matrix.rows());
+        let mut out = Buffer::scratch(shape.length());
+        let epilogue = Epilogue { bias: bias.map(Tensor::data), activation: fused, ..Epilogue::default() };
+        match matrix {
+            Matrix::Packed(packed) => packed.multiply(self.data(), self.rows(), &mut out, &epilogue),
+            Matrix::Grouped(grouped) => grouped.multiply(self.data(), self.rows(), &mut out, &epilogue),
+            Matrix::Dense { .. } => unreachable!("dense matrices were dealt with"),
+        }
+        Tensor::new(shape, out)
     }
 
     #[track_caller]
@@ -79,7 +76,7 @@ impl Tensor {
                 residual.shape()
             );
         }
-        if matches!(matrix, Matrix::Packed(_)) {
+        if !matches!(matrix, Matrix::Dense { .. }) {
             let tracked = [Some(self), bias, residual].into_iter().flatten().any(Tensor::is_tracked);
             assert!(!tracked, "linear: packed weights take no gradient: train with dense ones, or detach the input");
         }
@@ -95,6 +92,10 @@ impl Tensor {
         let (weight, precision) = match matrix {
             Matrix::Packed(packed) => {
                 packed.multiply(self.data(), m, &mut out, &epilogue);
+                return Tensor::new(shape, out);
+            }
+            Matrix::Grouped(grouped) => {
+                grouped.multiply(self.data(), m, &mut out, &epilogue);
                 return Tensor::new(shape, out);
             }
             Matrix::Dense { weight, precision } => (weight, *precision),
