@@ -10,6 +10,7 @@ pub mod ceiling;
 mod curves;
 pub mod embedding;
 pub mod gemm;
+mod half;
 pub mod isa;
 pub mod loss;
 pub mod memory;

@@ -13,6 +13,7 @@ use super::forward::soften;
 use super::{AttentionShape, scores_row, tiles};
 use crate::curves::exp2;
 use crate::gemm::block::{BlockProduct, Left, PANEL, Target};
+use crate::half::widen;
 use crate::memory::Buffer;
 use crate::pool::{self, Shared};
 use crate::vectorized::vectorized;
@@ -69,18 +70,18 @@ impl PastBlock {
 
     /// The keys of a head as a panel `[head_dim][BLOCK]`.
     fn keys(&self, head: usize, dim: usize, out: &mut [f32]) {
-        self.keys[head * dim * BLOCK..][..dim * BLOCK].convert_to_f32_slice(out);
+        widen(&self.keys[head * dim * BLOCK..][..dim * BLOCK], out);
     }
 
     /// The values of a head as panels `[panels of numbers][BLOCK][PANEL]`.
     fn values(&self, head: usize, dim: usize, out: &mut [f32]) {
         let values = &self.values[head * BLOCK * dim..][..BLOCK * dim];
         if dim == PANEL {
-            return values.convert_to_f32_slice(out);
+            return widen(values, out);
         }
         for (token, value) in values.chunks_exact(dim).enumerate() {
             for (panel, part) in value.chunks(PANEL).enumerate() {
-                part.convert_to_f32_slice(&mut out[(panel * BLOCK + token) * PANEL..][..part.len()]);
+                widen(part, &mut out[(panel * BLOCK + token) * PANEL..][..part.len()]);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Rotary positions (Su et al. 2021), in the half-split convention of Llama and GPT-NeoX.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::pool;
 use crate::vectorized::vectorized;
 
@@ -23,17 +25,9 @@ pub fn rotate(
         positions.len()
     );
     let half = head_dim / 2;
-    let frequencies: Vec<f64> = (0..half).map(|i| f64::from(base).powf(-2.0 * i as f64 / head_dim as f64)).collect();
     let longest = positions.iter().max().map_or(0, |&position| position as usize + 1);
     let sign = if inverse { -1.0 } else { 1.0 };
-    // Documents share their positions, so each angle is computed once.
-    let mut turns = vec![0.0f32; longest * head_dim];
-    for (position, turn) in turns.chunks_mut(head_dim.max(1)).enumerate() {
-        for (i, frequency) in frequencies.iter().enumerate() {
-            let (sin, cos) = (position as f64 * frequency).sin_cos();
-            (turn[i], turn[half + i]) = (cos as f32, (sign * sin) as f32);
-        }
-    }
+    let turns = turns(base, head_dim, longest);
     const ROWS: usize = 32;
     pool::for_each_chunk(data, ROWS * row_width.max(1), |piece, rows| {
         let positions = &positions[piece * ROWS..];
@@ -45,15 +39,48 @@ pub fn rotate(
                     for head in row[..heads * head_dim].chunks_exact_mut(head_dim) {
                         let (first, second) = head.split_at_mut(half);
                         for i in 0..half {
-                            let (a, b) = (first[i], second[i]);
-                            first[i] = a * cos[i] - b * sin[i];
-                            second[i] = b * cos[i] + a * sin[i];
+                            let (a, b, sin) = (first[i], second[i], sign * sin[i]);
+                            first[i] = a * cos[i] - b * sin;
+                            second[i] = b * cos[i] + a * sin;
                         }
                     }
                 }
             },
         );
     });
+}
+
+/// Cosines and sines of the positions up to some length, for one base and size of head: `[positions][head_dim]`.
+struct Turns {
+    base: f32,
+    head_dim: usize,
+    data: Arc<[f32]>,
+}
+
+/// What was asked for last: all layers of a model, and all its passes, share their angles.
+static KEPT: Mutex<Vec<Turns>> = Mutex::new(Vec::new());
+/// Tables that are kept.
+const TABLES: usize = 4;
+
+/// A table that reaches to `longest` positions at least.
+fn turns(base: f32, head_dim: usize, longest: usize) -> Arc<[f32]> {
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = kept.iter().position(|turns| turns.base == base && turns.head_dim == head_dim);
+    if let Some(turns) = place.map(|place| &kept[place]).filter(|turns| turns.data.len() >= longest * head_dim) {
+        return Arc::clone(&turns.data);
+    }
+    // An answer asks for one position more each time.
+    let (half, rows) = (head_dim / 2, longest.next_power_of_two());
+    let frequencies: Vec<f64> = (0..half).map(|i| f64::from(base).powf(-2.0 * i as f64 / head_dim as f64)).collect();
+    let angle = |place: usize| (place / head_dim) as f64 * frequencies[place % half];
+    let turn = |place: usize| if place % head_dim < half { angle(place).cos() } else { angle(place).sin() };
+    let data: Arc<[f32]> = (0..rows * head_dim).map(|place| turn(place) as f32).collect();
+    if let Some(shorter) = place {
+        kept.remove(shorter);
+    }
+    kept.truncate(TABLES - 1);
+    kept.insert(0, Turns { base, head_dim, data: Arc::clone(&data) });
+    data
 }
 
 #[cfg(test)]
