@@ -8,8 +8,8 @@ use bantam_model::Random;
 use bantam_runtime::sampling::{Sampler, SamplingOptions, TokenMask, top_log_probabilities};
 
 /// Choices that are timed together, and how often: the fastest run counts, since others share the machine.
-const CHOICES: usize = 200;
-const RUNS: usize = 15;
+const CHOICES: usize = 8;
+const RUNS: usize = 400;
 
 fn microseconds(mut choose: impl FnMut(usize)) -> f64 {
     let run = |_| {

@@ -11,7 +11,7 @@ mod tests;
 /// Scores in a block; the last of a row may be shorter.
 pub const BLOCK: usize = 64;
 
-/// Running results in a loop over a block.
+/// Running sums in a loop over a block.
 const LANES: usize = 16;
 
 /// A score as it is counted: what is no number counts as minus infinity, and infinity as the largest number.
@@ -20,30 +20,69 @@ pub fn counted(score: f32) -> f32 {
     score.max(f32::NEG_INFINITY).min(f32::MAX)
 }
 
+/// Where a [`counted`] score stands among all, as an integer: the compiler turns the largest of many integers, unlike that
+/// of floats, into SIMD instructions. Its own inverse on bits, but that both zeros become one.
+#[inline(always)]
+fn place(score: f32) -> i32 {
+    // Not a number becomes minus infinity here; infinity is cut down once per block.
+    let bits = (if score.is_nan() { f32::NEG_INFINITY } else { score + 0.0 }).to_bits().cast_signed();
+    flip(bits)
+}
+
+/// Makes negative floats ascend like integers.
+#[inline(always)]
+fn flip(bits: i32) -> i32 {
+    bits ^ ((bits >> 31) & i32::MAX)
+}
+
 /// Replaces `largest` by the largest [`counted`] score of each block.
 pub fn block_largest(scores: &[f32], largest: &mut Vec<f32>) {
-    each_block(
-        scores,
-        largest,
-        f32::NEG_INFINITY,
+    largest.clear();
+    largest.resize(scores.len().div_ceil(BLOCK), 0.0);
+    vectorized(
         #[inline(always)]
-        |most, score| most.max(score).min(f32::MAX),
-        #[inline(always)]
-        |a, b| a.max(b),
+        || {
+            for (block, result) in scores.chunks(BLOCK).zip(largest) {
+                let most = block.iter().fold(i32::MIN, |most, &score| most.max(place(score)));
+                *result = f32::from_bits(flip(most).cast_unsigned()).min(f32::MAX);
+            }
+        },
     );
 }
 
-/// Replaces `sums` by each block's Σ exp(([`counted`] score - `top`) * `factor`). With the largest score as `top` no power is above 1.
+/// Replaces `sums` by each block's Σ exp(([`counted`] score - `top`) * `factor`). With the largest score as `top` no power is
+/// above 1.
 pub fn block_powers(scores: &[f32], top: f32, factor: f32, sums: &mut Vec<f32>) {
-    each_block(
-        scores,
-        sums,
-        0.0,
+    sums.clear();
+    sums.resize(scores.len().div_ceil(BLOCK), 0.0);
+    vectorized(
         #[inline(always)]
-        |sum, score| sum + power(score, top, factor),
-        #[inline(always)]
-        |a, b| a + b,
+        || {
+            let (blocks, rest) = scores.as_chunks::<BLOCK>();
+            let mut last = [f32::NEG_INFINITY; BLOCK];
+            last[..rest.len()].copy_from_slice(rest);
+            for (block, result) in blocks.iter().chain([&last]).zip(sums) {
+                *result = sum_of_powers(block, top, factor);
+            }
+        },
     );
+}
+
+/// In strands, which are added in halves: the same order on every machine.
+#[inline(always)]
+fn sum_of_powers(block: &[f32; BLOCK], top: f32, factor: f32) -> f32 {
+    let mut strands = [0.0; LANES];
+    for lane in block.as_chunks::<LANES>().0 {
+        for index in 0..LANES {
+            strands[index] += power(lane[index], top, factor);
+        }
+    }
+    for half in [8, 4, 2, 1] {
+        for index in 0..half {
+            strands[index] += strands[index + half];
+        }
+    }
+    strands[0]
 }
 
 /// Replaces `powers` by exp(([`counted`] score - `top`) * `factor`) of each score.
@@ -60,37 +99,4 @@ pub fn powers(scores: &[f32], top: f32, factor: f32, powers: &mut Vec<f32>) {
 #[inline(always)]
 fn power(score: f32, top: f32, factor: f32) -> f32 {
     exp((counted(score) - top) * factor)
-}
-
-/// Folds each block in [`LANES`] strands, and these in halves: the same order on every machine.
-#[inline(always)]
-fn each_block(
-    scores: &[f32],
-    results: &mut Vec<f32>,
-    start: f32,
-    fold: impl Fn(f32, f32) -> f32,
-    join: impl Fn(f32, f32) -> f32,
-) {
-    results.clear();
-    results.resize(scores.len().div_ceil(BLOCK), start);
-    vectorized(
-        #[inline(always)]
-        || {
-            let (blocks, rest) = scores.as_chunks::<BLOCK>();
-            let mut last = [f32::NEG_INFINITY; BLOCK];
-            last[..rest.len()].copy_from_slice(rest);
-            for (block, result) in blocks.iter().chain([&last]).zip(results.iter_mut()) {
-                let mut strands = [start; LANES];
-                for lane in block.as_chunks::<LANES>().0 {
-                    strands.iter_mut().zip(lane).for_each(|(strand, &score)| *strand = fold(*strand, score));
-                }
-                for half in [8, 4, 2, 1] {
-                    for index in 0..half {
-                        strands[index] = join(strands[index], strands[index + half]);
-                    }
-                }
-                *result = strands[0];
-            }
-        },
-    );
 }

@@ -95,3 +95,125 @@ impl TextStream {
         self.context = tokenizer.decode(&self.window[..self.given]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bantam_model::Random;
+    use bantam_tokens::{Kind, TrainOptions};
+    use serde_json::json;
+
+    use super::*;
+
+    const TEXTS: [&str; 5] = [
+        "where is my order, please?",
+        "  two spaces  and a line\nbreak",
+        "naïve café, 東京タワー, مرحبا",
+        "family 👩‍👩‍👧‍👦 and flags 🇩🇪🇫🇷!",
+        "it's not \"quoted\" (well).",
+    ];
+
+    fn trained(kind: Kind, prefix_space: bool) -> Tokenizer {
+        let options = TrainOptions { vocabulary: 400, min_frequency: 1, prefix_space, ..TrainOptions::default() };
+        Tokenizer::train(kind, TEXTS, &options).unwrap()
+    }
+
+    /// As Llama 2 and Gemma decode: characters that the vocabulary lacks are spelled in bytes.
+    fn with_byte_fallback() -> Tokenizer {
+        let mut vocabulary = serde_json::Map::new();
+        let bytes = (0..=255u32).map(|byte| format!("<0x{byte:02X}>"));
+        let pieces = ["▁", "a", "b", "▁a", "▁b", "é"].map(str::to_owned);
+        for (id, token) in ["<unk>".to_owned()].into_iter().chain(bytes).chain(pieces).enumerate() {
+            vocabulary.insert(token, id.into());
+        }
+        let merges = [["▁", "a"], ["▁", "b"]];
+        let value = json!({
+            "version": "1.0",
+            "added_tokens": [{
+                "id": 0, "content": "<unk>", "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": true,
+            }],
+            "normalizer": {"type": "Sequence", "normalizers": [
+                {"type": "Prepend", "prepend": "▁"},
+                {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            ]},
+            "decoder": {"type": "Sequence", "decoders": [
+                {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+                {"type": "ByteFallback"},
+                {"type": "Fuse"},
+                {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+            ]},
+            "model": {
+                "type": "BPE", "vocab": vocabulary, "merges": merges, "unk_token": "<unk>",
+                "byte_fallback": true, "fuse_unk": true,
+            },
+        });
+        Tokenizer::from_bytes(value.to_string().as_bytes()).unwrap()
+    }
+
+    fn tokenizers() -> Vec<(&'static str, Tokenizer)> {
+        vec![
+            ("bpe", trained(Kind::Bpe, false)),
+            ("bpe with a space first", trained(Kind::Bpe, true)),
+            ("wordpiece", trained(Kind::WordPiece, false)),
+            ("unigram", trained(Kind::Unigram, false)),
+            ("byte fallback", with_byte_fallback()),
+        ]
+    }
+
+    /// The pieces, the last being what is given at the end; the window stays small all the way.
+    fn pieces(tokenizer: &Tokenizer, tokens: &[u32]) -> Vec<String> {
+        let mut stream = TextStream::new();
+        let mut pieces = Vec::new();
+        for &token in tokens {
+            pieces.push(stream.push(tokenizer, token));
+            assert!(stream.window.len() <= 2 * MOST_HELD + 2, "{} tokens", stream.window.len());
+        }
+        pieces.push(stream.finish(tokenizer));
+        pieces
+    }
+
+    #[test]
+    fn pieces_together_are_the_text_at_once() {
+        for (name, tokenizer) in tokenizers() {
+            for text in TEXTS.into_iter().chain(["a b  ab é ö b", "", " ", "𝄞𝄞a𝄞"]) {
+                for tokens in [tokenizer.encode_content(text), tokenizer.encode(text, 1_000)] {
+                    assert_eq!(pieces(&tokenizer, &tokens).concat(), tokenizer.decode(&tokens), "{name}: {text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_in_any_order_do_too_where_bytes_are_decoded_one_by_one() {
+        for (name, tokenizer) in tokenizers().into_iter().take(4) {
+            let mut random = Random::new(2, 0);
+            for _ in 0..300 {
+                let length = random.below(60);
+                let tokens: Vec<u32> =
+                    (0..length).map(|_| random.below(tokenizer.vocabulary_size() + 3) as u32).collect();
+                assert_eq!(pieces(&tokenizer, &tokens).concat(), tokenizer.decode(&tokens), "{name}: {tokens:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_character_is_given_when_it_is_whole() {
+        let tokenizer = with_byte_fallback();
+        let tokens = tokenizer.encode_content("a 🙂b");
+        assert_eq!(pieces(&tokenizer, &tokens), ["a", " ", "", "", "", "🙂", "b", ""]);
+        let unfinished = pieces(&tokenizer, &tokens[..4]);
+        assert_eq!(unfinished, ["a", " ", "", "", "\u{FFFD}\u{FFFD}"]);
+    }
+
+    #[test]
+    fn endless_bytes_and_special_tokens_neither_pile_up_nor_change_what_follows() {
+        let tokenizer = with_byte_fallback();
+        let (a, skipped) = (tokenizer.encode_content("a")[0], 0);
+        let stray = tokenizer.id("<0x80>").unwrap();
+        for (noise, text) in [(skipped, String::new()), (stray, "\u{FFFD}".repeat(100))] {
+            let tokens: Vec<u32> = [a].into_iter().chain(vec![noise; 100]).chain([a]).collect();
+            assert_eq!(pieces(&tokenizer, &tokens).concat(), format!("a{text} a"));
+            assert_eq!(pieces(&tokenizer, &tokens[1..]).concat(), tokenizer.decode(&tokens[1..]));
+        }
+    }
+}
