@@ -59,10 +59,11 @@ pub fn block_powers(scores: &[f32], top: f32, factor: f32, sums: &mut Vec<f32>) 
         #[inline(always)]
         || {
             let (blocks, rest) = scores.as_chunks::<BLOCK>();
-            let mut last = [f32::NEG_INFINITY; BLOCK];
-            last[..rest.len()].copy_from_slice(rest);
-            for (block, result) in blocks.iter().chain([&last]).zip(sums) {
-                *result = sum_of_powers(block, top, factor);
+            blocks.iter().zip(sums.iter_mut()).for_each(|(block, sum)| *sum = sum_of_powers(block, top, factor));
+            if let Some(sum) = sums.last_mut().filter(|_| !rest.is_empty()) {
+                let mut last = [f32::NEG_INFINITY; BLOCK];
+                last[..rest.len()].copy_from_slice(rest);
+                *sum = sum_of_powers(&last, top, factor);
             }
         },
     );
@@ -77,12 +78,18 @@ fn sum_of_powers(block: &[f32; BLOCK], top: f32, factor: f32) -> f32 {
             strands[index] += power(lane[index], top, factor);
         }
     }
-    for half in [8, 4, 2, 1] {
-        for index in 0..half {
-            strands[index] += strands[index + half];
-        }
+    let [low, high] = halved::<4, 2>(halved::<8, 4>(halved::<LANES, 8>(strands)));
+    low + high
+}
+
+/// The upper half added to the lower. Sizes that the compiler knows keep the strands in registers.
+#[inline(always)]
+fn halved<const N: usize, const HALF: usize>(strands: [f32; N]) -> [f32; HALF] {
+    let mut sums = [0.0; HALF];
+    for index in 0..HALF {
+        sums[index] = strands[index] + strands[index + HALF];
     }
-    strands[0]
+    sums
 }
 
 /// Replaces `powers` by exp(([`counted`] score - `top`) * `factor`) of each score.

@@ -46,16 +46,28 @@ impl TokenMask {
         scores.clear();
         scores.resize(logits.len(), f32::NEG_INFINITY);
         for ((scores, logits), &word) in scores.chunks_mut(32).zip(logits.chunks(32)).zip(&self.words) {
-            // Grammars allow few tokens, or nearly all: most words are empty.
-            if word == 0 {
-                continue;
-            }
-            for (bit, (score, &logit)) in scores.iter_mut().zip(logits).enumerate() {
-                *score = if word >> bit & 1 == 1 { logit } else { f32::NEG_INFINITY };
+            // Grammars allow few tokens, or nearly all: most words are of these two kinds.
+            match word {
+                0 => {}
+                u32::MAX => scores.copy_from_slice(logits),
+                _ => scores.iter_mut().zip(logits).zip(BITS).for_each(|((score, &logit), bit)| {
+                    *score = if word & bit == 0 { f32::NEG_INFINITY } else { logit };
+                }),
             }
         }
     }
 }
+
+/// The bits of a word: a table, since shifts by varying distances do not vectorise everywhere.
+const BITS: [u32; 32] = {
+    let mut bits = [1; 32];
+    let mut index = 1;
+    while index < bits.len() {
+        bits[index] = bits[index - 1] << 1;
+        index += 1;
+    }
+    bits
+};
 
 impl FromIterator<u32> for TokenMask {
     /// A mask that allows these tokens only.

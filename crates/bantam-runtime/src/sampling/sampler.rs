@@ -10,8 +10,6 @@ use super::{SamplingOptions, TokenMask};
 
 /// Candidates that a cut by mass looks at first. Trained models put nearly all their mass on fewer.
 const FIRST_LOOK: usize = 64;
-/// How many times as many it looks at when those were too few.
-const WIDER: usize = 8;
 
 /// A token, and how likely the model held it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -131,7 +129,7 @@ impl Sampler {
         } else if top_p < 1.0 {
             whole = Some(self.gather_mass(scores, top, factor, f64::from(top_p)));
         } else {
-            self.gather(scores, near(top, factor, min_p), top, factor);
+            self.gather(scores, near(top, factor, f64::from(min_p)), top, factor);
         }
         if cuts_typical {
             self.candidates.keep_typical(f64::from(typical_p), top, factor);
@@ -157,20 +155,17 @@ impl Sampler {
         self.candidates.gather(scores, &self.largest, bound, top, factor);
     }
 
-    /// Gathers the likeliest, more and more of them until they have the share `top_p` of the mass of all, which is
-    /// returned.
+    /// Gathers the likeliest, enough of them to have the share `top_p` of the mass of all, which is returned.
     fn gather_mass(&mut self, scores: &[f32], top: f32, factor: f32, top_p: f64) -> f64 {
         block_powers(scores, top, factor, &mut self.sums);
         let whole: f64 = self.sums.iter().map(|&sum| f64::from(sum)).sum();
-        let mut count = FIRST_LOOK;
-        loop {
-            let bound = reached_by(count, &self.largest);
-            self.gather(scores, bound, top, factor);
-            if bound == f32::NEG_INFINITY || self.candidates.mass() >= top_p * whole {
-                return whole;
-            }
-            count *= WIDER;
+        self.gather(scores, reached_by(FIRST_LOOK, &self.largest), top, factor);
+        if self.candidates.mass() < top_p * whole {
+            // Even if all tokens were below this bound, they would not have more than the mass that may be cut off.
+            let share = (1.0 - top_p) * whole / scores.len() as f64;
+            self.gather(scores, near(top, factor, share), top, factor);
         }
+        whole
     }
 
     /// Draws by the masses of blocks, then inside the block.
@@ -188,7 +183,7 @@ impl Sampler {
 }
 
 /// A score that all tokens with `share` of the top's probability reach, a little lower than need be.
-fn near(top: f32, factor: f32, share: f32) -> f32 {
-    let distance = (f64::from(share).ln() - 1e-3) / f64::from(factor);
+fn near(top: f32, factor: f32, share: f64) -> f32 {
+    let distance = (share.ln() - 1e-3) / f64::from(factor);
     ((f64::from(top) + distance) as f32).next_down()
 }
