@@ -21,15 +21,15 @@ pub fn counted(score: f32) -> f32 {
 }
 
 /// Where a [`counted`] score stands among all, as an integer: the compiler turns the largest of many integers, unlike that
-/// of floats, into SIMD instructions. Its own inverse on bits, but that both zeros become one.
+/// of floats, into SIMD instructions. [`flip`] turns it back into bits.
 #[inline(always)]
 fn place(score: f32) -> i32 {
-    // Not a number becomes minus infinity here; infinity is cut down once per block.
+    // Adding 0 makes both zeros one. Infinity is cut down once per block.
     let bits = (if score.is_nan() { f32::NEG_INFINITY } else { score + 0.0 }).to_bits().cast_signed();
     flip(bits)
 }
 
-/// Makes negative floats ascend like integers.
+/// Makes the bits of negative floats ascend like integers; its own inverse.
 #[inline(always)]
 fn flip(bits: i32) -> i32 {
     bits ^ ((bits >> 31) & i32::MAX)
@@ -59,11 +59,14 @@ pub fn block_powers(scores: &[f32], top: f32, factor: f32, sums: &mut Vec<f32>) 
         #[inline(always)]
         || {
             let (blocks, rest) = scores.as_chunks::<BLOCK>();
-            blocks.iter().zip(sums.iter_mut()).for_each(|(block, sum)| *sum = sum_of_powers(block, top, factor));
-            if let Some(sum) = sums.last_mut().filter(|_| !rest.is_empty()) {
+            // A loop, not `for_each`: its closure would be compiled without the instructions that this one may use.
+            for (block, sum) in blocks.iter().zip(sums.iter_mut()) {
+                *sum = sum_of_powers(block, top, factor);
+            }
+            if !rest.is_empty() {
                 let mut last = [f32::NEG_INFINITY; BLOCK];
                 last[..rest.len()].copy_from_slice(rest);
-                *sum = sum_of_powers(&last, top, factor);
+                sums[blocks.len()] = sum_of_powers(&last, top, factor);
             }
         },
     );
@@ -98,7 +101,11 @@ pub fn powers(scores: &[f32], top: f32, factor: f32, powers: &mut Vec<f32>) {
     powers.resize(scores.len(), 0.0);
     vectorized(
         #[inline(always)]
-        || powers.iter_mut().zip(scores).for_each(|(value, &score)| *value = power(score, top, factor)),
+        || {
+            for (value, &score) in powers.iter_mut().zip(scores) {
+                *value = power(score, top, factor);
+            }
+        },
     );
 }
 

@@ -2,8 +2,9 @@
 //!
 //! [`Sampler`] chooses tokens as [`SamplingOptions`] ask, among those that a [`TokenMask`] allows. [`TextStream`] turns
 //! tokens into text as they come, and [`StopStrings`] cuts the text where a stop string begins. [`PromptLookup`] guesses
-//! tokens ahead from the text so far. None of them knows a model: they work on numbers and ids.
+//! tokens ahead from the text so far, and [`beam_search`] looks for the likeliest reply as a whole. None of them knows a model: they work on numbers and ids.
 
+mod beam;
 mod candidates;
 mod history;
 mod log_probabilities;
@@ -16,6 +17,7 @@ mod stop;
 mod tests;
 mod text_stream;
 
+pub use beam::{BeamOptions, Hypothesis, beam_search};
 pub use log_probabilities::top_log_probabilities;
 pub use lookup::{LookupOptions, PromptLookup};
 pub use mask::TokenMask;
