@@ -5,7 +5,10 @@ use std::io::Write;
 use std::time::Instant;
 
 use bantam_model::Random;
-use bantam_runtime::sampling::{Sampler, SamplingOptions, TokenMask, top_log_probabilities};
+use bantam_runtime::sampling::{
+    LookupOptions, PromptLookup, Sampler, SamplingOptions, StopStrings, TextStream, TokenMask, top_log_probabilities,
+};
+use bantam_tokens::{Kind, Tokenizer, TrainOptions};
 
 /// Choices that are timed together, and how often: the fastest run counts, since others share the machine.
 const CHOICES: usize = 8;
@@ -60,5 +63,26 @@ fn main() -> std::io::Result<()> {
     let took = microseconds(|step| {
         black_box(top_log_probabilities(&rows[step % rows.len()], 20));
     });
-    writeln!(out, "{took:8.1}  top_log_probabilities 20")
+    writeln!(out, "{took:8.1}  top_log_probabilities 20")?;
+    let (stream, lookup) = per_token();
+    writeln!(out, "microseconds per token\n{stream:8.2}  text stream with two stop strings\n{lookup:8.2}  lookup")
+}
+
+/// What text and drafts cost beside the choice.
+fn per_token() -> (f64, f64) {
+    let text = "Where is my order? It was promised for the third of May, and I have not heard from you since.\n";
+    let tokenizer = Tokenizer::train(Kind::Bpe, [text], &TrainOptions { min_frequency: 1, ..TrainOptions::default() })
+        .expect("a text with words trains a tokenizer");
+    let tokens = tokenizer.encode_content(&text.repeat(20));
+    let (mut stream, mut stop) = (TextStream::new(), StopStrings::new(["\nUser:", "</s>"]));
+    let mut lookup = PromptLookup::new(LookupOptions::default());
+    let streamed = microseconds(|step| {
+        black_box(stop.push(&stream.push(&tokenizer, tokens[step])));
+    });
+    let mut random = Random::new(2, 0);
+    let looked_up = microseconds(|_| {
+        lookup.extend(&[random.below(50) as u32]);
+        black_box(lookup.draft(8).len());
+    });
+    (streamed, looked_up)
 }

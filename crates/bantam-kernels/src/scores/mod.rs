@@ -17,7 +17,7 @@ const LANES: usize = 16;
 /// A score as it is counted: what is no number counts as minus infinity, and infinity as the largest number.
 #[inline(always)]
 pub fn counted(score: f32) -> f32 {
-    score.max(f32::NEG_INFINITY).min(f32::MAX)
+    if score.is_nan() { f32::NEG_INFINITY } else { score.min(f32::MAX) }
 }
 
 /// Where a [`counted`] score stands among all, as an integer: the compiler turns the largest of many integers, unlike that

@@ -105,8 +105,7 @@ impl Sampler {
 
     fn choose_from(&mut self, scores: &[f32]) -> Option<u32> {
         let top = top(&self.largest)?;
-        // Not `<= 0`: what is no number is greedy, too.
-        if !(self.options.temperature > 0.0) {
+        if self.options.temperature <= 0.0 || self.options.temperature.is_nan() {
             return self.first_of(scores, top);
         }
         // Temperatures next to 0 have no finite inverse.

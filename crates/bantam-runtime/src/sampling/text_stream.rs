@@ -52,9 +52,9 @@ impl TextStream {
             return String::new();
         }
         // Bytes that are no text. All but the last few tokens can go, wherever no character is cut.
+        let whole = tokenizer.decode(&self.window);
         for keep in 1..MOST_HELD {
             let (before, after) = self.window.split_at(self.window.len() - keep);
-            let whole = tokenizer.decode(&self.window);
             if tokenizer.decode(before) + &tokenizer.decode(after) == whole {
                 return self.split(tokenizer, self.window.len() - keep);
             }
