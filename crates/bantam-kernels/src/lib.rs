@@ -18,6 +18,7 @@ pub mod norm;
 pub mod optimizer;
 pub mod pool;
 pub mod rotary;
+pub mod scores;
 #[cfg(test)]
 mod testing;
 pub mod vector;

@@ -10,6 +10,7 @@ mod consistency;
 mod entities;
 mod error;
 pub mod sample;
+pub mod sampling;
 
 pub use assistant::{Answer, Assistant};
 pub use bundle::BundleParts;
