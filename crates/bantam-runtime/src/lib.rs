@@ -9,6 +9,7 @@ mod classifier;
 mod consistency;
 mod entities;
 mod error;
+pub mod generation;
 pub mod sample;
 pub mod sampling;
 

@@ -1,0 +1,114 @@
+//! A decoder that is ready to answer.
+
+use bantam_kernels::gemm::PackedFormat;
+use bantam_kernels::gemm::grouped::Bits;
+use bantam_model::architectures::TokenPredictor;
+use bantam_model::{Batch, Pass, Past, Weights};
+use bantam_tensor::{Matrix, Tensor};
+use bantam_tokens::Tokenizer;
+
+/// Tokens of a prompt that are read at once: enough to use each weight many times, few enough for the caches.
+const CHUNK: usize = 512;
+
+/// What the weights are held as while a model answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightFormat {
+    /// 32 bits: as exact as it gets.
+    F32,
+    /// 16 bits.
+    Bf16,
+    /// 8 bits in groups of 32 with a scale each: 8.5 bits per weight.
+    Int8,
+    /// 4 bits in groups of 32 with a scale each: 4.5 bits per weight.
+    Int4,
+}
+
+/// A decoder, its weights, and its tokenizer where it has one.
+pub struct LanguageModel {
+    architecture: Box<dyn TokenPredictor>,
+    weights: Weights,
+    head: Matrix,
+    tokenizer: Option<Tokenizer>,
+}
+
+impl LanguageModel {
+    /// Puts the weights into a format. A head that is tied to the token table shares its numbers.
+    pub fn new(
+        architecture: Box<dyn TokenPredictor>,
+        weights: &Weights,
+        tokenizer: Option<Tokenizer>,
+        format: WeightFormat,
+    ) -> Self {
+        let weights = match format {
+            WeightFormat::F32 => weights.packed(PackedFormat::F32),
+            WeightFormat::Bf16 => weights.packed(PackedFormat::Bf16),
+            WeightFormat::Int8 => weights.grouped(Bits::Eight),
+            WeightFormat::Int4 => weights.grouped(Bits::Four),
+        };
+        let head = architecture.head(&weights);
+        Self { architecture, weights, head, tokenizer }
+    }
+
+    /// The tokenizer, which a file of bare weights lacks.
+    pub fn tokenizer(&self) -> Option<&Tokenizer> {
+        self.tokenizer.as_ref()
+    }
+
+    /// Rows of the token table.
+    pub fn vocabulary(&self) -> usize {
+        self.architecture.vocabulary()
+    }
+
+    /// The most tokens of a text, prompt and answer together.
+    pub fn max_tokens(&self) -> usize {
+        self.architecture.max_tokens()
+    }
+
+    /// Bytes of weights that one token reads: all, but of the token table one row where that is not the head too.
+    pub fn bytes(&self) -> usize {
+        self.weights.bytes()
+    }
+
+    /// Numbers that were learnt.
+    pub fn parameters(&self) -> usize {
+        self.architecture.schema().entries().iter().map(|entry| entry.len()).sum()
+    }
+
+    /// Reads the next tokens of each text and scores what may follow the last: `[texts, vocabulary]`.
+    ///
+    /// # Panics
+    /// When a text has no new token, or one that is not in the vocabulary.
+    pub fn next(&self, pasts: Vec<Past>, texts: &[&[u32]]) -> (Tensor, Vec<Past>) {
+        let (last, pasts) = self.last_states(pasts, texts);
+        (last.linear(&self.head, None), pasts)
+    }
+
+    /// Reads a text in pieces and scores what may follow: `[vocabulary]`. `None` when `is_stopped` says so between two pieces.
+    ///
+    /// # Panics
+    /// As [`LanguageModel::next`].
+    pub fn read(&self, past: Past, text: &[u32], is_stopped: &dyn Fn() -> bool) -> Option<(Vec<f32>, Past)> {
+        let mut pasts = vec![past];
+        let (last, rest) = text.split_at((text.len() - 1) / CHUNK * CHUNK);
+        for piece in last.chunks(CHUNK) {
+            pasts = self.last_states(pasts, &[piece]).1;
+            if is_stopped() {
+                return None;
+            }
+        }
+        let (logits, mut pasts) = self.next(pasts, &[rest]);
+        Some((logits.data().to_vec(), pasts.remove(0)))
+    }
+
+    fn last_states(&self, pasts: Vec<Past>, texts: &[&[u32]]) -> (Tensor, Vec<Past>) {
+        let batch = Batch::continuing(pasts.iter().map(Past::tokens).zip(texts.iter().copied()));
+        let mut pass = Pass::continuing(pasts);
+        let states = self.architecture.hidden(&self.weights, &batch, &mut pass);
+        let states = states.last().expect("there is always the embedding");
+        let width = states.width();
+        let rows = batch.starts()[1..].iter().flat_map(|end| &states.data()[(end - 1) * width..end * width]);
+        let last = Tensor::from_vec([texts.len(), width], &rows.copied().collect::<Vec<_>>());
+        let last = self.architecture.before_head(&self.weights, &last, &mut pass);
+        (last, pass.into_pasts())
+    }
+}
