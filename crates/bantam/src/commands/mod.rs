@@ -5,7 +5,9 @@ mod chat;
 mod classify;
 mod eval;
 mod following;
+mod generate;
 mod inspect;
+mod language_model;
 mod make;
 mod new;
 mod report;
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     Chat(chat::Arguments),
     /// Answer lines of text, one JSON object each
     Classify(classify::Arguments),
+    /// Go on with a text, by a language model
+    Generate(generate::Arguments),
     /// Serve a bundle over HTTP, with a page to talk to it
     Serve(serve::Arguments),
     /// Tell what a bundle or a model folder holds, and check it
@@ -59,6 +63,7 @@ impl Command {
             Self::Eval(arguments) => arguments.run(),
             Self::Chat(arguments) => arguments.run(),
             Self::Classify(arguments) => arguments.run(),
+            Self::Generate(arguments) => arguments.run(),
             Self::Serve(arguments) => arguments.run(),
             Self::Inspect(arguments) => arguments.run(),
             Self::Bench(arguments) => arguments.run(),

@@ -1,6 +1,7 @@
 //! `bantam bench`: speed on this machine, as a table or as JSON, each with its share of the ceiling.
 
 mod gemm;
+mod generation;
 mod train;
 
 use bantam_kernels::gemm::Precision;
@@ -20,6 +21,10 @@ enum What {
     Gemm(gemm::Arguments),
     /// Training steps of a 13.8 M-parameter Llama on 16 x 256 tokens
     Train(train::Arguments),
+    /// A language model reads a prompt
+    Prefill(generation::Arguments),
+    /// A language model writes, token by token
+    Decode(generation::Arguments),
 }
 
 impl Arguments {
@@ -27,6 +32,8 @@ impl Arguments {
         match self.what {
             What::Gemm(arguments) => arguments.run(),
             What::Train(arguments) => arguments.run(),
+            What::Prefill(arguments) => arguments.run(generation::Phase::Prefill),
+            What::Decode(arguments) => arguments.run(generation::Phase::Decode),
         }
     }
 }
