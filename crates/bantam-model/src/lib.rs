@@ -10,6 +10,7 @@ pub mod arrays;
 mod batch;
 pub mod folder;
 mod foreign_config;
+pub mod gguf;
 pub mod layers;
 mod pass;
 mod random;
