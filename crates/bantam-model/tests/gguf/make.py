@@ -1,8 +1,10 @@
 """Makes `formats.gguf`: random blocks of every format, each with the numbers that the `gguf` package decodes from them, and numbers with the
-blocks that it encodes them to. Run: python make.py (needs gguf and numpy; the file was made with gguf 0.19.0)
+blocks that it encodes them to. Makes `llama.gguf`: the model in `../golden/llama_untied`, as llama.cpp's converter would write it.
+Run: python make.py (needs gguf and numpy; the files were made with gguf 0.19.0)
 
 `python make.py --check FILE` prints what GGUFReader reads from FILE.
 """
+import json
 import pathlib
 import sys
 
@@ -72,6 +74,49 @@ writer.add_tensor("numbers", numbers)
 for kind in [Type.F16, Type.BF16, Type.Q8_0, Type.Q4_0]:
     writer.add_tensor(f"numbers.{kind.name}", quantize(numbers, kind).view(np.uint8), raw_dtype=kind)
 
+writer.write_header_to_file()
+writer.write_kv_data_to_file()
+writer.write_tensors_to_file()
+writer.close()
+
+folder = pathlib.Path(__file__).parent.parent / "golden" / "llama_untied"
+config = json.loads((folder / "config.json").read_text())
+raw = (folder / "model.safetensors").read_bytes()
+header = 8 + int.from_bytes(raw[:8], "little")
+listed = json.loads(raw[8:header])
+heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
+
+
+def permute(weights, heads):
+    """Rows of a head from halves to neighbours, as `LlamaModel.permute` in convert_hf_to_gguf.py."""
+    return weights.reshape(heads, 2, weights.shape[0] // heads // 2, *weights.shape[1:]).swapaxes(1, 2).reshape(weights.shape)
+
+
+names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
+writer = gguf.GGUFWriter(pathlib.Path(__file__).parent / "llama.gguf", "llama")
+writer.add_context_length(config["max_position_embeddings"])
+writer.add_embedding_length(config["hidden_size"])
+writer.add_block_count(config["num_hidden_layers"])
+writer.add_feed_forward_length(config["intermediate_size"])
+writer.add_head_count(heads)
+writer.add_head_count_kv(kv_heads)
+writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
+writer.add_rope_dimension_count(config["hidden_size"] // heads)
+writer.add_tokenizer_model("gpt2")
+writer.add_tokenizer_pre("gpt-2")
+writer.add_token_list([chr(ord("a") + index) for index in range(config["vocab_size"])])
+writer.add_token_merges([])
+for name, entry in listed.items():
+    if name == "__metadata__":
+        continue
+    start, end = entry["data_offsets"]
+    weights = np.frombuffer(raw[header + start : header + end], dtype=np.float32).reshape(entry["shape"])
+    if name.endswith("q_proj.weight"):
+        weights = permute(weights, heads)
+    if name.endswith("k_proj.weight"):
+        weights = permute(weights, kv_heads)
+    writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), weights)
 writer.write_header_to_file()
 writer.write_kv_data_to_file()
 writer.write_tensors_to_file()
