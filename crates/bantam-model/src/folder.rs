@@ -302,18 +302,23 @@ fn computed(config: &Value, path: &Path) -> Result<Value, FolderError> {
 }
 
 /// What layers of attention ask of their sizes.
-struct Heads {
-    width: usize,
-    heads: usize,
-    kv_heads: usize,
+pub(crate) struct Heads {
+    pub(crate) width: usize,
+    pub(crate) heads: usize,
+    pub(crate) kv_heads: usize,
     /// Numbers per head where the config says it.
-    head_dim: Option<usize>,
+    pub(crate) head_dim: Option<usize>,
     /// Whether positions turn pairs of numbers.
-    is_rotary: bool,
+    pub(crate) is_rotary: bool,
 }
 
 impl Heads {
     fn check(&self, path: &Path) -> Result<(), FolderError> {
+        self.fault().map_or(Ok(()), |what| Err(FolderError::Size { path: path.to_owned(), what }))
+    }
+
+    /// Which size cannot be, and why.
+    pub(crate) fn fault(&self) -> Option<String> {
         let Self { width, heads, kv_heads, head_dim, is_rotary } = *self;
         let what = if heads == 0 || (head_dim.is_none() && !width.is_multiple_of(heads)) {
             format!("hidden_size {width} cannot be divided among {heads} heads")
@@ -324,9 +329,9 @@ impl Heads {
         {
             format!("{dim} numbers per head; rotary positions need an even number")
         } else {
-            return Ok(());
+            return None;
         };
-        Err(FolderError::Size { path: path.to_owned(), what })
+        Some(what)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Start with [`schema::Schema`], which an architecture's constructor fills, and [`weights::Weights`], the numbers laid
 //! out as it says. [`layers`] hold what is computed, [`architectures`] put layers together, one file per family.
-//! [`folder`] reads and writes Hugging Face folders. Forward passes return values: everything that can go wrong is
+//! [`folder`] reads and writes Hugging Face folders, [`gguf`] the files of llama.cpp, and [`llama2c`] reads those of
+//! llama2.c. Forward passes return values: everything that can go wrong is
 //! checked when weights are loaded and when a request is accepted.
 
 pub mod architectures;
@@ -10,10 +11,13 @@ pub mod arrays;
 mod batch;
 pub mod folder;
 mod foreign_config;
+pub mod gguf;
 pub mod layers;
+pub mod llama2c;
 mod pass;
 mod past;
 mod random;
+mod rotary_rows;
 pub mod schema;
 mod text;
 mod weights;

@@ -275,7 +275,8 @@ fn joined_codes(parts: &[&Array]) -> (Vec<i8>, Vec<f32>) {
     (all_codes, all_scales)
 }
 
-fn check(schema: &Schema, arrays: &Arrays) -> Result<(), MismatchError> {
+/// Compares what is declared with what there is.
+pub(crate) fn check(schema: &Schema, arrays: &Arrays) -> Result<(), MismatchError> {
     let declared: BTreeMap<&str, Vec<usize>> = schema
         .entries()
         .iter()

@@ -1,7 +1,7 @@
 //! Text to token ids and back; trains tokenizers; hashed text features.
 //!
 //! A [`Tokenizer`] is a Hugging Face `tokenizer.json` in memory: trained here ([`Tokenizer::train`]) or read from a
-//! foreign model ([`Tokenizer::load`]). Encoding takes a text and a length limit and cannot fail: all that could go
+//! foreign model ([`Tokenizer::load`], [`Tokenizer::from_gguf`]). Encoding takes a text and a length limit and cannot fail: all that could go
 //! wrong is refused when the tokenizer is loaded. [`Tokenizer::restrict`] cuts the vocabulary down to what a domain
 //! uses. [`features`] holds what needs no vocabulary at all: words and hashed n-grams.
 //!
@@ -9,6 +9,7 @@
 
 mod error;
 pub mod features;
+mod gguf;
 mod pack;
 mod restrict;
 mod special;
@@ -18,6 +19,7 @@ mod word_cache;
 
 pub use error::Error;
 pub use features::{NgramHasher, words};
+pub use gguf::{GgufTokenKind, GgufVocabulary};
 pub use pack::pack;
 pub use restrict::Restricted;
 pub use special::{SpecialIds, SpecialTokens};

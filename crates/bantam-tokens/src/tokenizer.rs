@@ -162,6 +162,11 @@ impl Tokenizer {
         Ok(Tokenizer { engine, vocabulary_size, prefix, suffix, special, cache })
     }
 
+    /// The same tokenizer with other ids of the special tokens.
+    pub(crate) fn with_special(self, special: SpecialIds) -> Self {
+        Tokenizer { special, ..self }
+    }
+
     /// The tokenizer as JSON.
     pub(crate) fn to_value(&self) -> Value {
         serde_json::from_slice(&self.to_bytes()).expect("own output is JSON")
@@ -203,7 +208,7 @@ fn recognise(value: &Value, path: Option<&Path>) -> Result<(), Error> {
 }
 
 /// Finds what would make encoding fail later on some text.
-fn check(value: &Value) -> Result<(), String> {
+pub(crate) fn check(value: &Value) -> Result<(), String> {
     let model = &value["model"];
     let vocabulary = &model["vocab"];
     match vocabulary {

@@ -1,0 +1,70 @@
+//! Q4_0 and Q4_1: codes of 4 bits.
+
+use half::f16;
+
+use super::{block, half, nibbles};
+
+block! {
+    /// 32 codes of 4 bits: `value = (code - 8) * scale`.
+    Q4_0, 18 bytes, 32 numbers
+}
+
+impl Q4_0<'_> {
+    /// The scale of all codes.
+    pub fn scale(&self) -> f32 {
+        half(*self.part(0))
+    }
+
+    /// The codes, 0..=15.
+    pub fn codes(&self) -> [u8; 32] {
+        nibbles(self.part(2))
+    }
+
+    /// The numbers.
+    pub fn values(&self) -> [f32; 32] {
+        let scale = self.scale();
+        self.codes().map(|code| (f32::from(code) - 8.0) * scale)
+    }
+}
+
+block! {
+    /// 32 codes of 4 bits: `value = code * scale + least`.
+    Q4_1, 20 bytes, 32 numbers
+}
+
+impl Q4_1<'_> {
+    /// The scale of all codes.
+    pub fn scale(&self) -> f32 {
+        half(*self.part(0))
+    }
+
+    /// What the code 0 stands for.
+    pub fn least(&self) -> f32 {
+        half(*self.part(2))
+    }
+
+    /// The codes, 0..=15.
+    pub fn codes(&self) -> [u8; 32] {
+        nibbles(self.part(4))
+    }
+
+    /// The numbers.
+    pub fn values(&self) -> [f32; 32] {
+        let (scale, least) = (self.scale(), self.least());
+        self.codes().map(|code| f32::from(code) * scale + least)
+    }
+}
+
+/// The Q4_0 block in which the number farthest from zero has the code 0, so that it is met exactly.
+pub fn encode(numbers: &[f32; 32]) -> [u8; 18] {
+    let farthest = numbers.iter().fold(0.0, |far: f32, &number| if number.abs() > far.abs() { number } else { far });
+    let scale = farthest / -8.0;
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    let code = |number: f32| ((number * inverse + 8.5) as u8).min(15);
+    let mut block = [0; 18];
+    block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
+    for (index, byte) in block[2..].iter_mut().enumerate() {
+        *byte = code(numbers[index]) | code(numbers[index + 16]) << 4;
+    }
+    block
+}

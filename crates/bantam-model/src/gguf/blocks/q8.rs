@@ -1,0 +1,41 @@
+//! Q8_0: codes of 8 bits.
+
+use half::f16;
+
+use super::{block, half};
+
+block! {
+    /// 32 codes of 8 bits: `value = code * scale`.
+    Q8_0, 34 bytes, 32 numbers
+}
+
+impl Q8_0<'_> {
+    /// The scale of all codes.
+    pub fn scale(&self) -> f32 {
+        half(*self.part(0))
+    }
+
+    /// The codes, -128..=127.
+    pub fn codes(&self) -> [i8; 32] {
+        self.part::<32>(2).map(u8::cast_signed)
+    }
+
+    /// The numbers.
+    pub fn values(&self) -> [f32; 32] {
+        let scale = self.scale();
+        self.codes().map(|code| f32::from(code) * scale)
+    }
+}
+
+/// The block whose largest code is 127; ties round away from zero.
+pub fn encode(numbers: &[f32; 32]) -> [u8; 34] {
+    let largest = numbers.iter().fold(0.0, |largest: f32, number| largest.max(number.abs()));
+    let scale = largest / 127.0;
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    let mut block = [0; 34];
+    block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
+    for (code, number) in block[2..].iter_mut().zip(numbers) {
+        *code = ((number * inverse).round() as i8).cast_unsigned();
+    }
+    block
+}

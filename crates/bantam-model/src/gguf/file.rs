@@ -1,0 +1,80 @@
+//! GGUF files on disk: a whole model with its tokenizer, read and written.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bantam_artifact::write_atomic;
+use bantam_kernels::gemm::Precision;
+use bantam_kernels::memory::Mapped;
+use bantam_tokens::Tokenizer;
+
+use super::error::{FileError, GgufError};
+use super::formats::TensorFormat;
+use super::model::{llama_of, write_llama};
+use super::reader::Gguf;
+use super::vocabulary::vocabulary_of;
+use crate::architectures::llama::{Llama, LlamaConfig};
+use crate::architectures::{Architecture, TokenPredictor};
+use crate::arrays::Arrays;
+use crate::folder::PredictorFolder;
+use crate::weights::Weights;
+
+/// Reads a model with its tokenizer. The weights are decoded to `precision`.
+///
+/// # Errors
+/// Names the file and what is wrong with it.
+pub fn read_predictor(path: &Path, precision: Precision) -> Result<PredictorFolder, FileError> {
+    let bytes = Mapped::open(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+    predictor_of(&bytes, precision).map_err(|source| FileError::Content { path: path.to_owned(), source })
+}
+
+fn predictor_of(bytes: &[u8], precision: Precision) -> Result<PredictorFolder, GgufError> {
+    let file = Gguf::parse(bytes)?;
+    let (config, arrays) = llama_of(&file)?;
+    let vocabulary = vocabulary_of(file.metadata())?;
+    let tokenizer = Tokenizer::from_gguf(&vocabulary).map_err(|error| GgufError::Vocabulary(error.to_string()))?;
+    assemble(config, &arrays, tokenizer, precision)
+}
+
+/// Puts a Llama together; the token ids must be rows of its table.
+pub(crate) fn assemble(
+    config: LlamaConfig,
+    arrays: &Arrays,
+    tokenizer: Tokenizer,
+    precision: Precision,
+) -> Result<PredictorFolder, GgufError> {
+    let (ids, rows) = (tokenizer.vocabulary_size(), config.vocab_size);
+    if ids > rows {
+        return Err(GgufError::Vocabulary(format!("{ids} tokens, and the model has rows for {rows}")));
+    }
+    let architecture = Llama::new(config);
+    let schema = Arc::clone(architecture.schema());
+    let weights = Weights::from_arrays(&schema, arrays, precision)?;
+    Ok(PredictorFolder { architecture: Box::new(architecture), weights, tokenizer })
+}
+
+/// Writes a model with its tokenizer as llama.cpp loads it: matrices as `format`, norms as F32.
+///
+/// # Errors
+/// For other architectures than Llama, for tokenizers and weights that GGUF has no form for, and when the file cannot
+/// be written; none is left half-written.
+pub fn write_predictor(
+    path: &Path,
+    architecture: &dyn TokenPredictor,
+    arrays: &Arrays,
+    tokenizer: &Tokenizer,
+    format: TensorFormat,
+) -> Result<(), FileError> {
+    let content = |source| FileError::Content { path: path.to_owned(), source };
+    let config = architecture.config();
+    let family = config.get("model_type").cloned().unwrap_or_default();
+    let unsupported = || GgufError::Unsupported { what: format!("model_type {family}"), supported: "model_type llama" };
+    if family != "llama" {
+        return Err(content(unsupported()));
+    }
+    let config: LlamaConfig = serde_json::from_value(config).map_err(|_| content(unsupported()))?;
+    let vocabulary = tokenizer.to_gguf().map_err(|error| content(GgufError::Vocabulary(error.to_string())))?;
+    let bytes = write_llama(&config, arrays, &vocabulary, format).map_err(content)?;
+    write_atomic(path, &bytes)?;
+    Ok(())
+}

@@ -1,0 +1,283 @@
+//! A Llama from a GGUF file, and a GGUF file from a Llama.
+
+use bantam_tokens::GgufVocabulary;
+
+use super::error::GgufError;
+use super::formats::TensorFormat;
+use super::metadata::{Metadata, required};
+use super::names::{to_ours, to_theirs};
+use super::reader::Gguf;
+use super::value::Value;
+use super::vocabulary::insert_vocabulary;
+use super::writer::{NewTensor, write};
+use crate::architectures::Architecture;
+use crate::architectures::llama::{Llama, LlamaConfig};
+use crate::arrays::{Array, Arrays};
+use crate::folder::Heads;
+use crate::rotary_rows::{to_halves, to_neighbours};
+use crate::weights::check;
+
+/// Architectures of llama.cpp that compute the same with the same tensors.
+const SAME_AS_LLAMA: [&str; 3] = ["llama", "internlm2", "xverse"];
+const SUPPORTED: &str = "Llama (general.architecture llama, internlm2 or xverse) with plain rotary positions, full \
+                         attention, and neither biases nor experts";
+const ARCHITECTURE_KEY: &str = "general.architecture";
+const ROTARY_FACTORS: &str = "rope_freqs.weight";
+/// Sizes multiply, and their products must be counted.
+const LARGEST_SIZE: usize = i32::MAX as usize;
+
+/// The sizes and weights of the Llama in a file, under the names of Hugging Face, decoded to f32.
+///
+/// # Errors
+/// For another architecture, for a setting or tensor that changes what is computed and is not followed here, for
+/// sizes that cannot be, and when the tensors do not fit the sizes.
+pub fn llama_of(file: &Gguf) -> Result<(LlamaConfig, Arrays), GgufError> {
+    let config = config_of(file)?;
+    let kv_heads = config.num_key_value_heads.unwrap_or(config.num_attention_heads);
+    let mut arrays = Arrays::new();
+    for (name, tensor) in file.tensors() {
+        if name == ROTARY_FACTORS {
+            if tensor.to_array().to_f32().iter().any(|&factor| factor != 1.0) {
+                return Err(unsupported(format!("{ROTARY_FACTORS} (rotary positions scaled as in Llama 3.1)")));
+            }
+            continue;
+        }
+        let Some(ours) = to_ours(name) else { return Err(unsupported(format!("tensor `{name}`"))) };
+        let array = tensor.to_array();
+        let array = match rotated(&ours, config.num_attention_heads, kv_heads) {
+            Some(heads) => to_halves(&array, heads),
+            None => array,
+        };
+        arrays.insert(ours, array);
+    }
+    check(Llama::new(config.clone()).schema(), &arrays)?;
+    Ok((config, arrays))
+}
+
+/// The bytes of a GGUF file with a Llama: matrices as `format`, where their rows are whole blocks of it, else as F16;
+/// norms as F32.
+///
+/// # Errors
+/// When the weights do not fit the config, the format cannot hold them or is only read, or there are more tokens than
+/// rows in the table of tokens.
+pub fn write_llama(
+    config: &LlamaConfig,
+    arrays: &Arrays,
+    vocabulary: &GgufVocabulary,
+    format: TensorFormat,
+) -> Result<Vec<u8>, GgufError> {
+    check_heads(config, &|name| format!("llama.{name}"))?;
+    check(Llama::new(config.clone()).schema(), arrays)?;
+    let heads = config.num_attention_heads;
+    let kv_heads = config.num_key_value_heads.unwrap_or(heads);
+    let mut renamed: Vec<(String, Array)> = Vec::new();
+    for (ours, array) in arrays {
+        let Some(theirs) = to_theirs(ours) else { return Err(unsupported(format!("tensor `{ours}`"))) };
+        let array = match rotated(ours, heads, kv_heads) {
+            Some(heads) => to_neighbours(array, heads),
+            None => array.clone(),
+        };
+        renamed.push((theirs, array));
+    }
+    let tensors: Vec<NewTensor> = renamed
+        .iter()
+        .map(|(name, array)| NewTensor { name: name.clone(), array, format: format_of(array, format) })
+        .collect();
+    let mut metadata = metadata_of(config, format);
+    insert_vocabulary(&mut metadata, &filled_up(vocabulary, config.vocab_size)?);
+    write(&metadata, &tensors)
+}
+
+/// How many heads the rows of a weight belong to, for those that are turned by positions.
+fn rotated(name: &str, heads: usize, kv_heads: usize) -> Option<usize> {
+    if name.ends_with("self_attn.q_proj.weight") {
+        Some(heads)
+    } else if name.ends_with("self_attn.k_proj.weight") {
+        Some(kv_heads)
+    } else {
+        None
+    }
+}
+
+fn format_of(array: &Array, wanted: TensorFormat) -> TensorFormat {
+    match array.shape[..] {
+        [_] => TensorFormat::F32,
+        [.., columns] if !columns.is_multiple_of(wanted.block_len()) => TensorFormat::F16,
+        _ => wanted,
+    }
+}
+
+fn unsupported(what: String) -> GgufError {
+    GgufError::Unsupported { what, supported: SUPPORTED }
+}
+
+fn config_of(file: &Gguf) -> Result<LlamaConfig, GgufError> {
+    let metadata = file.metadata();
+    let architecture = metadata.text(ARCHITECTURE_KEY)?;
+    if !SAME_AS_LLAMA.contains(&architecture) {
+        return Err(unsupported(format!("{ARCHITECTURE_KEY} {architecture:?}")));
+    }
+    let key = |name: &str| format!("{architecture}.{name}");
+    refuse_settings(metadata, &key)?;
+    let optional = |name: &str| match metadata.whole(&key(name))? {
+        Some(size) if size == 0 || size > LARGEST_SIZE => Err(GgufError::damaged(key(name), format!("it is {size}"))),
+        size => Ok(size),
+    };
+    let size = |name: &str| required(optional(name)?, &key(name));
+    let layers = size("block_count")?;
+    if layers > file.tensors().len() {
+        let problem = format!("it is {layers}, and the file has {} tensors", file.tensors().len());
+        return Err(GgufError::damaged(key("block_count"), problem));
+    }
+    let table = file.tensors().get("token_embd.weight").ok_or_else(|| {
+        GgufError::damaged("tensor `token_embd.weight`", "it is missing; a file with a vocabulary only holds no model")
+    })?;
+    let head_dim = optional("attention.key_length")?;
+    let config = LlamaConfig {
+        vocab_size: table.shape[0],
+        hidden_size: size("embedding_length")?,
+        intermediate_size: size("feed_forward_length")?,
+        num_hidden_layers: layers,
+        num_attention_heads: size("attention.head_count")?,
+        num_key_value_heads: optional("attention.head_count_kv")?,
+        head_dim,
+        max_position_embeddings: size("context_length")?,
+        rms_norm_eps: required(
+            metadata.fraction(&key("attention.layer_norm_rms_epsilon"))?,
+            &key("attention.layer_norm_rms_epsilon"),
+        )?,
+        rope_theta: metadata.fraction(&key("rope.freq_base"))?.unwrap_or(10_000.0),
+        tie_word_embeddings: !file.tensors().contains_key("output.weight"),
+    };
+    check_heads(&config, &key)?;
+    let dim = head_dim.unwrap_or(config.hidden_size / config.num_attention_heads);
+    for name in ["attention.value_length", "rope.dimension_count"] {
+        if let Some(other) = optional(name)?.filter(|&other| other != dim) {
+            return Err(unsupported(format!("{} {other} beside {dim} numbers per head", key(name))));
+        }
+    }
+    Ok(config)
+}
+
+fn check_heads(config: &LlamaConfig, key: &impl Fn(&str) -> String) -> Result<(), GgufError> {
+    let heads = config.num_attention_heads;
+    let (width, kv_heads) = (config.hidden_size, config.num_key_value_heads.unwrap_or(heads));
+    let sizes = Heads { width, heads, kv_heads, head_dim: config.head_dim, is_rotary: true };
+    sizes.fault().map_or(Ok(()), |fault| Err(GgufError::damaged(key("attention.head_count"), fault)))
+}
+
+/// Refuses settings that change what a model computes and are not followed.
+fn refuse_settings(metadata: &Metadata, key: &impl Fn(&str) -> String) -> Result<(), GgufError> {
+    // Each with the values that change nothing.
+    let settings: [(&str, &[f64]); 14] = [
+        ("rope.scaling.factor", &[0.0, 1.0]),
+        ("rope.scale_linear", &[0.0, 1.0]),
+        ("expert_count", &[0.0]),
+        ("attention.sliding_window", &[0.0]),
+        ("attention.causal", &[1.0]),
+        ("attention.scale", &[0.0]),
+        ("attention.clamp_kqv", &[0.0]),
+        ("attention.max_alibi_bias", &[0.0]),
+        ("attn_logit_softcapping", &[0.0]),
+        ("final_logit_softcapping", &[0.0]),
+        ("logit_scale", &[0.0, 1.0]),
+        ("embedding_scale", &[0.0, 1.0]),
+        ("residual_scale", &[0.0, 1.0]),
+        ("use_parallel_residual", &[0.0]),
+    ];
+    let changes = |(name, neutral): &(&str, &[f64])| {
+        let value = metadata.get(&key(name))?;
+        (!number(value).is_some_and(|number| neutral.contains(&number))).then(|| format!("{} {value:?}", key(name)))
+    };
+    if let Some(what) = settings.iter().find_map(changes) {
+        return Err(unsupported(what));
+    }
+    let scaling = key("rope.scaling.type");
+    match metadata.get(&scaling) {
+        None => Ok(()),
+        Some(Value::Text(kind)) if kind == "none" => Ok(()),
+        Some(other) => Err(unsupported(format!("{scaling} {other:?}"))),
+    }
+}
+
+/// A number or truth of any type.
+fn number(value: &Value) -> Option<f64> {
+    Some(match *value {
+        Value::U8(number) => number.into(),
+        Value::I8(number) => number.into(),
+        Value::U16(number) => number.into(),
+        Value::I16(number) => number.into(),
+        Value::U32(number) => number.into(),
+        Value::I32(number) => number.into(),
+        Value::U64(number) => number as f64,
+        Value::I64(number) => number as f64,
+        Value::F32(number) => number.into(),
+        Value::F64(number) => number,
+        Value::Bool(truth) => f64::from(u8::from(truth)),
+        Value::Text(_) | Value::List(_) => return None,
+    })
+}
+
+fn metadata_of(config: &LlamaConfig, format: TensorFormat) -> Metadata {
+    let heads = config.num_attention_heads;
+    let head_dim = config.head_dim.unwrap_or(config.hidden_size / heads);
+    let mut metadata = Metadata::new();
+    metadata.insert(ARCHITECTURE_KEY, Value::Text("llama".into()));
+    metadata.insert("general.file_type", Value::U32(file_type(format)));
+    metadata.insert("general.quantization_version", Value::U32(2));
+    let sizes = [
+        ("vocab_size", config.vocab_size),
+        ("context_length", config.max_position_embeddings),
+        ("embedding_length", config.hidden_size),
+        ("block_count", config.num_hidden_layers),
+        ("feed_forward_length", config.intermediate_size),
+        ("attention.head_count", heads),
+        ("attention.head_count_kv", config.num_key_value_heads.unwrap_or(heads)),
+        ("attention.key_length", head_dim),
+        ("attention.value_length", head_dim),
+        ("rope.dimension_count", head_dim),
+    ];
+    for (name, size) in sizes {
+        // Whatever has weights of that size has no more than 32 bits of it.
+        metadata.insert(format!("llama.{name}"), Value::U32(u32::try_from(size).unwrap_or(u32::MAX)));
+    }
+    metadata.insert("llama.attention.layer_norm_rms_epsilon", Value::F32(config.rms_norm_eps));
+    metadata.insert("llama.rope.freq_base", Value::F32(config.rope_theta));
+    metadata
+}
+
+/// `general.file_type`: the format of most tensors (`llama_ftype`).
+fn file_type(format: TensorFormat) -> u32 {
+    match format {
+        TensorFormat::F32 => 0,
+        TensorFormat::F16 => 1,
+        TensorFormat::Q4_0 => 2,
+        TensorFormat::Q4_1 => 3,
+        TensorFormat::Q8_0 => 7,
+        TensorFormat::Q5_0 => 8,
+        TensorFormat::Q5_1 => 9,
+        TensorFormat::Q4K => 15,
+        TensorFormat::Q5K => 17,
+        TensorFormat::Q6K => 18,
+        TensorFormat::Bf16 => 32,
+    }
+}
+
+/// The vocabulary with a token for every row of the table of tokens, which llama.cpp insists on.
+fn filled_up(vocabulary: &GgufVocabulary, rows: usize) -> Result<GgufVocabulary, GgufError> {
+    let mut filled = vocabulary.clone();
+    let count = filled.tokens.len();
+    if count > rows {
+        return Err(GgufError::Vocabulary(format!("{count} tokens, and the model has rows for {rows}")));
+    }
+    const UNUSED: i32 = 5;
+    if filled.kinds.is_empty() {
+        filled.kinds = vec![1; count];
+    }
+    filled.tokens.extend((count..rows).map(|id| format!("[PAD{id}]")));
+    filled.kinds.resize(rows, UNUSED);
+    if !filled.scores.is_empty() {
+        filled.scores.resize(rows, -1e9);
+    }
+    Ok(filled)
+}

@@ -1,0 +1,45 @@
+//! What llama.cpp calls the weights of a Llama.
+
+const OUTER: [(&str, &str); 3] =
+    [("token_embd", "model.embed_tokens"), ("output_norm", "model.norm"), ("output", "lm_head")];
+
+const IN_LAYER: [(&str, &str); 9] = [
+    ("attn_norm", "input_layernorm"),
+    ("attn_q", "self_attn.q_proj"),
+    ("attn_k", "self_attn.k_proj"),
+    ("attn_v", "self_attn.v_proj"),
+    ("attn_output", "self_attn.o_proj"),
+    ("ffn_norm", "post_attention_layernorm"),
+    ("ffn_gate", "mlp.gate_proj"),
+    ("ffn_up", "mlp.up_proj"),
+    ("ffn_down", "mlp.down_proj"),
+];
+
+/// The name in Hugging Face folders of the tensor `name`, `None` where a Llama has no such tensor.
+pub(super) fn to_ours(name: &str) -> Option<String> {
+    let stem = name.strip_suffix(".weight")?;
+    if let Some((_, ours)) = OUTER.iter().find(|(theirs, _)| *theirs == stem) {
+        return Some(format!("{ours}.weight"));
+    }
+    let (layer, part) = layer_and_part(stem.strip_prefix("blk.")?)?;
+    let (_, ours) = IN_LAYER.iter().find(|(theirs, _)| *theirs == part)?;
+    Some(format!("model.layers.{layer}.{ours}.weight"))
+}
+
+/// The reverse of [`to_ours`].
+pub(super) fn to_theirs(name: &str) -> Option<String> {
+    let stem = name.strip_suffix(".weight")?;
+    if let Some((theirs, _)) = OUTER.iter().find(|(_, ours)| *ours == stem) {
+        return Some(format!("{theirs}.weight"));
+    }
+    let (layer, part) = layer_and_part(stem.strip_prefix("model.layers.")?)?;
+    let (theirs, _) = IN_LAYER.iter().find(|(_, ours)| *ours == part)?;
+    Some(format!("blk.{layer}.{theirs}.weight"))
+}
+
+/// `3.rest` in its parts. A number written in another way, such as `03`, would name a layer twice.
+fn layer_and_part(text: &str) -> Option<(usize, &str)> {
+    let (number, part) = text.split_once('.')?;
+    let layer: usize = number.parse().ok()?;
+    (layer.to_string() == number).then_some((layer, part))
+}
