@@ -96,8 +96,8 @@ pub struct PredictorFolder {
     pub architecture: Box<dyn TokenPredictor>,
     /// With which numbers.
     pub weights: Weights,
-    /// Text to ids.
-    pub tokenizer: Tokenizer,
+    /// Text to ids; bare weights have none.
+    pub tokenizer: Option<Tokenizer>,
 }
 
 /// Builds the classifier that a `config.json` describes; `path` is where it came from, for messages.
@@ -177,7 +177,8 @@ pub fn read_classifier(folder: &Path, precision: Precision) -> Result<Classifier
     let (config, path) = read_config(folder)?;
     let architecture = classifier_of(&config, &path)?;
     let labels = labels_of(&config, architecture.labels());
-    let (weights, tokenizer) = read_rest(folder, architecture.as_ref(), precision)?;
+    let weights = read_weights(folder, architecture.as_ref(), precision)?;
+    let tokenizer = Tokenizer::load(folder.join("tokenizer.json"))?;
     Ok(ClassifierFolder { architecture, weights, tokenizer, labels })
 }
 
@@ -188,7 +189,9 @@ pub fn read_classifier(folder: &Path, precision: Precision) -> Result<Classifier
 pub fn read_predictor(folder: &Path, precision: Precision) -> Result<PredictorFolder, FolderError> {
     let (config, path) = read_config(folder)?;
     let architecture = predictor_of(&config, &path)?;
-    let (weights, tokenizer) = read_rest(folder, architecture.as_ref(), precision)?;
+    let weights = read_weights(folder, architecture.as_ref(), precision)?;
+    let path = folder.join("tokenizer.json");
+    let tokenizer = if path.exists() { Some(Tokenizer::load(path)?) } else { None };
     Ok(PredictorFolder { architecture, weights, tokenizer })
 }
 
@@ -231,16 +234,14 @@ fn read_config(folder: &Path) -> Result<(Value, PathBuf), FolderError> {
     Ok((config, path))
 }
 
-fn read_rest<A: Architecture + ?Sized>(
+fn read_weights<A: Architecture + ?Sized>(
     folder: &Path,
     architecture: &A,
     precision: Precision,
-) -> Result<(Weights, Tokenizer), FolderError> {
+) -> Result<Weights, FolderError> {
     let arrays = declared_only(read_arrays(folder)?, architecture);
-    let weights = Weights::from_arrays(architecture.schema(), &arrays, precision)
-        .map_err(|source| FolderError::Mismatch { path: folder.to_owned(), source })?;
-    let tokenizer = Tokenizer::load(folder.join("tokenizer.json"))?;
-    Ok((weights, tokenizer))
+    Weights::from_arrays(architecture.schema(), &arrays, precision)
+        .map_err(|source| FolderError::Mismatch { path: folder.to_owned(), source })
 }
 
 /// Drops copies that a checkpoint carries beside the declared weights: a tied head saved once more.

@@ -58,7 +58,7 @@ fn read(folder: &Path, ids: &[Vec<u32>]) -> (Vec<f32>, Value, Arrays, bantam_tok
         let hidden = model.architecture.hidden(&model.weights, &batch, pass);
         let last = model.architecture.before_head(&model.weights, hidden.last().unwrap(), pass);
         let logits = last.linear(&model.architecture.head(&model.weights), None);
-        (logits.data().to_vec(), model.architecture.config(), model.weights.to_arrays(), model.tokenizer)
+        (logits.data().to_vec(), model.architecture.config(), model.weights.to_arrays(), model.tokenizer.unwrap())
     }
 }
 

@@ -19,7 +19,7 @@ use crate::arrays::Arrays;
 use crate::folder::PredictorFolder;
 use crate::weights::Weights;
 
-/// Reads a model with its tokenizer. The weights are decoded to `precision`.
+/// Reads a model with its tokenizer, if the file has one. The weights are decoded to `precision`.
 ///
 /// # Errors
 /// Names the file and what is wrong with it.
@@ -31,8 +31,13 @@ pub fn read_predictor(path: &Path, precision: Precision) -> Result<PredictorFold
 fn predictor_of(bytes: &[u8], precision: Precision) -> Result<PredictorFolder, GgufError> {
     let file = Gguf::parse(bytes)?;
     let (config, arrays) = llama_of(&file)?;
-    let vocabulary = vocabulary_of(file.metadata())?;
-    let tokenizer = Tokenizer::from_gguf(&vocabulary).map_err(|error| GgufError::Vocabulary(error.to_string()))?;
+    let tokenizer = match file.metadata().get("tokenizer.ggml.model") {
+        None => None,
+        Some(_) => {
+            let vocabulary = vocabulary_of(file.metadata())?;
+            Some(Tokenizer::from_gguf(&vocabulary).map_err(|error| GgufError::Vocabulary(error.to_string()))?)
+        }
+    };
     assemble(config, &arrays, tokenizer, precision)
 }
 
@@ -40,10 +45,10 @@ fn predictor_of(bytes: &[u8], precision: Precision) -> Result<PredictorFolder, G
 pub(crate) fn assemble(
     config: LlamaConfig,
     arrays: &Arrays,
-    tokenizer: Tokenizer,
+    tokenizer: Option<Tokenizer>,
     precision: Precision,
 ) -> Result<PredictorFolder, GgufError> {
-    let (ids, rows) = (tokenizer.vocabulary_size(), config.vocab_size);
+    let (ids, rows) = (tokenizer.as_ref().map_or(0, Tokenizer::vocabulary_size), config.vocab_size);
     if ids > rows {
         return Err(GgufError::Vocabulary(format!("{ids} tokens, and the model has rows for {rows}")));
     }

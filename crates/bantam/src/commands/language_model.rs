@@ -1,9 +1,11 @@
 //! Opens what a person names as a language model.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
+use anyhow::{Context, bail};
 use bantam_kernels::gemm::Precision;
-use bantam_model::folder;
+use bantam_model::{folder, gguf, llama2c};
 use bantam_runtime::generation::{LanguageModel, WeightFormat};
 
 /// What weights are held as.
@@ -30,8 +32,31 @@ impl Format {
     }
 }
 
-/// A Hugging Face folder, its weights put into `format`.
+/// A Hugging Face folder, a GGUF file, or a llama2.c file (`.bin`) with the vocabulary beside it, its weights put into `format`.
 pub(crate) fn open(path: &Path, format: Format) -> anyhow::Result<LanguageModel> {
-    let folder = folder::read_predictor(path, Precision::F32)?;
-    Ok(LanguageModel::new(folder.architecture, &folder.weights, Some(folder.tokenizer), format.resolve()))
+    let read = match path.extension().and_then(OsStr::to_str) {
+        Some("gguf") => gguf::read_predictor(path, Precision::F32)?,
+        Some("bin") => llama2c::read_predictor(path, &vocabulary_beside(path)?, Precision::F32)?,
+        _ => folder::read_predictor(path, Precision::F32)?,
+    };
+    Ok(LanguageModel::new(read.architecture, &read.weights, read.tokenizer, format.resolve()))
+}
+
+/// The one other `.bin` file of the folder whose name begins with `tok`.
+fn vocabulary_beside(path: &Path) -> anyhow::Result<PathBuf> {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let is_vocabulary = |path: &PathBuf| {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        name.starts_with("tok") && name.ends_with(".bin")
+    };
+    let files = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut found: Vec<PathBuf> = files.filter_map(|file| Some(file.ok()?.path())).filter(is_vocabulary).collect();
+    match (found.pop(), found.pop()) {
+        (Some(only), None) => Ok(only),
+        (found, _) => bail!(
+            "{}: {} vocabulary beside it; put exactly one tok*.bin of llama2.c into its folder",
+            path.display(),
+            if found.is_some() { "more than one" } else { "no" }
+        ),
+    }
 }
