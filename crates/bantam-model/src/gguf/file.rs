@@ -12,6 +12,7 @@ use super::error::{FileError, GgufError};
 use super::formats::TensorFormat;
 use super::model::{llama_of, write_llama};
 use super::reader::Gguf;
+use super::value::Value;
 use super::vocabulary::vocabulary_of;
 use crate::architectures::llama::{Llama, LlamaConfig};
 use crate::architectures::{Architecture, TokenPredictor};
@@ -31,12 +32,13 @@ pub fn read_predictor(path: &Path, precision: Precision) -> Result<PredictorFold
 fn predictor_of(bytes: &[u8], precision: Precision) -> Result<PredictorFolder, GgufError> {
     let file = Gguf::parse(bytes)?;
     let (config, arrays) = llama_of(&file)?;
-    let tokenizer = match file.metadata().get("tokenizer.ggml.model") {
-        None => None,
-        Some(_) => {
-            let vocabulary = vocabulary_of(file.metadata())?;
-            Some(Tokenizer::from_gguf(&vocabulary).map_err(|error| GgufError::Vocabulary(error.to_string()))?)
-        }
+    let kind = file.metadata().get("tokenizer.ggml.model");
+    // llama.cpp's own word for bare weights.
+    let tokenizer = if kind.is_none_or(|kind| matches!(kind, Value::Text(kind) if kind == "no_vocab")) {
+        None
+    } else {
+        let vocabulary = vocabulary_of(file.metadata())?;
+        Some(Tokenizer::from_gguf(&vocabulary).map_err(|error| GgufError::Vocabulary(error.to_string()))?)
     };
     assemble(config, &arrays, tokenizer, precision)
 }
