@@ -99,6 +99,17 @@ fn contradictions_are_refused_by_key() {
 }
 
 #[test]
+fn a_few_pieces_do_not_become_gigabytes_of_pairs() {
+    let pieces: Vec<String> = ["<unk>".to_owned()].into_iter().chain((1..500).map(|count| "a".repeat(count))).collect();
+    let bomb = GgufVocabulary { scores: vec![0.0; 500], tokens: pieces, kinds: Vec::new(), ..pieces_of_nothing() };
+    assert!(refusal(&bomb).contains("too many ways"), "{}", refusal(&bomb));
+}
+
+fn pieces_of_nothing() -> GgufVocabulary {
+    GgufVocabulary { model: "llama".into(), unknown: Some(0), ..GgufVocabulary::default() }
+}
+
+#[test]
 fn what_is_described_reads_back() {
     for vocabulary in [pieces(), bytes()] {
         let tokenizer = Tokenizer::from_gguf(&vocabulary).unwrap();
@@ -114,7 +125,7 @@ fn what_is_described_reads_back() {
 #[test]
 fn what_has_no_form_is_refused() {
     let train = |kind, options: TrainOptions| Tokenizer::train(kind, ["a bill for a bill"; 3], &options).unwrap();
-    let error = |tokenizer: Tokenizer| tokenizer.to_gguf().err().expect("there is no form for it").to_string();
+    let error = |tokenizer: Tokenizer| tokenizer.to_gguf().expect_err("there is no form for it").to_string();
     let options = || TrainOptions { vocabulary: 300, special: SpecialTokens::decoder(), ..TrainOptions::default() };
     assert!(error(train(Kind::WordPiece, options())).contains("WordPiece"));
     assert!(error(train(Kind::Bpe, TrainOptions { lowercase: true, ..options() })).contains("Lowercase"));
