@@ -140,6 +140,8 @@ fn settings_that_are_not_followed_are_refused_by_name() {
         ("llama.block_count", Value::U32(u32::MAX), "llama.block_count: it is"),
         ("llama.block_count", Value::U32(3), "missing: model.layers.2"),
         ("llama.block_count", Value::U32(1), "not expected: model.layers.1"),
+        ("llama.attention.key_length", Value::U32(i32::MAX as u32 - 1), "4 heads of 2147483646 numbers cannot be"),
+        ("llama.attention.key_length", Value::U32(3), "an even number"),
         ("llama.embedding_length", Value::U64(u64::MAX), "llama.embedding_length"),
         ("llama.embedding_length", Value::U32(1 << 30), "should have shape"),
         ("llama.feed_forward_length", text("x"), "`llama.feed_forward_length` is text"),

@@ -65,6 +65,38 @@ fn bytes_are_joined_in_order_and_added_tokens_stay_whole() {
 }
 
 #[test]
+fn digits_are_split_as_each_model_splits_them() {
+    let vocabulary = |pre: &str| GgufVocabulary {
+        model: "gpt2".into(),
+        pre: Some(pre.into()),
+        tokens: texts(&["1", "11", "111"]),
+        merges: texts(&["1 1", "11 1"]),
+        ..GgufVocabulary::default()
+    };
+    let one_word = &[1, 2][..];
+    let threes = &[2, 1][..];
+    let single = &[0; 5][..];
+    let cases = [
+        (one_word, &["gpt-2", "phi-2", "roberta-bpe", "mpt", "olmo", "jais", "gigachat", "deepseek-llm"][..]),
+        (
+            threes,
+            &["default", "falcon", "llama-bpe", "llama3", "falcon3", "dbrx", "smaug-bpe", "chatglm-bpe", "deepseek-v3"],
+        ),
+        (single, &["starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"]),
+        (single, &["qwen2", "stablelm2", "megrez", "deepseek-r1-qwen", "tekken", "deepseek-coder"]),
+    ];
+    for (expected, names) in cases {
+        for name in names {
+            let tokenizer = Tokenizer::from_gguf(&vocabulary(name)).unwrap();
+            assert_eq!(tokenizer.encode("11111", 9), expected, "{name}");
+            // The name that is written may be another one, but it splits alike.
+            let back = Tokenizer::from_gguf(&tokenizer.to_gguf().unwrap()).unwrap();
+            assert_eq!(back.encode("11111", 9), expected, "{name}, written and read");
+        }
+    }
+}
+
+#[test]
 fn pieces_of_words_get_the_spelling_of_bert() {
     let vocabulary = GgufVocabulary {
         model: "bert".into(),

@@ -163,7 +163,13 @@ fn check_heads(config: &LlamaConfig, key: &impl Fn(&str) -> String) -> Result<()
     let heads = config.num_attention_heads;
     let (width, kv_heads) = (config.hidden_size, config.num_key_value_heads.unwrap_or(heads));
     let sizes = Heads { width, heads, kv_heads, head_dim: config.head_dim, is_rotary: true };
-    sizes.fault().map_or(Ok(()), |fault| Err(GgufError::damaged(key("attention.head_count"), fault)))
+    let wide = || {
+        let dim = config.head_dim.unwrap_or(width / heads);
+        let is_countable = heads.checked_mul(dim).is_some_and(|rows| rows <= LARGEST_SIZE);
+        (!is_countable).then(|| format!("{heads} heads of {dim} numbers cannot be"))
+    };
+    let fault = sizes.fault().or_else(wide);
+    fault.map_or(Ok(()), |fault| Err(GgufError::damaged(key("attention.head_count"), fault)))
 }
 
 /// Refuses settings that change what a model computes and are not followed.
