@@ -153,6 +153,23 @@ fn settings_that_are_not_followed_are_refused_by_name() {
 }
 
 #[test]
+fn rows_keep_their_order_where_positions_turn_halves() {
+    let rename = |metadata: &mut Metadata, architecture: &str| {
+        let values: Vec<_> = metadata.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect();
+        for (key, value) in values {
+            metadata.insert(key.replace("llama.", &format!("{architecture}.")), value);
+        }
+        metadata.insert("general.architecture", Value::Text(architecture.into()));
+    };
+    let expected = small(false).1;
+    let query = "model.layers.1.self_attn.q_proj.weight";
+    assert_eq!(changed(|metadata| rename(metadata, "internlm2")).unwrap().1[query], expected[query]);
+    let halves = changed(|metadata| rename(metadata, "exaone")).unwrap().1;
+    // The file was written for neighbours: the second row of a head is the first of its second half.
+    assert_eq!(halves[query].select_rows(&[0, 1, 16]), expected[query].select_rows(&[0, 8, 16]));
+}
+
+#[test]
 fn what_does_not_belong_together_is_not_written() {
     let (config, mut arrays) = small(false);
     let mut vocabulary = tokenizer().to_gguf().unwrap();
