@@ -56,7 +56,10 @@ impl MismatchError {
         for (name, declared, found) in self.misshapen.iter().take(8) {
             lines.push(format!("`{name}` should have shape {declared:?}, but has {found:?}"));
         }
-        lines.push("check that config.json and the weights belong together".to_owned());
+        lines.push(
+            "check that the sizes (config.json, or the metadata of a GGUF file) and the weights belong together"
+                .to_owned(),
+        );
         lines.join("; ")
     }
 }

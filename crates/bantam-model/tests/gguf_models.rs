@@ -140,6 +140,8 @@ fn settings_that_are_not_followed_are_refused_by_name() {
         ("llama.block_count", Value::U32(u32::MAX), "llama.block_count: it is"),
         ("llama.block_count", Value::U32(3), "missing: model.layers.2"),
         ("llama.block_count", Value::U32(1), "not expected: model.layers.1"),
+        ("llama.attention.key_length", Value::U32(i32::MAX as u32 - 1), "4 heads of 2147483646 numbers cannot be"),
+        ("llama.attention.key_length", Value::U32(3), "an even number"),
         ("llama.embedding_length", Value::U64(u64::MAX), "llama.embedding_length"),
         ("llama.embedding_length", Value::U32(1 << 30), "should have shape"),
         ("llama.feed_forward_length", text("x"), "`llama.feed_forward_length` is text"),
@@ -148,6 +150,23 @@ fn settings_that_are_not_followed_are_refused_by_name() {
         let error = changed(|metadata| metadata.insert(key, value.clone())).expect_err(expected);
         assert!(error.contains(expected), "{error:?} does not say {expected:?}");
     }
+}
+
+#[test]
+fn rows_keep_their_order_where_positions_turn_halves() {
+    let rename = |metadata: &mut Metadata, architecture: &str| {
+        let values: Vec<_> = metadata.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect();
+        for (key, value) in values {
+            metadata.insert(key.replace("llama.", &format!("{architecture}.")), value);
+        }
+        metadata.insert("general.architecture", Value::Text(architecture.into()));
+    };
+    let expected = small(false).1;
+    let query = "model.layers.1.self_attn.q_proj.weight";
+    assert_eq!(changed(|metadata| rename(metadata, "internlm2")).unwrap().1[query], expected[query]);
+    let halves = changed(|metadata| rename(metadata, "exaone")).unwrap().1;
+    // The file was written for neighbours: the second row of a head is the first of its second half.
+    assert_eq!(halves[query].select_rows(&[0, 1, 16]), expected[query].select_rows(&[0, 8, 16]));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use bantam_kernels::gemm::Precision;
+use bantam_model::gguf::{self, TensorFormat};
 use bantam_model::llama2c::{llama_of, read_predictor, vocabulary_of};
 use bantam_model::{Batch, Pass};
 
@@ -77,6 +78,19 @@ fn the_text_of_llama2c_comes_out() {
         let best = (0..512).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
         ids.push(best as u32);
     }
-    assert_eq!(model.tokenizer.as_ref().unwrap().decode(&ids), expected);
-    assert_eq!(model.tokenizer.as_ref().unwrap().encode(expected, 999), ids, "the text has the tokens that made it");
+    let tokenizer = model.tokenizer.as_ref().unwrap();
+    assert_eq!(tokenizer.decode(&ids), expected);
+    assert_eq!(tokenizer.encode(expected, 999), ids, "the text has the tokens that made it");
+
+    // The same through GGUF; with a variable set, the files stay for llama.cpp to load.
+    let temporary = tempfile::tempdir().unwrap();
+    let place = std::env::var_os("BANTAM_GOLDEN_FOLDER").map_or_else(|| temporary.path().to_owned(), PathBuf::from);
+    let arrays = model.weights.to_arrays();
+    for format in [TensorFormat::F32, TensorFormat::F16, TensorFormat::Q8_0, TensorFormat::Q4_0] {
+        let path = place.join(format!("stories260K_{}.gguf", format.name()));
+        gguf::write_predictor(&path, model.architecture.as_ref(), &arrays, tokenizer, format).unwrap();
+        let back = gguf::read_predictor(&path, Precision::F32).unwrap();
+        assert_eq!(back.tokenizer.unwrap().encode(expected, 999), ids, "{}", format.name());
+        assert!(format != TensorFormat::F32 || back.weights.to_arrays() == arrays);
+    }
 }

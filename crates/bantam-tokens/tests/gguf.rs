@@ -65,6 +65,38 @@ fn bytes_are_joined_in_order_and_added_tokens_stay_whole() {
 }
 
 #[test]
+fn digits_are_split_as_each_model_splits_them() {
+    let vocabulary = |pre: &str| GgufVocabulary {
+        model: "gpt2".into(),
+        pre: Some(pre.into()),
+        tokens: texts(&["1", "11", "111"]),
+        merges: texts(&["1 1", "11 1"]),
+        ..GgufVocabulary::default()
+    };
+    let one_word = &[1, 2][..];
+    let threes = &[2, 1][..];
+    let single = &[0; 5][..];
+    let cases = [
+        (one_word, &["gpt-2", "phi-2", "roberta-bpe", "mpt", "olmo", "jais", "gigachat", "deepseek-llm"][..]),
+        (
+            threes,
+            &["default", "falcon", "llama-bpe", "llama3", "falcon3", "dbrx", "smaug-bpe", "chatglm-bpe", "deepseek-v3"],
+        ),
+        (single, &["starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"]),
+        (single, &["qwen2", "stablelm2", "megrez", "deepseek-r1-qwen", "tekken", "deepseek-coder"]),
+    ];
+    for (expected, names) in cases {
+        for name in names {
+            let tokenizer = Tokenizer::from_gguf(&vocabulary(name)).unwrap();
+            assert_eq!(tokenizer.encode("11111", 9), expected, "{name}");
+            // The name that is written may be another one, but it splits alike.
+            let back = Tokenizer::from_gguf(&tokenizer.to_gguf().unwrap()).unwrap();
+            assert_eq!(back.encode("11111", 9), expected, "{name}, written and read");
+        }
+    }
+}
+
+#[test]
 fn pieces_of_words_get_the_spelling_of_bert() {
     let vocabulary = GgufVocabulary {
         model: "bert".into(),
@@ -99,6 +131,17 @@ fn contradictions_are_refused_by_key() {
 }
 
 #[test]
+fn a_few_pieces_do_not_become_gigabytes_of_pairs() {
+    let pieces: Vec<String> = ["<unk>".to_owned()].into_iter().chain((1..500).map(|count| "a".repeat(count))).collect();
+    let bomb = GgufVocabulary { scores: vec![0.0; 500], tokens: pieces, kinds: Vec::new(), ..pieces_of_nothing() };
+    assert!(refusal(&bomb).contains("too many ways"), "{}", refusal(&bomb));
+}
+
+fn pieces_of_nothing() -> GgufVocabulary {
+    GgufVocabulary { model: "llama".into(), unknown: Some(0), ..GgufVocabulary::default() }
+}
+
+#[test]
 fn what_is_described_reads_back() {
     for vocabulary in [pieces(), bytes()] {
         let tokenizer = Tokenizer::from_gguf(&vocabulary).unwrap();
@@ -114,7 +157,7 @@ fn what_is_described_reads_back() {
 #[test]
 fn what_has_no_form_is_refused() {
     let train = |kind, options: TrainOptions| Tokenizer::train(kind, ["a bill for a bill"; 3], &options).unwrap();
-    let error = |tokenizer: Tokenizer| tokenizer.to_gguf().err().expect("there is no form for it").to_string();
+    let error = |tokenizer: Tokenizer| tokenizer.to_gguf().expect_err("there is no form for it").to_string();
     let options = || TrainOptions { vocabulary: 300, special: SpecialTokens::decoder(), ..TrainOptions::default() };
     assert!(error(train(Kind::WordPiece, options())).contains("WordPiece"));
     assert!(error(train(Kind::Bpe, TrainOptions { lowercase: true, ..options() })).contains("Lowercase"));

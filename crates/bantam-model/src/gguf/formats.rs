@@ -106,14 +106,14 @@ impl TensorFormat {
             F32 => plain::decode_f32(bytes),
             F16 => plain::decode_f16(bytes),
             Bf16 => plain::decode_bf16(bytes),
-            Q4_0 => q4::Q4_0::all(bytes).flat_map(|block| block.values()).collect(),
-            Q4_1 => q4::Q4_1::all(bytes).flat_map(|block| block.values()).collect(),
-            Q5_0 => q5::Q5_0::all(bytes).flat_map(|block| block.values()).collect(),
-            Q5_1 => q5::Q5_1::all(bytes).flat_map(|block| block.values()).collect(),
-            Q8_0 => q8::Q8_0::all(bytes).flat_map(|block| block.values()).collect(),
-            Q4K => k4::Q4K::all(bytes).flat_map(|block| block.values()).collect(),
-            Q5K => k5::Q5K::all(bytes).flat_map(|block| block.values()).collect(),
-            Q6K => k6::Q6K::all(bytes).flat_map(|block| block.values()).collect(),
+            Q4_0 => joined(q4::Q4_0::all(bytes).map(|block| block.values())),
+            Q4_1 => joined(q4::Q4_1::all(bytes).map(|block| block.values())),
+            Q5_0 => joined(q5::Q5_0::all(bytes).map(|block| block.values())),
+            Q5_1 => joined(q5::Q5_1::all(bytes).map(|block| block.values())),
+            Q8_0 => joined(q8::Q8_0::all(bytes).map(|block| block.values())),
+            Q4K => joined(k4::Q4K::all(bytes).map(|block| block.values())),
+            Q5K => joined(k5::Q5K::all(bytes).map(|block| block.values())),
+            Q6K => joined(k6::Q6K::all(bytes).map(|block| block.values())),
         }
     }
 
@@ -132,8 +132,8 @@ impl TensorFormat {
             F32 => plain::encode_f32(numbers),
             F16 => plain::encode_f16(numbers),
             Bf16 => plain::encode_bf16(numbers),
-            Q8_0 => numbers.as_chunks().0.iter().flat_map(q8::encode).collect(),
-            Q4_0 => numbers.as_chunks().0.iter().flat_map(q4::encode).collect(),
+            Q8_0 => joined(numbers.as_chunks().0.iter().map(q8::encode)),
+            Q4_0 => joined(numbers.as_chunks().0.iter().map(q4::encode)),
             Q4_1 | Q5_0 | Q5_1 | Q4K | Q5K | Q6K => {
                 return Err(unfit("the format is only read; choose F32, F16, BF16, Q8_0 or Q4_0".to_owned()));
             }
@@ -150,6 +150,13 @@ impl TensorFormat {
             None => Ok(bytes),
         }
     }
+}
+
+/// Blocks end to end, in memory that is taken once.
+fn joined<T: Copy, const N: usize>(blocks: impl ExactSizeIterator<Item = [T; N]>) -> Vec<T> {
+    let mut all = Vec::with_capacity(blocks.len() * N);
+    blocks.for_each(|block| all.extend_from_slice(&block));
+    all
 }
 
 /// What ggml calls formats that are not read here.

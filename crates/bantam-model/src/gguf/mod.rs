@@ -2,7 +2,8 @@
 //!
 //! A file is a header, metadata (typed values by key), a list of tensors, and the tensors' bytes. [`Gguf`] reads it from
 //! borrowed bytes, so a memory map is read without a copy; [`write()`] makes one. [`blocks`] holds the number formats.
-//! [`llama_of`] and [`write_llama`] go from a file to a Llama and back. Specification: `docs/gguf.md` of the ggml project, version 3.
+//! [`llama_of`] and [`write_llama`] go from a file to a Llama and back. Specification: `docs/gguf.md`
+//! of the ggml project, version 3.
 
 pub mod blocks;
 mod cursor;

@@ -17,10 +17,12 @@ use crate::folder::Heads;
 use crate::rotary_rows::{to_halves, to_neighbours};
 use crate::weights::check;
 
-/// Architectures of llama.cpp that compute the same with the same tensors.
-const SAME_AS_LLAMA: [&str; 3] = ["llama", "internlm2", "xverse"];
-const SUPPORTED: &str = "Llama (general.architecture llama, internlm2 or xverse) with plain rotary positions, full \
-                         attention, and neither biases nor experts";
+/// Architectures of llama.cpp that compute the same with the same tensors, and whether their rotary positions turn
+/// neighbours. Each was found to by running one model under all these names in llama.cpp.
+const SAME_AS_LLAMA: [(&str, bool); 6] =
+    [("llama", true), ("internlm2", true), ("xverse", true), ("ernie4_5", true), ("mistral3", true), ("exaone", false)];
+const SUPPORTED: &str = "Llama (general.architecture llama, internlm2, xverse, ernie4_5, mistral3 or exaone) with plain \
+                         rotary positions, full attention, and neither biases nor experts";
 const ARCHITECTURE_KEY: &str = "general.architecture";
 const ROTARY_FACTORS: &str = "rope_freqs.weight";
 /// Sizes multiply, and their products must be counted.
@@ -32,7 +34,12 @@ const LARGEST_SIZE: usize = i32::MAX as usize;
 /// For another architecture, for a setting or tensor that changes what is computed and is not followed here, for
 /// sizes that cannot be, and when the tensors do not fit the sizes.
 pub fn llama_of(file: &Gguf) -> Result<(LlamaConfig, Arrays), GgufError> {
-    let config = config_of(file)?;
+    let architecture = file.metadata().text(ARCHITECTURE_KEY)?;
+    let same = SAME_AS_LLAMA.iter().find(|(name, _)| *name == architecture);
+    let Some((_, turns_neighbours)) = same else {
+        return Err(unsupported(format!("{ARCHITECTURE_KEY} {architecture:?}")));
+    };
+    let config = config_of(file, architecture)?;
     let kv_heads = config.num_key_value_heads.unwrap_or(config.num_attention_heads);
     let mut arrays = Arrays::new();
     for (name, tensor) in file.tensors() {
@@ -45,8 +52,8 @@ pub fn llama_of(file: &Gguf) -> Result<(LlamaConfig, Arrays), GgufError> {
         let Some(ours) = to_ours(name) else { return Err(unsupported(format!("tensor `{name}`"))) };
         let array = tensor.to_array();
         let array = match rotated(&ours, config.num_attention_heads, kv_heads) {
-            Some(heads) => to_halves(&array, heads),
-            None => array,
+            Some(heads) if *turns_neighbours => to_halves(&array, heads),
+            _ => array,
         };
         arrays.insert(ours, array);
     }
@@ -111,12 +118,8 @@ fn unsupported(what: String) -> GgufError {
     GgufError::Unsupported { what, supported: SUPPORTED }
 }
 
-fn config_of(file: &Gguf) -> Result<LlamaConfig, GgufError> {
+fn config_of(file: &Gguf, architecture: &str) -> Result<LlamaConfig, GgufError> {
     let metadata = file.metadata();
-    let architecture = metadata.text(ARCHITECTURE_KEY)?;
-    if !SAME_AS_LLAMA.contains(&architecture) {
-        return Err(unsupported(format!("{ARCHITECTURE_KEY} {architecture:?}")));
-    }
     let key = |name: &str| format!("{architecture}.{name}");
     refuse_settings(metadata, &key)?;
     let optional = |name: &str| match metadata.whole(&key(name))? {
@@ -163,19 +166,26 @@ fn check_heads(config: &LlamaConfig, key: &impl Fn(&str) -> String) -> Result<()
     let heads = config.num_attention_heads;
     let (width, kv_heads) = (config.hidden_size, config.num_key_value_heads.unwrap_or(heads));
     let sizes = Heads { width, heads, kv_heads, head_dim: config.head_dim, is_rotary: true };
-    sizes.fault().map_or(Ok(()), |fault| Err(GgufError::damaged(key("attention.head_count"), fault)))
+    let wide = || {
+        let dim = config.head_dim.unwrap_or(width / heads);
+        let is_countable = heads.checked_mul(dim).is_some_and(|rows| rows <= LARGEST_SIZE);
+        (!is_countable).then(|| format!("{heads} heads of {dim} numbers cannot be"))
+    };
+    let fault = sizes.fault().or_else(wide);
+    fault.map_or(Ok(()), |fault| Err(GgufError::damaged(key("attention.head_count"), fault)))
 }
 
 /// Refuses settings that change what a model computes and are not followed.
 fn refuse_settings(metadata: &Metadata, key: &impl Fn(&str) -> String) -> Result<(), GgufError> {
     // Each with the values that change nothing.
-    let settings: [(&str, &[f64]); 14] = [
+    let settings: [(&str, &[f64]); 15] = [
         ("rope.scaling.factor", &[0.0, 1.0]),
         ("rope.scale_linear", &[0.0, 1.0]),
         ("expert_count", &[0.0]),
         ("attention.sliding_window", &[0.0]),
         ("attention.causal", &[1.0]),
         ("attention.scale", &[0.0]),
+        ("attention.temperature_scale", &[0.0]),
         ("attention.clamp_kqv", &[0.0]),
         ("attention.max_alibi_bias", &[0.0]),
         ("attn_logit_softcapping", &[0.0]),

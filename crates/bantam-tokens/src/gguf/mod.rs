@@ -1,6 +1,7 @@
 //! Tokenizers as GGUF files describe them: plain lists in the metadata, turned into a `tokenizer.json`.
 //!
-//! `tokenizer.ggml.model` names the kind: `gpt2` (byte-level pairs), `llama` (scored pieces) or `bert` (pieces of words). What ids a text gets is what llama.cpp gives it.
+//! `tokenizer.ggml.model` names the kind: `gpt2` (byte-level pairs), `llama` (scored pieces) or `bert` (pieces of
+//! words). A text gets the ids that llama.cpp gives it, but for letters with parts under `bert`.
 
 use std::collections::HashMap;
 

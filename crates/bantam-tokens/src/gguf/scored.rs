@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use super::{GgufTokenKind, GgufVocabulary, ids_by_spelling, surroundings, whole};
 
+/// Bytes of pairs for each byte of pieces; Llama 2 has two. More is a small file that asks for much memory.
+const MOST_BYTES_OF_PAIRS: usize = 32;
 /// Stands for a space.
 const SPACE: &str = "▁";
 
@@ -44,7 +46,7 @@ pub(super) fn json(vocabulary: &mut GgufVocabulary) -> Result<Value, String> {
     let model = json!({
         "type": "BPE", "dropout": null, "unk_token": vocabulary.spelling(unknown), "continuing_subword_prefix": null,
         "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false,
-        "vocab": ids_by_spelling(&vocabulary.tokens)?, "merges": merges(vocabulary),
+        "vocab": ids_by_spelling(&vocabulary.tokens)?, "merges": merges(vocabulary)?,
     });
     Ok(whole(
         vocabulary,
@@ -59,7 +61,7 @@ pub(super) fn json(vocabulary: &mut GgufVocabulary) -> Result<Value, String> {
 }
 
 /// Every pair of tokens that makes a token, by falling score of what it makes.
-fn merges(vocabulary: &GgufVocabulary) -> Vec<[&str; 2]> {
+fn merges(vocabulary: &GgufVocabulary) -> Result<Vec<[&str; 2]>, String> {
     let is_text = |id: usize| {
         let kind = vocabulary.kind(id);
         matches!(kind, GgufTokenKind::Normal | GgufTokenKind::UserDefined | GgufTokenKind::Unused)
@@ -71,18 +73,24 @@ fn merges(vocabulary: &GgufVocabulary) -> Vec<[&str; 2]> {
         .filter(|(id, _)| is_text(*id))
         .map(|(id, token)| (token.as_str(), id))
         .collect();
+    let most_bytes = pieces.keys().map(|piece| piece.len()).sum::<usize>() * MOST_BYTES_OF_PAIRS;
+    let mut bytes = 0;
     let mut pairs = Vec::new();
     for (&piece, &id) in &pieces {
         for (at, _) in piece.char_indices().skip(1) {
             let (left, right) = piece.split_at(at);
             if pieces.contains_key(left) && pieces.contains_key(right) {
                 pairs.push((vocabulary.scores[id], id, at, [left, right]));
+                bytes += piece.len();
             }
+        }
+        if bytes > most_bytes {
+            return Err("tokenizer.ggml.tokens can be joined in too many ways".into());
         }
     }
     // Equal scores are joined from the left in SentencePiece; places are unknown here, so that ids decide.
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-    pairs.into_iter().map(|(_, _, _, pair)| pair).collect()
+    Ok(pairs.into_iter().map(|(_, _, _, pair)| pair).collect())
 }
 
 /// Scores that join pieces in the order of `merges`: the earlier a piece is made, the higher.

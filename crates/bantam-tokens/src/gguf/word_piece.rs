@@ -1,5 +1,8 @@
 //! Pieces of words: the tokenizers of BERT (Devlin et al. 2019).
 //!
+//! Texts are normalised as BERT does it. llama.cpp does the same but for letters that Unicode takes apart: it keeps the
+//! first part only, which loses the vowels of Hangul and of Indian scripts. There the ids are those of BERT.
+//!
 //! A GGUF file marks pieces that begin a word (`▁play`), where a `tokenizer.json` marks those that go on (`##ing`).
 
 use serde_json::{Value, json};
