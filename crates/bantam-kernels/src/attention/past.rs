@@ -12,7 +12,7 @@ use half::slice::HalfFloatSliceExt;
 use super::forward::soften;
 use super::{AttentionShape, scores_row, tiles};
 use crate::curves::exp2;
-use crate::gemm::block::{BlockProduct, Left, PANEL, Target};
+use crate::gemm::block::{BlockProduct, Left, PANEL, ROWS, Target};
 use crate::half::widen;
 use crate::memory::Buffer;
 use crate::pool::{self, Shared};
@@ -68,14 +68,24 @@ impl PastBlock {
         }
     }
 
+    /// The keys of a head, `[head_dim][BLOCK]`.
+    fn head_keys(&self, head: usize, dim: usize) -> &[f16] {
+        &self.keys[head * dim * BLOCK..][..dim * BLOCK]
+    }
+
+    /// The values of a head, `[BLOCK][head_dim]`.
+    fn head_values(&self, head: usize, dim: usize) -> &[f16] {
+        &self.values[head * BLOCK * dim..][..BLOCK * dim]
+    }
+
     /// The keys of a head as a panel `[head_dim][BLOCK]`.
     fn keys(&self, head: usize, dim: usize, out: &mut [f32]) {
-        widen(&self.keys[head * dim * BLOCK..][..dim * BLOCK], out);
+        widen(self.head_keys(head, dim), out);
     }
 
     /// The values of a head as panels `[panels of numbers][BLOCK][PANEL]`.
     fn values(&self, head: usize, dim: usize, out: &mut [f32]) {
-        let values = &self.values[head * BLOCK * dim..][..BLOCK * dim];
+        let values = self.head_values(head, dim);
         if dim == PANEL {
             return widen(values, out);
         }
@@ -250,7 +260,14 @@ impl Piece<'_> {
             target.copy_from_slice(&qkv[row..][..group * dim]);
         }
         let keys = self.blocks.start * BLOCK..(self.blocks.end * BLOCK).min(self.text.past + self.queries.end);
+        let is_direct = rows <= ROWS && dim.is_multiple_of(16) && product.has_half();
         for (index, block) in self.text.blocks[self.blocks.clone()].iter().enumerate() {
+            if is_direct {
+                let left = Left { data: queries, row: dim, step: 1 };
+                let target = Target { data: &mut scores[index * BLOCK..], row: scores_row, add: false };
+                product.multiply_half([rows, BLOCK], left, block.head_keys(self.kv_head, dim), BLOCK, target);
+                continue;
+            }
             block.keys(self.kv_head, dim, &mut panel[..dim * BLOCK]);
             for tile in tiles(0..rows) {
                 let left = Left { data: queries, row: dim, step: 1 }.from(tile.start, 0);
@@ -266,6 +283,18 @@ impl Piece<'_> {
             (largest[index], totals[index]) = soften(row, &all, &seen, shape.scale * LOG2_E);
         }
         for (index, block) in self.text.blocks[self.blocks.clone()].iter().enumerate() {
+            if is_direct {
+                let left = Left { data: scores, row: scores_row, step: 1 }.from(0, index * BLOCK);
+                let values = block.head_values(self.kv_head, dim);
+                // Tokens of the block that are there.
+                let count = BLOCK.min(keys.end - keys.start - index * BLOCK);
+                for first in (0..dim).step_by(PANEL) {
+                    let target = Target { data: &mut attended[first..], row: dim, add: index > 0 };
+                    let columns = PANEL.min(dim - first);
+                    product.multiply_half([rows, columns], left, &values[first..count * dim], dim, target);
+                }
+                continue;
+            }
             block.values(self.kv_head, dim, panel);
             for tile in tiles(0..rows) {
                 let left = Left { data: scores, row: scores_row, step: 1 }.from(tile.start, index * BLOCK);

@@ -4,6 +4,7 @@ use super::pack::{Range, Source, right_panels};
 use super::tile::{self, Arithmetic, Scales, Tile, TileFunction};
 use super::{Activation, Operand};
 use crate::isa::Isa;
+use half::f16;
 
 /// Columns of a panel of a packed right factor.
 pub(crate) const PANEL: usize = tile::PANEL;
@@ -35,17 +36,25 @@ pub(crate) struct Target<'a> {
     pub(crate) add: bool,
 }
 
+/// A right factor: words from one step to the next, and how many steps.
+struct Right {
+    words: *const u32,
+    step: usize,
+    steps: usize,
+}
+
 /// Multiplies f32 blocks with the instruction set that it was made for.
 #[derive(Clone, Copy)]
 pub(crate) struct BlockProduct {
     isa: Isa,
     tile: TileFunction,
+    half: Option<TileFunction>,
 }
 
 impl BlockProduct {
     pub(crate) fn current() -> Self {
         let isa = Isa::current();
-        BlockProduct { isa, tile: tile::function(isa, Arithmetic::F32) }
+        BlockProduct { isa, tile: tile::function(isa, Arithmetic::F32), half: tile::half_function(isa) }
     }
 
     /// Packs a right factor `[k, n]` into `out` `[panels][k][PANEL]`; columns beyond the last become 0.
@@ -60,7 +69,52 @@ impl BlockProduct {
     /// `out[rows, columns] = left · right` for at most [`ROWS`] rows and one panel `[steps][PANEL]` of the right factor.
     #[inline]
     pub(crate) fn multiply(&self, [rows, columns]: [usize; 2], left: Left<'_>, right: &[f32], out: Target<'_>) {
-        let steps = right.len() / PANEL;
+        let right = Right { words: right.as_ptr().cast(), step: PANEL, steps: right.len() / PANEL };
+        // SAFETY: whole panels; the function belongs to a set that `Isa::current` found on this machine.
+        unsafe { self.run(self.tile, [rows, columns], left, right, out) }
+    }
+
+    /// Whether [`BlockProduct::multiply_half`] can be used.
+    #[inline]
+    pub(crate) fn has_half(&self) -> bool {
+        self.half.is_some()
+    }
+
+    /// The same with rows of half-precision numbers on the right, `row` from one step to the next, which hold all columns; whole vectors of 16
+    /// columns only.
+    #[inline]
+    pub(crate) fn multiply_half(
+        &self,
+        [rows, columns]: [usize; 2],
+        left: Left<'_>,
+        right: &[f16],
+        row: usize,
+        out: Target<'_>,
+    ) {
+        let steps = (right.len() + row - columns) / row;
+        assert!(
+            row.is_multiple_of(2) && columns.is_multiple_of(16) && (steps - 1) * row + columns <= right.len(),
+            "{steps} rows of {columns} half-precision numbers, {row} apart, in {}",
+            right.len()
+        );
+        let function = self.half.expect("asked for only where there is one");
+        let right = Right { words: right.as_ptr().cast(), step: row / 2, steps };
+        // SAFETY: the assertion covers the right factor; the function belongs to a set that `Isa::current` found on this machine.
+        unsafe { self.run(function, [rows, columns], left, right, out) }
+    }
+
+    /// # Safety
+    /// The right factor is readable for all its steps, and `function` belongs to a set that this machine has.
+    #[inline]
+    unsafe fn run(
+        &self,
+        function: TileFunction,
+        [rows, columns]: [usize; 2],
+        left: Left<'_>,
+        right: Right,
+        out: Target<'_>,
+    ) {
+        let steps = right.steps;
         assert!(
             (1..=ROWS).contains(&rows)
                 && (1..=PANEL).contains(&columns)
@@ -75,8 +129,8 @@ impl BlockProduct {
             left: left.data.as_ptr().cast(),
             left_row: left.row,
             left_step: left.step,
-            right: right.as_ptr().cast(),
-            right_step: PANEL,
+            right: right.words,
+            right_step: right.step,
             steps,
             rows,
             columns,
@@ -88,9 +142,8 @@ impl BlockProduct {
             residual: std::ptr::null(),
             scales: Scales::NONE,
         };
-        // SAFETY: the assertion covers both strided factors, the right one is whole panels, and `out` is borrowed mutably. The function
-        // belongs to a set that `Isa::current` found on this machine.
-        unsafe { (self.tile)(&tile) }
+        // SAFETY: the assertion covers the left factor and `out`, which is borrowed mutably; the caller promises the rest.
+        unsafe { function(&tile) }
     }
 }
 

@@ -116,6 +116,16 @@ pub(super) fn function(isa: Isa, arithmetic: Arithmetic) -> TileFunction {
     }
 }
 
+/// The function for a left factor of f32 and a right one of half-precision numbers, two to a word, which are widened as they are read; only
+/// whole vectors of 16 columns. `None` where widening them before costs no more.
+pub(super) fn half_function(isa: Isa) -> Option<TileFunction> {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => Some(super::avx512::half_tile()),
+        _ => None,
+    }
+}
+
 /// Applies the activation to a tile that was stored without it, then adds the residual. Inlined into a function of each set, for which the
 /// compiler makes vectors of it.
 ///

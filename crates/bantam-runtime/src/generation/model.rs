@@ -3,6 +3,7 @@
 use bantam_kernels::gemm::PackedFormat;
 use bantam_kernels::gemm::grouped::Bits;
 use bantam_model::architectures::TokenPredictor;
+use bantam_model::schema::Entry;
 use bantam_model::{Batch, Pass, Past, Weights};
 use bantam_tensor::{Matrix, Tensor};
 use bantam_tokens::Tokenizer;
@@ -71,7 +72,7 @@ impl LanguageModel {
 
     /// Numbers that were learnt.
     pub fn parameters(&self) -> usize {
-        self.architecture.schema().entries().iter().map(|entry| entry.len()).sum()
+        self.architecture.schema().entries().iter().map(Entry::len).sum()
     }
 
     /// Reads the next tokens of each text and scores what may follow the last: `[texts, vocabulary]`.

@@ -20,6 +20,11 @@ pub(in super::super) fn tile(isa: Isa, arithmetic: Arithmetic) -> TileFunction {
     }
 }
 
+/// See [`super::super::tile::half_function`].
+pub(in super::super) fn half_tile() -> TileFunction {
+    half_tile_of
+}
+
 /// Defines the function that picks the variant for the rows, vectors and tail of a tile.
 macro_rules! choose_variant {
     ($name:ident, $variant:ident, $features:literal) => {
@@ -123,6 +128,28 @@ unsafe fn f32_step<const R: usize, const V: usize>(
 
 #[inline]
 #[target_feature(enable = "avx512f")]
+unsafe fn half_step<const R: usize, const V: usize>(
+    sums: &mut [[__m512; V]; R],
+    left: *const u32,
+    left_row: usize,
+    _: usize,
+    right: *const u32,
+) {
+    // SAFETY: as promised to `sum_steps`, with 16 numbers in 8 words.
+    unsafe {
+        let right: [__m512; V] =
+            std::array::from_fn(|v| _mm512_cvtph_ps(_mm256_loadu_si256(right.add(v * LANES / 2).cast())));
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let left = _mm512_set1_ps(*left.add(r * left_row).cast());
+            for (sum, right) in sums.iter_mut().zip(right) {
+                *sum = _mm512_fmadd_ps(left, right, *sum);
+            }
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
 unsafe fn widened_step<const R: usize, const V: usize>(
     sums: &mut [[__m512; V]; R],
     left: *const u32,
@@ -195,6 +222,7 @@ unsafe fn int8_step<const R: usize, const V: usize>(
 }
 
 sum_steps!(f32_sums, "avx512f,avx512bw,avx512dq,avx512vl", __m512, _mm512_setzero_ps(), _mm512_add_ps, 1, f32_step);
+sum_steps!(half_sums, "avx512f,avx512bw,avx512dq,avx512vl", __m512, _mm512_setzero_ps(), _mm512_add_ps, 1, half_step);
 sum_steps!(
     widened_sums,
     "avx512f,avx512bw,avx512dq,avx512vl",
@@ -241,9 +269,11 @@ macro_rules! float_variant {
 }
 
 float_variant!(f32_variant, f32_sums, "avx512f,avx512bw,avx512dq,avx512vl");
+float_variant!(half_variant, half_sums, "avx512f,avx512bw,avx512dq,avx512vl");
 float_variant!(widened_variant, widened_sums, "avx512f,avx512bw,avx512dq,avx512vl");
 float_variant!(pairs_variant, pairs_sums, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16");
 choose_variant!(f32_tile, f32_variant, "avx512f,avx512bw,avx512dq,avx512vl");
+choose_variant!(half_tile_of, half_variant, "avx512f,avx512bw,avx512dq,avx512vl");
 choose_variant!(widened_tile, widened_variant, "avx512f,avx512bw,avx512dq,avx512vl");
 choose_variant!(pairs_tile, pairs_variant, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16");
 choose_variant!(int8_tile, int8_variant, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");

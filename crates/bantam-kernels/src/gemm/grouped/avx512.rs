@@ -6,6 +6,8 @@ use std::arch::x86_64::*;
 
 const LANES: usize = 16;
 const VECTORS: usize = PANEL / LANES;
+/// Groups of weights that are asked for ahead of use, where each is used once.
+const AHEAD: usize = 4;
 
 /// See [`super::portable::tile`].
 ///
@@ -41,6 +43,12 @@ macro_rules! define_rows {
             // SAFETY: as promised.
             unsafe {
                 for group in 0..tile.groups {
+                    if R == 1 {
+                        let ahead = tile.words.wrapping_add((group + AHEAD) * WORDS * PANEL);
+                        for line in (0..WORDS * PANEL).step_by(LANES) {
+                            _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line).cast());
+                        }
+                    }
                     let place: [usize; R] = std::array::from_fn(|row| row * tile.groups + group);
                     let mut total: [[__m512i; VECTORS]; R] =
                         std::array::from_fn(|row| [_mm512_set1_epi32(*tile.starts.add(place[row])); VECTORS]);

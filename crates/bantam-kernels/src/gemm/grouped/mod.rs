@@ -33,6 +33,10 @@ pub(super) const ROWS: usize = 6;
 /// Bytes of weights that one task reads at least, where there are several rows: half of a small second-level cache.
 const TASK_BYTES: usize = 128 << 10;
 
+/// Tasks per thread: some, so that a thread that is held up leaves work to others.
+const LEAST_ROUNDS: usize = 2;
+const MOST_ROUNDS: usize = 24;
+
 /// Bits of a weight's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bits {
@@ -113,9 +117,7 @@ impl GroupedMatrix {
         epilogue.check(m, self.n, out);
         let input = Input::quantize(x, self.k, self.bits);
         let (panels, isa) = (self.n.div_ceil(PANEL), Isa::current());
-        let panel_bytes = self.bytes() / panels.max(1);
-        let most = (TASK_BYTES / panel_bytes.max(1)).max(1);
-        let step = if m < ROWS { 1 } else { most.min(panels.div_ceil(2 * pool::threads())).max(1) };
+        let step = self.panels_per_task(m);
         let out = Shared::new(out);
         pool::for_each(panels.div_ceil(step), |task| {
             let mut sums = [0.0f32; ROWS * PANEL];
@@ -133,6 +135,20 @@ impl GroupedMatrix {
                 }
             }
         });
+    }
+
+    /// Panels of a task: a stretch of memory as long as may be for few rows; for many, no more than stays in the second-level cache. Of the
+    /// sizes allowed, the one that keeps all threads busy best.
+    fn panels_per_task(&self, m: usize) -> usize {
+        let (panels, threads) = (self.n.div_ceil(PANEL), pool::threads());
+        let most = if m < ROWS { usize::MAX } else { (TASK_BYTES * panels / self.bytes().max(1)).max(1) };
+        let load = |rounds: usize| {
+            let step = panels.div_ceil(threads * rounds);
+            (panels.div_ceil(step).div_ceil(threads) * step, step)
+        };
+        let loads = (LEAST_ROUNDS..=MOST_ROUNDS).map(load).filter(|&(_, step)| step <= most);
+        // Of equal loads the longest stretch.
+        loads.min_by_key(|&(load, step)| (load, usize::MAX - step)).map_or(most.min(panels), |(_, step)| step).max(1)
     }
 
     /// The products of some rows with a panel, into `sums` `[rows][PANEL]`.
