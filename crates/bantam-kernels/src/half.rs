@@ -21,7 +21,9 @@ pub(crate) fn widen(x: &[f16], out: &mut [f32]) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 fn avx512(x: &[f16], out: &mut [f32]) {
-    use std::arch::x86_64::{_mm256_loadu_si256, _mm256_maskz_loadu_epi16, _mm512_cvtph_ps, _mm512_mask_storeu_ps, _mm512_storeu_ps};
+    use std::arch::x86_64::{
+        _mm256_loadu_si256, _mm256_maskz_loadu_epi16, _mm512_cvtph_ps, _mm512_mask_storeu_ps, _mm512_storeu_ps,
+    };
     const LANES: usize = 16;
     let (wholes, rest) = x.as_chunks::<LANES>();
     let (out_wholes, out_rest) = out.as_chunks_mut::<LANES>();

@@ -80,4 +80,31 @@ impl Pass {
         }
         x.linear(weights.matrix(matrix), bias)
     }
+
+    /// `residual` and [`Pass::linear`] on top of it, with noise between the two: how every layer returns to the residual stream.
+    pub fn linear_onto(
+        &mut self,
+        residual: &Tensor,
+        x: &Tensor,
+        weights: &Weights,
+        matrix: MatrixId,
+        bias: Option<&Tensor>,
+    ) -> Tensor {
+        if !self.noise.is_none() {
+            let product = self.linear(x, weights, matrix, bias);
+            return residual.add(&product.dropout(&mut self.noise));
+        }
+        if let Some(activity) = &mut self.activity {
+            activity.record(matrix, x);
+        }
+        x.linear_residual(weights.matrix(matrix), bias, residual)
+    }
+
+    /// Keeps a state of the residual stream beside those before it, or alone where the pass goes on from pasts and wants the last only.
+    pub(crate) fn keep(&self, states: &mut Vec<Tensor>, state: &Tensor) {
+        if self.pasts.is_some() {
+            states.clear();
+        }
+        states.push(state.clone());
+    }
 }

@@ -326,7 +326,6 @@ fn join(parts: &[f32], group: usize, dim: usize, out: &mut [f32]) {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::truth;
@@ -336,14 +335,15 @@ mod tests {
     /// Texts of some tokens before and some new ones, against the definition on whole texts.
     #[test]
     fn new_tokens_see_what_came_before_on_every_instruction_set() {
-        let shapes = [(4, 2, 6), (3, 1, 64), (9, 3, 32), (1, 1, 70)].map(|(heads, kv_heads, head_dim)| AttentionShape {
-            heads,
-            kv_heads,
-            head_dim,
-            causal: true,
-            window: None,
-            scale: (head_dim as f32).sqrt().recip(),
-        });
+        let shapes =
+            [(4, 2, 6), (3, 1, 64), (9, 3, 32), (1, 1, 70)].map(|(heads, kv_heads, head_dim)| AttentionShape {
+                heads,
+                kv_heads,
+                head_dim,
+                causal: true,
+                window: None,
+                scale: (head_dim as f32).sqrt().recip(),
+            });
         // Alone from the start; one more token, in the first block and far behind; a few across a border of blocks.
         let lengths = [(0, 40), (5, 1), (63, 1), (64, 1), (700, 1), (60, 21), (0, 1)];
         for_each_isa(|isa| {

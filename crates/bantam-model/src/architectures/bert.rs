@@ -181,11 +181,11 @@ impl Architecture for Bert {
         let mut x = self.embedding_norm.forward(weights, &embedded).dropout(&mut pass.noise);
         let mut states = vec![x.clone()];
         for layer in &self.layers {
-            let attended = layer.attention.forward(weights, &x, batch, pass);
-            x = layer.attention_norm.forward(weights, &x.add(&attended.dropout(&mut pass.noise)));
-            let bent = layer.feed_forward.forward(weights, &x, pass);
-            x = layer.feed_forward_norm.forward(weights, &x.add(&bent.dropout(&mut pass.noise)));
-            states.push(x.clone());
+            let attended = layer.attention.forward(weights, &x, &x, batch, pass);
+            x = layer.attention_norm.forward(weights, &attended);
+            let bent = layer.feed_forward.forward(weights, &x, &x, pass);
+            x = layer.feed_forward_norm.forward(weights, &bent);
+            pass.keep(&mut states, &x);
         }
         states
     }

@@ -169,14 +169,12 @@ impl Architecture for Llama {
         let mut states = vec![x.clone()];
         for layer in &self.layers {
             let normed = layer.attention_norm.forward(weights, &x);
-            let attended = layer.attention.forward(weights, &normed, batch, pass);
-            x = x.add(&attended.dropout(&mut pass.noise));
+            x = layer.attention.forward(weights, &normed, &x, batch, pass);
             let normed = layer.feed_forward_norm.forward(weights, &x);
-            let bent = layer.feed_forward.forward(weights, &normed, pass);
-            x = x.add(&bent.dropout(&mut pass.noise));
-            states.push(x.clone());
+            x = layer.feed_forward.forward(weights, &normed, &x, pass);
+            pass.keep(&mut states, &x);
         }
-        states.push(self.norm.forward(weights, &x));
+        pass.keep(&mut states, &self.norm.forward(weights, &x));
         states
     }
 }

@@ -27,7 +27,8 @@ pub trait Architecture: Send + Sync {
     /// Rows of the token table.
     fn vocabulary(&self) -> usize;
 
-    /// The residual stream before the first layer, after each layer, and at last normalised: each `[tokens, width]`.
+    /// The residual stream before the first layer, after each layer, and at last normalised: each `[tokens, width]`. A pass that
+    /// continues pasts keeps the last of them only.
     fn hidden(&self, weights: &Weights, batch: &Batch, pass: &mut Pass) -> Vec<Tensor>;
 }
 

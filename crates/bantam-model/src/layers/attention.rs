@@ -80,8 +80,8 @@ impl Attention {
         }
     }
 
-    /// `[tokens, width]` to the same.
-    pub fn forward(&self, weights: &Weights, x: &Tensor, batch: &Batch, pass: &mut Pass) -> Tensor {
+    /// `residual` and what attention from `x` adds to it: all `[tokens, width]`.
+    pub fn forward(&self, weights: &Weights, x: &Tensor, residual: &Tensor, batch: &Batch, pass: &mut Pass) -> Tensor {
         let bias = |id: Option<VectorId>| id.map(|id| weights.vector(id));
         let mut fused = pass.linear(x, weights, self.input, bias(self.input_bias));
         if let Some(base) = self.rotary_base {
@@ -92,7 +92,7 @@ impl Attention {
             Some(pasts) => pasts.attend(&self.shape, &fused, batch.starts()),
             None => fused.attention(&self.shape, batch.starts()),
         };
-        pass.linear(&attended, weights, self.output, bias(self.output_bias))
+        pass.linear_onto(residual, &attended, weights, self.output, bias(self.output_bias))
     }
 
     /// The matrix whose inputs are the heads' outputs: what the importance of heads is measured on.

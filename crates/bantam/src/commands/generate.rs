@@ -68,7 +68,10 @@ impl Arguments {
         pool::set_threads(self.threads);
         let model = open(&self.model, self.format)?;
         let Some(tokenizer) = model.tokenizer() else {
-            bail!("{}: a model without tokenizer cannot read a prompt; take one that has its vocabulary", self.model.display());
+            bail!(
+                "{}: a model without tokenizer cannot read a prompt; take one that has its vocabulary",
+                self.model.display()
+            );
         };
         // What the tokenizer puts behind a text would say that it is over.
         let prompt = [tokenizer.around().0, &tokenizer.encode_content(&self.prompt)].concat();
@@ -85,7 +88,8 @@ impl Arguments {
         let mut screen = std::io::stdout().lock();
         let mut failure = None;
         let generated = generate(&model, &prompt, &options, &mut |piece| {
-            let shown = if self.json { Ok(()) } else { screen.write_all(piece.as_bytes()).and_then(|()| screen.flush()) };
+            let shown =
+                if self.json { Ok(()) } else { screen.write_all(piece.as_bytes()).and_then(|()| screen.flush()) };
             failure = shown.err();
             failure.is_none()
         })?;

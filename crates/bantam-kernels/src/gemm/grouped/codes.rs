@@ -96,7 +96,13 @@ const STEPS: usize = 13;
 fn code4(x: f32) -> f32 {
     // Adding this number moves the fraction out of the mantissa: rounding to nearest even without a call.
     const MAGIC: f32 = 12_582_912.0;
-    let clamped = if x > 7.0 { 7.0 } else if x >= -8.0 { x } else { -8.0 };
+    let clamped = if x > 7.0 {
+        7.0
+    } else if x >= -8.0 {
+        x
+    } else {
+        -8.0
+    };
     clamped + MAGIC - MAGIC
 }
 

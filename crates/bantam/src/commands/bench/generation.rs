@@ -59,9 +59,11 @@ impl Arguments {
         let model = open(&self.model, self.format)?;
         let tokens = self.tokens.unwrap_or(if phase == Phase::Prefill { 512 } else { 128 });
         // Speed is the same beyond the positions that the model was trained for.
-        ensure!((1..=MOST).contains(&tokens) && self.context <= MOST, "--tokens from 1 and --context from 0, up to {MOST}");
-        let text: Vec<u32> =
-            (0..self.context + tokens).map(|index| (index * 31 % model.vocabulary()) as u32).collect();
+        ensure!(
+            (1..=MOST).contains(&tokens) && self.context <= MOST,
+            "--tokens from 1 and --context from 0, up to {MOST}"
+        );
+        let text: Vec<u32> = (0..self.context + tokens).map(|index| (index * 31 % model.vocabulary()) as u32).collect();
         let (before, now) = text.split_at(self.context);
         let past = if before.is_empty() { Past::new() } else { read(&model, Past::new(), before) };
         let mut speeds = Vec::new();
