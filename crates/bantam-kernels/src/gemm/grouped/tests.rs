@@ -1,3 +1,5 @@
+//! Against the product of codes and scales in f64, and against the weights before they were quantised.
+
 use super::*;
 use crate::gemm::Activation;
 use crate::testing::{Random, assert_close, for_each_isa};
