@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use bantam_kernels::gemm::grouped::{Bits, GROUP};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
@@ -21,6 +22,15 @@ pub enum Values {
         codes: Vec<i8>,
         /// One scale per row.
         scales: Vec<f32>,
+    },
+    /// Whole groups of 32 numbers in each row, with a scale each: `value = code * scale of its group`.
+    Grouped {
+        /// How many bits a code has; it is kept in a byte all the same.
+        bits: Bits,
+        /// Row-major codes.
+        codes: Vec<i8>,
+        /// One scale per group, row by row.
+        scales: Vec<f16>,
     },
 }
 
@@ -65,6 +75,7 @@ impl Array {
         match &self.values {
             Values::F32(values) => values.len() * 4,
             Values::Int8 { codes, scales } => codes.len() + scales.len() * 4,
+            Values::Grouped { codes, scales, .. } => codes.len() + scales.len() * 2,
         }
     }
 
@@ -76,6 +87,11 @@ impl Array {
                 .chunks(self.row_len().max(1))
                 .zip(scales)
                 .flat_map(|(row, scale)| row.iter().map(move |&code| f32::from(code) * scale))
+                .collect(),
+            Values::Grouped { codes, scales, .. } => codes
+                .chunks(GROUP)
+                .zip(scales)
+                .flat_map(|(group, scale)| group.iter().map(move |&code| f32::from(code) * scale.to_f32()))
                 .collect(),
         }
     }
@@ -94,11 +110,19 @@ impl Array {
                 codes: keep.iter().flat_map(|&r| codes[r * width..(r + 1) * width].iter().copied()).collect(),
                 scales: keep.iter().map(|&r| scales[r]).collect(),
             },
+            Values::Grouped { bits, codes, scales } => Values::Grouped {
+                bits: *bits,
+                codes: keep.iter().flat_map(|&r| codes[r * width..(r + 1) * width].iter().copied()).collect(),
+                scales: keep
+                    .iter()
+                    .flat_map(|&r| scales[r * width / GROUP..(r + 1) * width / GROUP].iter().copied())
+                    .collect(),
+            },
         };
         Self { shape, values }
     }
 
-    /// The columns `keep` of a two-dimensional array, in that order. Row scales of an int8 array stay as they are.
+    /// The columns `keep` of a two-dimensional array, in that order. Row scales of an int8 array stay as they are; groups are decoded.
     #[must_use]
     pub fn select_columns(&self, keep: &[usize]) -> Self {
         let width = self.row_len();
@@ -110,6 +134,7 @@ impl Array {
                 codes: codes.chunks(width).flat_map(|row| keep.iter().map(|&c| row[c])).collect(),
                 scales: scales.clone(),
             },
+            Values::Grouped { .. } => return Self::plain(self.shape.clone(), self.to_f32()).select_columns(keep),
         };
         Self { shape: vec![self.shape[0], keep.len()], values }
     }
@@ -176,12 +201,15 @@ pub fn read_safetensors(bytes: &[u8]) -> Result<Arrays, ArraysError> {
     Ok(arrays)
 }
 
-/// Writes arrays as the bytes of a safetensors file; the same arrays give the same bytes.
+/// Writes arrays as the bytes of a safetensors file; the same arrays give the same bytes. Groups, which the format has no type for, are decoded.
 pub fn write_safetensors(arrays: &Arrays) -> Vec<u8> {
     let mut blobs: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
     for (name, array) in arrays {
         match &array.values {
             Values::F32(values) => blobs.push((name.clone(), Dtype::F32, array.shape.clone(), f32_bytes(values))),
+            Values::Grouped { .. } => {
+                blobs.push((name.clone(), Dtype::F32, array.shape.clone(), f32_bytes(&array.to_f32())));
+            }
             Values::Int8 { codes, scales } => {
                 let bytes = codes.iter().map(|&code| code.cast_unsigned()).collect();
                 blobs.push((name.clone(), Dtype::I8, array.shape.clone(), bytes));

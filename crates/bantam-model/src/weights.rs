@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bantam_kernels::gemm::grouped::{Bits, GroupedMatrix};
+use bantam_kernels::gemm::grouped::{Bits, GROUP, GroupedMatrix};
 use bantam_kernels::gemm::{PackedFormat, PackedMatrix, Precision};
 use bantam_tensor::{Matrix, Table, Tensor};
 
@@ -79,7 +79,8 @@ impl Weights {
         Self { schema: Arc::clone(schema), values: values.collect(), precision }
     }
 
-    /// Lays out the arrays of a file. Int8 arrays become packed matrices and tables; plain ones stay dense.
+    /// Lays out the arrays of a file. Int8 arrays and groups become packed matrices and tables; plain ones stay dense, and what is fused of
+    /// several kinds becomes so.
     ///
     /// # Errors
     /// Names every missing, unexpected and misshapen array at once.
@@ -87,6 +88,12 @@ impl Weights {
         check(schema, arrays)?;
         let values = schema.entries().iter().map(|entry| {
             let parts: Vec<&Array> = entry.parts.iter().map(|part| &arrays[&part.name]).collect();
+            if let Some(grouped) = joined_groups(entry, &parts).map(Arc::new) {
+                return match entry.kind {
+                    Kind::Table => Weight::Table(Table::Grouped(grouped)),
+                    _ => Weight::Matrix(Matrix::Grouped(grouped)),
+                };
+            }
             let packed = parts.iter().all(|part| matches!(part.values, Values::Int8 { .. }));
             match (packed, entry.kind) {
                 (true, Kind::Matrix) => {
@@ -265,6 +272,39 @@ fn dense(entry: &Entry, numbers: &[f32], precision: Precision) -> Weight {
         Kind::Table => Weight::Table(Table::Dense(tensor)),
         Kind::Vector => Weight::Vector(tensor),
     }
+}
+
+/// A matrix or table whose parts are all groups of codes with the same number of bits.
+fn joined_groups(entry: &Entry, parts: &[&Array]) -> Option<GroupedMatrix> {
+    if entry.kind == Kind::Vector {
+        return None;
+    }
+    let groups = |part: &&Array| match &part.values {
+        Values::Grouped { bits, .. } => Some(*bits),
+        _ => None,
+    };
+    let bits = groups(parts.first()?)?;
+    if !parts.iter().all(|part| groups(part) == Some(bits)) {
+        return None;
+    }
+    let (rows, width) = (entry.rows(), entry.shape()[1]);
+    Some(GroupedMatrix::from_groups(rows, width, bits, |row, group, into| {
+        let mut row = row;
+        let part = parts.iter().find(|part| {
+            let found = row < part.rows();
+            if !found {
+                row -= part.rows();
+            }
+            found
+        });
+        match part.map(|part| &part.values) {
+            Some(Values::Grouped { codes, scales, .. }) => {
+                into.copy_from_slice(&codes[row * width + group * GROUP..][..GROUP]);
+                scales[row * (width / GROUP) + group]
+            }
+            _ => unreachable!("the parts were just checked, and have as many rows as the entry"),
+        }
+    }))
 }
 
 fn joined_codes(parts: &[&Array]) -> (Vec<i8>, Vec<f32>) {

@@ -9,7 +9,8 @@ use bantam_model::architectures::llama::{Llama, LlamaConfig};
 use bantam_model::arrays::Arrays;
 use bantam_model::folder::PredictorFolder;
 use bantam_model::gguf::{
-    Gguf, List, Metadata, NewTensor, TensorFormat, Value, llama_of, read_predictor, write, write_llama, write_predictor,
+    Gguf, List, Metadata, NewTensor, TensorFormat, Value, llama_of, read_predictor, read_stored_predictor, write,
+    write_llama, write_predictor,
 };
 use bantam_model::{Batch, Pass, Weights};
 use bantam_tokens::{Kind, SpecialTokens, Tokenizer, TrainOptions};
@@ -190,4 +191,35 @@ fn errors_name_the_file() {
     assert!(message(&path).contains("model.gguf: "));
     fs::write(&path, b"PK").unwrap();
     assert!(message(&path).contains("model.gguf: not a GGUF file"));
+}
+
+/// Inputs that are quantised as they come move logits by less than this share of the largest.
+const QUANTISED: f32 = 0.05;
+
+#[test]
+fn stored_groups_answer_like_their_decoded_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    let ids = vec![vec![5, 100, 7, 299], vec![1]];
+    for is_tied in [false, true] {
+        let (config, mut arrays) = small(is_tied);
+        // Weights as large as trained ones, so that logits have something to say.
+        for array in arrays.values_mut().filter(|array| array.shape.len() == 2) {
+            *array = bantam_model::arrays::Array::plain(
+                array.shape.clone(),
+                array.to_f32().iter().map(|x| x * 5.0).collect(),
+            );
+        }
+        for format in [TensorFormat::Q8_0, TensorFormat::Q4_0, TensorFormat::F16] {
+            let tokenizer = tokenizer();
+            write_predictor(&path, &Llama::new(config.clone()), &arrays, &tokenizer, format).unwrap();
+            let stored = read_stored_predictor(&path).unwrap();
+            let decoded = read_predictor(&path, Precision::F32).unwrap();
+            assert!(format == TensorFormat::F16 || stored.weights.bytes() < decoded.weights.bytes() / 2);
+            let (found, expected) = (logits(&stored, &ids), logits(&decoded, &ids));
+            let largest = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let spread = expected.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+            assert!(largest < QUANTISED * spread, "{}: {largest} of {spread}", format.name());
+        }
+    }
 }

@@ -10,7 +10,7 @@ use bantam_tokens::Tokenizer;
 
 use super::error::{FileError, GgufError};
 use super::formats::TensorFormat;
-use super::model::{llama_of, write_llama};
+use super::model::{llama_of, stored_llama_of, write_llama};
 use super::reader::Gguf;
 use super::value::Value;
 use super::vocabulary::vocabulary_of;
@@ -26,12 +26,25 @@ use crate::weights::Weights;
 /// Names the file and what is wrong with it.
 pub fn read_predictor(path: &Path, precision: Precision) -> Result<PredictorFolder, FileError> {
     let bytes = Mapped::open(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
-    predictor_of(&bytes, precision).map_err(|source| FileError::Content { path: path.to_owned(), source })
+    predictor_of(&bytes, precision, llama_of).map_err(|source| FileError::Content { path: path.to_owned(), source })
 }
 
-fn predictor_of(bytes: &[u8], precision: Precision) -> Result<PredictorFolder, GgufError> {
+/// [`read_predictor`] for a model that only answers: blocks that products can be computed with (Q8_0, Q4_0) stay what they are.
+///
+/// # Errors
+/// As [`read_predictor`].
+pub fn read_stored_predictor(path: &Path) -> Result<PredictorFolder, FileError> {
+    let bytes = Mapped::open(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+    let precision = Precision::F32;
+    predictor_of(&bytes, precision, stored_llama_of)
+        .map_err(|source| FileError::Content { path: path.to_owned(), source })
+}
+
+type LlamaReader = fn(&Gguf) -> Result<(LlamaConfig, Arrays), GgufError>;
+
+fn predictor_of(bytes: &[u8], precision: Precision, read: LlamaReader) -> Result<PredictorFolder, GgufError> {
     let file = Gguf::parse(bytes)?;
-    let (config, arrays) = llama_of(&file)?;
+    let (config, arrays) = read(&file)?;
     let kind = file.metadata().get("tokenizer.ggml.model");
     // llama.cpp's own word for bare weights.
     let tokenizer = if kind.is_none_or(|kind| matches!(kind, Value::Text(kind) if kind == "no_vocab")) {

@@ -32,10 +32,11 @@ impl Format {
     }
 }
 
-/// A Hugging Face folder, a GGUF file, or a llama2.c file (`.bin`) with the vocabulary beside it, its weights put into `format`.
+/// A Hugging Face folder, a GGUF file, or a llama2.c file (`.bin`) with the vocabulary beside it, its weights put into `format`. Weights of a
+/// GGUF file that are in groups already (Q8_0, Q4_0) stay as they are.
 pub(crate) fn open(path: &Path, format: Format) -> anyhow::Result<LanguageModel> {
     let read = match path.extension().and_then(OsStr::to_str) {
-        Some("gguf") => gguf::read_predictor(path, Precision::F32)?,
+        Some("gguf") => gguf::read_stored_predictor(path)?,
         Some("bin") => llama2c::read_predictor(path, &vocabulary_beside(path)?, Precision::F32)?,
         _ => folder::read_predictor(path, Precision::F32)?,
     };
