@@ -40,19 +40,32 @@ pub fn read_stored_predictor(path: &Path) -> Result<PredictorFolder, FileError> 
         .map_err(|source| FileError::Content { path: path.to_owned(), source })
 }
 
+/// The tokenizer of a file of any architecture, if it has one.
+///
+/// # Errors
+/// Names the file and what is wrong with it.
+pub fn read_tokenizer(path: &Path) -> Result<Option<Tokenizer>, FileError> {
+    let bytes = Mapped::open(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+    let tokenizer = Gguf::parse(&bytes).and_then(|file| tokenizer_of(&file));
+    tokenizer.map_err(|source| FileError::Content { path: path.to_owned(), source })
+}
+
+fn tokenizer_of(file: &Gguf) -> Result<Option<Tokenizer>, GgufError> {
+    let kind = file.metadata().get("tokenizer.ggml.model");
+    // llama.cpp's own word for bare weights.
+    if kind.is_none_or(|kind| matches!(kind, Value::Text(kind) if kind == "no_vocab")) {
+        return Ok(None);
+    }
+    let vocabulary = vocabulary_of(file.metadata())?;
+    Tokenizer::from_gguf(&vocabulary).map(Some).map_err(|error| GgufError::Vocabulary(error.to_string()))
+}
+
 type LlamaReader = fn(&Gguf) -> Result<(LlamaConfig, Arrays), GgufError>;
 
 fn predictor_of(bytes: &[u8], precision: Precision, read: LlamaReader) -> Result<PredictorFolder, GgufError> {
     let file = Gguf::parse(bytes)?;
     let (config, arrays) = read(&file)?;
-    let kind = file.metadata().get("tokenizer.ggml.model");
-    // llama.cpp's own word for bare weights.
-    let tokenizer = if kind.is_none_or(|kind| matches!(kind, Value::Text(kind) if kind == "no_vocab")) {
-        None
-    } else {
-        let vocabulary = vocabulary_of(file.metadata())?;
-        Some(Tokenizer::from_gguf(&vocabulary).map_err(|error| GgufError::Vocabulary(error.to_string()))?)
-    };
+    let tokenizer = tokenizer_of(&file)?;
     assemble(config, &arrays, tokenizer, precision)
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use bantam_kernels::gemm::Precision;
 use bantam_model::{folder, gguf, llama2c};
 use bantam_runtime::generation::{LanguageModel, WeightFormat};
+use bantam_tokens::Tokenizer;
 
 /// What weights are held as.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -41,6 +42,17 @@ pub(crate) fn open(path: &Path, format: Format) -> anyhow::Result<LanguageModel>
         _ => folder::read_predictor(path, Precision::F32)?,
     };
     Ok(LanguageModel::new(read.architecture, &read.weights, read.tokenizer, format.resolve()))
+}
+
+/// The tokenizer of a model that [`open`] takes, or a `tokenizer.json` itself.
+pub(crate) fn open_tokenizer(path: &Path) -> anyhow::Result<Tokenizer> {
+    let tokenizer = match path.extension().and_then(OsStr::to_str) {
+        Some("gguf") => gguf::read_tokenizer(path)?,
+        Some("bin") => llama2c::read_predictor(path, &vocabulary_beside(path)?, Precision::F32)?.tokenizer,
+        Some("json") => Some(Tokenizer::load(path)?),
+        _ => Some(Tokenizer::load(path.join("tokenizer.json"))?),
+    };
+    tokenizer.with_context(|| format!("{}: it has no tokenizer; name a file that has its vocabulary", path.display()))
 }
 
 /// The one other `.bin` file of the folder whose name begins with `tok`.

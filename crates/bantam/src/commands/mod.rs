@@ -13,6 +13,7 @@ mod new;
 mod report;
 mod run;
 mod serve;
+mod tokenize;
 
 use bantam_pipeline::Goal;
 
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Classify(classify::Arguments),
     /// Go on with a text, by a language model
     Generate(generate::Arguments),
+    /// Turn lines of text into token ids
+    Tokenize(tokenize::Arguments),
     /// Serve a bundle over HTTP, with a page to talk to it
     Serve(serve::Arguments),
     /// Tell what a bundle or a model folder holds, and check it
@@ -64,6 +67,7 @@ impl Command {
             Self::Chat(arguments) => arguments.run(),
             Self::Classify(arguments) => arguments.run(),
             Self::Generate(arguments) => arguments.run(),
+            Self::Tokenize(arguments) => arguments.run(),
             Self::Serve(arguments) => arguments.run(),
             Self::Inspect(arguments) => arguments.run(),
             Self::Bench(arguments) => arguments.run(),

@@ -1,0 +1,123 @@
+//! Language models as the program's users meet them: text goes on, ids come out, and what cannot be is refused.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use bantam_model::folder::read_predictor;
+use bantam_model::{Batch, Pass};
+use serde_json::Value;
+
+/// A Llama of `transformers` with 30 words.
+fn model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../bantam-model/tests/golden/llama_tied")
+}
+
+fn run(arguments: &[&str], input: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bantam"));
+    let mut child =
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A program that refuses its arguments may be gone before it reads.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn answer(arguments: &[&str]) -> String {
+    let output = run(arguments, "");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn refused(arguments: &[&str], parts: [&str; 2]) {
+    let output = run(arguments, "");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+    assert!(output.stdout.is_empty() && !told.contains("panicked"), "{arguments:?}: {told}");
+    parts.iter().for_each(|part| assert!(told.contains(part), "{part:?} should be in: {told}"));
+}
+
+fn generated(path: &Path, more: &[&str]) -> Value {
+    let arguments = ["generate", path.to_str().unwrap(), "--prompt", "when is my order", "--json"];
+    serde_json::from_str(&answer(&[&arguments[..], more].concat())).unwrap()
+}
+
+/// What the definition says: the whole text anew for each token.
+fn greedily(path: &Path, prompt: &[u32], count: usize) -> Vec<u32> {
+    let model = read_predictor(path, bantam_kernels::gemm::Precision::F32).unwrap();
+    let mut tokens = prompt.to_vec();
+    for _ in 0..count {
+        let hidden = model.architecture.hidden(&model.weights, &Batch::new([&tokens[..]]), &mut Pass::plain());
+        let logits = hidden.last().unwrap().linear(&model.architecture.head(&model.weights), None);
+        let last = logits.data().chunks(logits.width()).next_back().unwrap();
+        tokens.push((0..last.len()).max_by(|&a, &b| last[a].total_cmp(&last[b])).unwrap() as u32);
+    }
+    tokens.split_off(prompt.len())
+}
+
+fn ids(value: &Value) -> Vec<u32> {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+#[test]
+fn greedy_answers_are_the_likeliest_tokens_of_the_whole_text() {
+    let found = generated(&model(), &["--greedy", "--tokens", "12", "--format", "f32"]);
+    let prompt = ids(&found["prompt_tokens"]);
+    assert_eq!(ids(&found["tokens"]), greedily(&model(), &prompt, ids(&found["tokens"]).len()));
+    assert_eq!(found["log_probabilities"].as_array().unwrap().len(), ids(&found["tokens"]).len());
+    assert!(found["log_probabilities"].as_array().unwrap().iter().all(|x| x.as_f64().unwrap() <= 0.0));
+}
+
+#[test]
+fn a_seed_repeats_its_answer_and_another_gives_another() {
+    let with =
+        |seed| generated(&model(), &["--seed", seed, "--temperature", "1.5", "--tokens", "20"])["tokens"].clone();
+    assert_eq!(with("5"), with("5"));
+    assert_ne!(with("5"), with("6"));
+}
+
+#[test]
+fn a_stop_string_ends_the_answer_and_is_not_shown() {
+    let whole = generated(&model(), &["--greedy", "--tokens", "12"]);
+    let text = whole["text"].as_str().unwrap();
+    let stop = text.split_whitespace().last().unwrap();
+    let cut = generated(&model(), &["--greedy", "--tokens", "12", "--stop", stop]);
+    assert_eq!(cut["finish_reason"], "stop");
+    assert_eq!(cut["text"].as_str().unwrap(), &text[..text.find(stop).unwrap()]);
+}
+
+#[test]
+fn benches_print_what_other_tools_rely_on() {
+    for phase in ["prefill", "decode"] {
+        let text = answer(&["bench", phase, model().to_str().unwrap(), "--tokens", "8", "--context", "3", "--json"]);
+        let found: Value = serde_json::from_str(&text).unwrap();
+        for key in ["tokens_per_second", "bits_per_weight", "peak_bytes", "ceiling_share", "threads"] {
+            assert!(found[key].as_f64().unwrap() > 0.0, "{phase} {key}: {text}");
+        }
+        assert_eq!(found["bandwidth_share"].is_null(), phase == "prefill");
+    }
+}
+
+#[test]
+fn lines_become_lists_of_ids_in_their_order() {
+    let path = model();
+    let output = run(&["tokenize", path.to_str().unwrap()], "when is\n\nmy order");
+    let lines: Vec<Vec<u32>> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let tokenizer = read_predictor(&path, bantam_kernels::gemm::Precision::F32).unwrap().tokenizer.unwrap();
+    assert_eq!(lines, ["when is", "", "my order"].map(|line| tokenizer.encode_content(line)));
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.gguf");
+    fs::write(&broken, b"GGUF\x03\0\0\0").unwrap();
+    let (path, broken) = (model(), broken.to_str().unwrap().to_owned());
+    let path = path.to_str().unwrap();
+    refused(&["generate", "nowhere", "--prompt", "a"], ["nowhere", "config.json"]);
+    refused(&["generate", &broken, "--prompt", "a"], ["broken.gguf", "copy or download"]);
+    refused(&["generate", path, "--prompt", "a", "--temperature=-1"], ["temperature", "-1"]);
+    refused(&["generate", path, "--prompt", &"when ".repeat(5_000)], ["prompt has", "shorten"]);
+    refused(&["bench", "decode", path, "--tokens", "0"], ["--tokens", "from 1"]);
+}
