@@ -6,7 +6,7 @@ use super::error::GgufError;
 use super::formats::TensorFormat;
 use super::metadata::{Metadata, required};
 use super::names::{to_ours, to_theirs};
-use super::reader::{Gguf, GgufTensor};
+use super::reader::Gguf;
 use super::value::Value;
 use super::vocabulary::insert_vocabulary;
 use super::writer::{NewTensor, write};
@@ -34,7 +34,7 @@ const LARGEST_SIZE: usize = i32::MAX as usize;
 /// For another architecture, for a setting or tensor that changes what is computed and is not followed here, for
 /// sizes that cannot be, and when the tensors do not fit the sizes.
 pub fn llama_of(file: &Gguf) -> Result<(LlamaConfig, Arrays), GgufError> {
-    llama_by(file, |tensor| tensor.to_array())
+    read_llama(file, false)
 }
 
 /// [`llama_of`] with each matrix as [`GgufTensor::to_stored_array`] gives it.
@@ -42,10 +42,10 @@ pub fn llama_of(file: &Gguf) -> Result<(LlamaConfig, Arrays), GgufError> {
 /// # Errors
 /// As [`llama_of`].
 pub fn stored_llama_of(file: &Gguf) -> Result<(LlamaConfig, Arrays), GgufError> {
-    llama_by(file, |tensor| tensor.to_stored_array())
+    read_llama(file, true)
 }
 
-fn llama_by(file: &Gguf, array: impl Fn(&GgufTensor) -> Array) -> Result<(LlamaConfig, Arrays), GgufError> {
+fn read_llama(file: &Gguf, keeps_blocks: bool) -> Result<(LlamaConfig, Arrays), GgufError> {
     let architecture = file.metadata().text(ARCHITECTURE_KEY)?;
     let same = SAME_AS_LLAMA.iter().find(|(name, _)| *name == architecture);
     let Some((_, turns_neighbours)) = same else {
@@ -62,7 +62,7 @@ fn llama_by(file: &Gguf, array: impl Fn(&GgufTensor) -> Array) -> Result<(LlamaC
             continue;
         }
         let Some(ours) = to_ours(name) else { return Err(unsupported(format!("tensor `{name}`"))) };
-        let array = array(tensor);
+        let array = if keeps_blocks { tensor.to_stored_array() } else { tensor.to_array() };
         let array = match rotated(&ours, config.num_attention_heads, kv_heads) {
             Some(heads) if *turns_neighbours => to_halves(&array, heads),
             _ => array,
