@@ -13,7 +13,7 @@ use super::forward::soften;
 use super::{AttentionShape, scores_row, tiles};
 use crate::curves::exp2;
 use crate::gemm::block::{BlockProduct, Left, PANEL, ROWS, Target};
-use crate::half::widen;
+use crate::half::{prefetch, widen};
 use crate::memory::Buffer;
 use crate::pool::{self, Shared};
 use crate::vectorized::vectorized;
@@ -263,6 +263,10 @@ impl Piece<'_> {
         let is_direct = rows <= ROWS && dim.is_multiple_of(16) && product.has_half();
         for (index, block) in self.text.blocks[self.blocks.clone()].iter().enumerate() {
             if is_direct {
+                match self.text.blocks[self.blocks.clone()].get(index + 1) {
+                    Some(next) => prefetch(next.head_keys(self.kv_head, dim)),
+                    None => prefetch(self.text.blocks[self.blocks.start].head_values(self.kv_head, dim)),
+                }
                 let left = Left { data: queries, row: dim, step: 1 };
                 let target = Target { data: &mut scores[index * BLOCK..], row: scores_row, add: false };
                 product.multiply_half([rows, BLOCK], left, block.head_keys(self.kv_head, dim), BLOCK, target);
@@ -284,6 +288,9 @@ impl Piece<'_> {
         }
         for (index, block) in self.text.blocks[self.blocks.clone()].iter().enumerate() {
             if is_direct {
+                if let Some(next) = self.text.blocks[self.blocks.clone()].get(index + 1) {
+                    prefetch(next.head_values(self.kv_head, dim));
+                }
                 let left = Left { data: scores, row: scores_row, step: 1 }.from(0, index * BLOCK);
                 let values = block.head_values(self.kv_head, dim);
                 // Tokens of the block that are there.

@@ -105,6 +105,24 @@ macro_rules! sum_steps {
     };
 }
 
+/// Adds to the sums one step of the left factor's rows times one of the right.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn add_products<const R: usize, const V: usize>(
+    sums: &mut [[__m512; V]; R],
+    left: *const u32,
+    left_row: usize,
+    right: [__m512; V],
+) {
+    for (r, sums) in sums.iter_mut().enumerate() {
+        // SAFETY: as promised to `sum_steps`.
+        let left = _mm512_set1_ps(unsafe { *left.add(r * left_row).cast() });
+        for (sum, right) in sums.iter_mut().zip(right) {
+            *sum = _mm512_fmadd_ps(left, right, *sum);
+        }
+    }
+}
+
 #[inline]
 #[target_feature(enable = "avx512f")]
 unsafe fn f32_step<const R: usize, const V: usize>(
@@ -117,12 +135,7 @@ unsafe fn f32_step<const R: usize, const V: usize>(
     // SAFETY: as promised to `sum_steps`.
     unsafe {
         let right: [__m512; V] = std::array::from_fn(|v| _mm512_loadu_ps(right.add(v * LANES).cast()));
-        for (r, sums) in sums.iter_mut().enumerate() {
-            let left = _mm512_set1_ps(*left.add(r * left_row).cast());
-            for (sum, right) in sums.iter_mut().zip(right) {
-                *sum = _mm512_fmadd_ps(left, right, *sum);
-            }
-        }
+        add_products(sums, left, left_row, right);
     }
 }
 
@@ -139,12 +152,7 @@ unsafe fn half_step<const R: usize, const V: usize>(
     unsafe {
         let right: [__m512; V] =
             std::array::from_fn(|v| _mm512_cvtph_ps(_mm256_loadu_si256(right.add(v * LANES / 2).cast())));
-        for (r, sums) in sums.iter_mut().enumerate() {
-            let left = _mm512_set1_ps(*left.add(r * left_row).cast());
-            for (sum, right) in sums.iter_mut().zip(right) {
-                *sum = _mm512_fmadd_ps(left, right, *sum);
-            }
-        }
+        add_products(sums, left, left_row, right);
     }
 }
 
