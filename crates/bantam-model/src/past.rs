@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bantam_kernels::attention::{AttentionShape, BLOCK, PastBlock, Text, attend_past};
+use bantam_kernels::memory::Buffer;
 use bantam_tensor::Tensor;
 
 /// One text's past. A clone shares all blocks until one of the two goes on, so that texts with one beginning keep it once.
@@ -93,9 +94,10 @@ impl Pasts {
                 blocks: past.layers[layer].iter().map(AsRef::as_ref).collect(),
             })
             .collect();
-        let mut out = Tensor::zeros([fused.rows(), shape.heads * shape.head_dim]);
-        attend_past(shape, fused.data(), &texts, out.data_mut());
-        out
+        let out_shape = [fused.rows(), shape.heads * shape.head_dim];
+        let mut out = Buffer::scratch(out_shape.iter().product());
+        attend_past(shape, fused.data(), &texts, &mut out);
+        Tensor::new(out_shape, out)
     }
 
     /// The pasts after the pass.

@@ -260,12 +260,13 @@ impl Piece<'_> {
             target.copy_from_slice(&qkv[row..][..group * dim]);
         }
         let keys = self.blocks.start * BLOCK..(self.blocks.end * BLOCK).min(self.text.past + self.queries.end);
+        let blocks = &self.text.blocks[self.blocks.clone()];
         let is_direct = rows <= ROWS && dim.is_multiple_of(16) && product.has_half();
-        for (index, block) in self.text.blocks[self.blocks.clone()].iter().enumerate() {
+        for (index, block) in blocks.iter().enumerate() {
             if is_direct {
-                match self.text.blocks[self.blocks.clone()].get(index + 1) {
+                match blocks.get(index + 1) {
                     Some(next) => prefetch(next.head_keys(self.kv_head, dim)),
-                    None => prefetch(self.text.blocks[self.blocks.start].head_values(self.kv_head, dim)),
+                    None => prefetch(blocks[0].head_values(self.kv_head, dim)),
                 }
                 let left = Left { data: queries, row: dim, step: 1 };
                 let target = Target { data: &mut scores[index * BLOCK..], row: scores_row, add: false };
@@ -286,9 +287,9 @@ impl Piece<'_> {
             let seen = 0..end.min(keys.end) - keys.start;
             (largest[index], totals[index]) = soften(row, &all, &seen, shape.scale * LOG2_E);
         }
-        for (index, block) in self.text.blocks[self.blocks.clone()].iter().enumerate() {
+        for (index, block) in blocks.iter().enumerate() {
             if is_direct {
-                if let Some(next) = self.text.blocks[self.blocks.clone()].get(index + 1) {
+                if let Some(next) = blocks.get(index + 1) {
                     prefetch(next.head_values(self.kv_head, dim));
                 }
                 let left = Left { data: scores, row: scores_row, step: 1 }.from(0, index * BLOCK);

@@ -147,7 +147,8 @@ pub(super) unsafe fn finish(tile: &Tile) {
 }
 
 /// Finishes a row whose sums are at hand: `column` is its first column, `place` its first element in the whole output.
-#[inline]
+/// Inlined like [`finish`].
+#[inline(always)]
 pub(super) fn finish_row(sums: &mut [f32], column: usize, place: usize, epilogue: &Epilogue<'_>, out: &mut [f32]) {
     let add = |sums: &mut [f32], other: &[f32]| sums.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
     if let Some(bias) = epilogue.bias {
@@ -160,6 +161,8 @@ pub(super) fn finish_row(sums: &mut [f32], column: usize, place: usize, epilogue
     if epilogue.accumulate { add(out, sums) } else { out.copy_from_slice(sums) }
 }
 
+/// Inlined like [`finish`], for the same reason.
+#[inline(always)]
 fn activate(activation: Activation, row: &mut [f32]) {
     match activation {
         Activation::None => {}

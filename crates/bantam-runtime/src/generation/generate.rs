@@ -141,7 +141,8 @@ pub fn generate(
             pasts = after;
         }
     };
-    if !matches!(finish, Finish::Stop(_)) {
+    // A caller that wanted no more is not asked again.
+    if !matches!(finish, Finish::Stop(_) | Finish::Stopped) {
         let rest = model.tokenizer().map(|tokenizer| stream.finish(tokenizer)).unwrap_or_default();
         let mut rest = stops.push(&rest).text;
         rest.push_str(&stops.finish());

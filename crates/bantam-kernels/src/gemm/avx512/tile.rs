@@ -176,12 +176,7 @@ unsafe fn widened_step<const R: usize, const V: usize>(
                     _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff_0000_u32 as i32))
                 })
             });
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let left = _mm512_set1_ps(*left.add(r * left_row + half * left_step).cast());
-                for (sum, right) in sums.iter_mut().zip(right) {
-                    *sum = _mm512_fmadd_ps(left, right, *sum);
-                }
-            }
+            add_products(sums, left.add(half * left_step), left_row, right);
         }
     }
 }

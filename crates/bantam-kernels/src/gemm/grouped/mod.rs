@@ -11,6 +11,7 @@ use super::tile::finish_row;
 use crate::isa::Isa;
 use crate::memory::Buffer;
 use crate::pool::{self, Shared};
+use crate::vectorized::vectorized;
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -130,7 +131,10 @@ impl GroupedMatrix {
                         let place = row * self.n + panel * PANEL;
                         // SAFETY: tasks have different panels.
                         let out = unsafe { out.slice(place, columns) };
-                        finish_row(&mut sums[..columns], panel * PANEL, place, epilogue, out);
+                        vectorized(
+                            #[inline(always)]
+                            || finish_row(&mut sums[..columns], panel * PANEL, place, epilogue, out),
+                        );
                     }
                 }
             }
