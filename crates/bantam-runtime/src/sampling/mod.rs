@@ -6,6 +6,7 @@
 
 mod beam;
 mod candidates;
+mod constraint;
 mod history;
 mod log_probabilities;
 mod lookup;
@@ -18,6 +19,7 @@ mod tests;
 mod text_stream;
 
 pub use beam::{BeamOptions, Hypothesis, beam_search};
+pub use constraint::Constraint;
 pub use log_probabilities::top_log_probabilities;
 pub use lookup::{LookupOptions, PromptLookup};
 pub use mask::TokenMask;
