@@ -20,9 +20,9 @@ pub(crate) fn widen(x: &[f16], out: &mut [f32]) {
 
 /// Asks for numbers that will be read soon, where the hardware cannot foresee it. Does nothing where there is no way to ask.
 #[inline(always)]
-pub(crate) fn prefetch(x: &[f16]) {
+pub(crate) fn prefetch<T>(x: &[T]) {
     #[cfg(target_arch = "x86_64")]
-    for line in x.chunks(32) {
+    for line in x.chunks(64 / size_of::<T>()) {
         // SAFETY: a prefetch reads nothing that the program sees, and every x86-64 has it.
         unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast()) };
     }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use bantam_kernels::attention::{AttentionShape, BLOCK, PastBlock, Text, attend_past};
+use bantam_kernels::attention::{AttentionShape, BLOCK, PastBlock, PastFormat, Text, attend_past};
 use bantam_kernels::memory::Buffer;
 use bantam_tensor::Tensor;
 
 /// One text's past. A clone shares all blocks until one of the two goes on, so that texts with one beginning keep it once.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Past {
+    format: PastFormat,
     /// `[layers][blocks]`, of [`BLOCK`] tokens each.
     layers: Vec<Vec<Arc<PastBlock>>>,
     tokens: usize,
@@ -16,10 +17,21 @@ pub struct Past {
     coming: usize,
 }
 
+impl Default for Past {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Past {
-    /// A past of no tokens.
+    /// A past of no tokens, in the machine's fastest format.
     pub fn new() -> Self {
-        Self::default()
+        Self::in_format(PastFormat::fastest())
+    }
+
+    /// A past of no tokens.
+    pub fn in_format(format: PastFormat) -> Self {
+        Self { format, layers: Vec::new(), tokens: 0, coming: 0 }
     }
 
     /// Tokens read.
@@ -51,7 +63,7 @@ impl Past {
             let place = token % BLOCK;
             let (now, later) = rest.split_at(((BLOCK - place) * width).min(rest.len()));
             if token / BLOCK == blocks.len() {
-                blocks.push(Arc::new(PastBlock::new(shape)));
+                blocks.push(Arc::new(PastBlock::new(shape, self.format)));
             }
             Arc::make_mut(&mut blocks[token / BLOCK]).write(shape, place, now);
             token += now.len() / width;

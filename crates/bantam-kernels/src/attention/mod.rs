@@ -21,7 +21,7 @@ mod tests;
 
 pub use backward::backward;
 pub use forward::forward;
-pub use past::{BLOCK, PastBlock, Text, attend_past};
+pub use past::{BLOCK, PastBlock, PastFormat, Text, attend_past};
 
 /// The sizes and rules of an attention.
 #[derive(Clone, Copy, Debug, PartialEq)]

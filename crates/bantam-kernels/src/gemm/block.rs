@@ -1,6 +1,6 @@
 //! Products of blocks that are in the cache already, for kernels that arrange the work themselves (attention).
 
-use super::pack::{Range, Source, right_panels};
+use super::pack::{Range, Source, right_panels, rounded};
 use super::tile::{self, Arithmetic, Scales, Tile, TileFunction};
 use super::{Activation, Operand};
 use crate::isa::Isa;
@@ -27,6 +27,35 @@ impl Left<'_> {
     }
 }
 
+/// A left factor of pairs of bf16, each in a word: rows of words, `row` apart.
+#[derive(Clone, Copy)]
+pub(crate) struct PairLeft<'a> {
+    pub(crate) words: &'a [u32],
+    pub(crate) row: usize,
+}
+
+impl PairLeft<'_> {
+    /// The same factor from a later row and pair on.
+    #[inline]
+    pub(crate) fn from(self, row: usize, pair: usize) -> Self {
+        PairLeft { words: &self.words[row * self.row + pair..], ..self }
+    }
+}
+
+/// Rounds rows of `row` numbers to pairs of bf16, each row in whole words.
+#[inline(always)]
+pub(crate) fn pack_pairs(x: &[f32], row: usize, words: &mut [u32]) {
+    for (x, words) in x.chunks_exact(row).zip(words.chunks_exact_mut(row.div_ceil(2))) {
+        let (pairs, last) = x.as_chunks::<2>();
+        for (word, pair) in words.iter_mut().zip(pairs) {
+            *word = rounded(pair[0]) >> 16 | rounded(pair[1]);
+        }
+        if let ([x], Some(word)) = (last, words.last_mut()) {
+            *word = rounded(*x) >> 16;
+        }
+    }
+}
+
 /// Where a block of the product goes.
 pub(crate) struct Target<'a> {
     pub(crate) data: &'a mut [f32],
@@ -36,6 +65,28 @@ pub(crate) struct Target<'a> {
     pub(crate) add: bool,
 }
 
+/// A left factor as words: how many may be read, and how far apart rows and steps are.
+struct LeftWords {
+    words: *const u32,
+    length: usize,
+    row: usize,
+    step: usize,
+}
+
+impl From<Left<'_>> for LeftWords {
+    #[inline]
+    fn from(left: Left<'_>) -> Self {
+        LeftWords { words: left.data.as_ptr().cast(), length: left.data.len(), row: left.row, step: left.step }
+    }
+}
+
+impl From<PairLeft<'_>> for LeftWords {
+    #[inline]
+    fn from(left: PairLeft<'_>) -> Self {
+        LeftWords { words: left.words.as_ptr(), length: left.words.len(), row: left.row, step: 1 }
+    }
+}
+
 /// A right factor: words from one step to the next, and how many steps.
 struct Right {
     words: *const u32,
@@ -43,18 +94,21 @@ struct Right {
     steps: usize,
 }
 
-/// Multiplies f32 blocks with the instruction set that it was made for.
+/// Multiplies blocks with the instruction set that it was made for. A row of a product does not depend on the rows beside it.
 #[derive(Clone, Copy)]
 pub(crate) struct BlockProduct {
     isa: Isa,
     tile: TileFunction,
     half: Option<TileFunction>,
+    pairs: TileFunction,
 }
 
 impl BlockProduct {
     pub(crate) fn current() -> Self {
         let isa = Isa::current();
-        BlockProduct { isa, tile: tile::function(isa, Arithmetic::F32), half: tile::half_function(isa) }
+        let [tile, pairs] =
+            [Arithmetic::F32, Arithmetic::Bf16Pairs].map(|arithmetic| tile::steady_function(isa, arithmetic));
+        BlockProduct { isa, tile, half: tile::half_function(isa), pairs }
     }
 
     /// Packs a right factor `[k, n]` into `out` `[panels][k][PANEL]`; columns beyond the last become 0.
@@ -71,7 +125,7 @@ impl BlockProduct {
     pub(crate) fn multiply(&self, [rows, columns]: [usize; 2], left: Left<'_>, right: &[f32], out: Target<'_>) {
         let right = Right { words: right.as_ptr().cast(), step: PANEL, steps: right.len() / PANEL };
         // SAFETY: whole panels; the function belongs to a set that `Isa::current` found on this machine.
-        unsafe { self.run(self.tile, [rows, columns], left, right, out) }
+        unsafe { self.run(self.tile, [rows, columns], left.into(), right, out) }
     }
 
     /// Whether [`BlockProduct::multiply_half`] can be used.
@@ -100,7 +154,30 @@ impl BlockProduct {
         let function = self.half.expect("asked for only where there is one");
         let right = Right { words: right.as_ptr().cast(), step: row / 2, steps };
         // SAFETY: the assertion covers the right factor; the function belongs to a set that `Isa::current` found on this machine.
-        unsafe { self.run(function, [rows, columns], left, right, out) }
+        unsafe { self.run(function, [rows, columns], left.into(), right, out) }
+    }
+
+    /// The same with pairs of bf16 on both sides: rows of words on the right, `row` from one step to the next, which hold all columns in whole
+    /// vectors of 16.
+    #[inline]
+    pub(crate) fn multiply_pairs(
+        &self,
+        [rows, columns]: [usize; 2],
+        left: PairLeft<'_>,
+        right: &[u32],
+        row: usize,
+        out: Target<'_>,
+    ) {
+        let read = columns.next_multiple_of(16);
+        let steps = (right.len() + row - read) / row;
+        assert!(
+            (steps - 1) * row + read <= right.len(),
+            "{steps} rows of {read} words, {row} apart, in {}",
+            right.len()
+        );
+        let right = Right { words: right.as_ptr(), step: row, steps };
+        // SAFETY: the assertion covers the right factor; the function belongs to a set that `Isa::current` found on this machine.
+        unsafe { self.run(self.pairs, [rows, columns], left.into(), right, out) }
     }
 
     /// # Safety
@@ -110,7 +187,7 @@ impl BlockProduct {
         &self,
         function: TileFunction,
         [rows, columns]: [usize; 2],
-        left: Left<'_>,
+        left: LeftWords,
         right: Right,
         out: Target<'_>,
     ) {
@@ -119,14 +196,14 @@ impl BlockProduct {
             (1..=ROWS).contains(&rows)
                 && (1..=PANEL).contains(&columns)
                 && steps > 0
-                && (rows - 1) * left.row + (steps - 1) * left.step < left.data.len()
+                && (rows - 1) * left.row + (steps - 1) * left.step < left.length
                 && (rows - 1) * out.row + columns <= out.data.len(),
             "a block of {rows} x {columns} over {steps} steps: {} elements on the left, {} in the target",
-            left.data.len(),
+            left.length,
             out.data.len()
         );
         let tile = Tile {
-            left: left.data.as_ptr().cast(),
+            left: left.words,
             left_row: left.row,
             left_step: left.step,
             right: right.words,

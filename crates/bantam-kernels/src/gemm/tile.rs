@@ -116,7 +116,16 @@ pub(super) fn function(isa: Isa, arithmetic: Arithmetic) -> TileFunction {
     }
 }
 
-/// The function for a left factor of f32 and a right one of half-precision numbers, two to a word, which are widened as they are read; only
+/// A function whose sums over k go in one order whatever the rows, so that a row of a product does not depend on those beside it; for floats.
+pub(super) fn steady_function(isa: Isa, arithmetic: Arithmetic) -> TileFunction {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => super::avx512::steady_tile(isa, arithmetic),
+        _ => function(isa, arithmetic),
+    }
+}
+
+/// A steady function for a left factor of f32 and a right one of half-precision numbers, two to a word, which are widened as they are read; only
 /// whole vectors of 16 columns. `None` where widening them before costs no more.
 pub(super) fn half_function(isa: Isa) -> Option<TileFunction> {
     match isa {

@@ -20,6 +20,15 @@ pub(in super::super) fn tile(isa: Isa, arithmetic: Arithmetic) -> TileFunction {
     }
 }
 
+/// See [`super::super::tile::steady_function`].
+pub(in super::super) fn steady_tile(isa: Isa, arithmetic: Arithmetic) -> TileFunction {
+    match arithmetic {
+        Arithmetic::F32 => steady_f32_tile,
+        Arithmetic::Bf16Pairs if isa.has_bf16() => steady_pairs_tile,
+        _ => tile(isa, arithmetic),
+    }
+}
+
 /// See [`super::super::tile::half_function`].
 pub(in super::super) fn half_tile() -> TileFunction {
     half_tile_of
@@ -59,6 +68,37 @@ macro_rules! choose_variant {
                     (_, _) => $variant::<6, 4, 1>(tile),
                 }
             }
+        }
+    };
+}
+
+/// The same with one sum per element.
+macro_rules! choose_steady_variant {
+    ($name:ident, $variant:ident, $features:literal) => {
+        #[target_feature(enable = $features)]
+        unsafe fn $name(tile: &Tile) {
+            // SAFETY: the caller's promise is the variant's.
+            unsafe {
+                match tile.rows {
+                    1 => choose_vectors!($variant, 1, tile),
+                    2 => choose_vectors!($variant, 2, tile),
+                    3 => choose_vectors!($variant, 3, tile),
+                    4 => choose_vectors!($variant, 4, tile),
+                    5 => choose_vectors!($variant, 5, tile),
+                    _ => choose_vectors!($variant, 6, tile),
+                }
+            }
+        }
+    };
+}
+
+macro_rules! choose_vectors {
+    ($variant:ident, $rows:literal, $tile:ident) => {
+        match $tile.columns.div_ceil(LANES) {
+            1 => $variant::<$rows, 1, 1>($tile),
+            2 => $variant::<$rows, 2, 1>($tile),
+            3 => $variant::<$rows, 3, 1>($tile),
+            _ => $variant::<$rows, 4, 1>($tile),
         }
     };
 }
@@ -276,9 +316,11 @@ float_variant!(half_variant, half_sums, "avx512f,avx512bw,avx512dq,avx512vl");
 float_variant!(widened_variant, widened_sums, "avx512f,avx512bw,avx512dq,avx512vl");
 float_variant!(pairs_variant, pairs_sums, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16");
 choose_variant!(f32_tile, f32_variant, "avx512f,avx512bw,avx512dq,avx512vl");
-choose_variant!(half_tile_of, half_variant, "avx512f,avx512bw,avx512dq,avx512vl");
+choose_steady_variant!(steady_f32_tile, f32_variant, "avx512f,avx512bw,avx512dq,avx512vl");
+choose_steady_variant!(half_tile_of, half_variant, "avx512f,avx512bw,avx512dq,avx512vl");
 choose_variant!(widened_tile, widened_variant, "avx512f,avx512bw,avx512dq,avx512vl");
 choose_variant!(pairs_tile, pairs_variant, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16");
+choose_steady_variant!(steady_pairs_tile, pairs_variant, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16");
 choose_variant!(int8_tile, int8_variant, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]

@@ -1,0 +1,157 @@
+//! Keys and values in half precision, of which 11 bits count, widened as they are multiplied or before.
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+use super::super::{AttentionShape, tiles};
+use super::{BLOCK, Block, Head, Numbers, PastBlock};
+use crate::gemm::block::{BlockProduct, Left, PANEL, ROWS, Target};
+use crate::half::{prefetch, widen};
+use crate::memory::Buffer;
+
+#[derive(Clone)]
+pub(super) struct HalfBlock {
+    /// `[kv_heads][head_dim][BLOCK]`: a number of all tokens side by side, as scores are computed.
+    keys: Box<[f16]>,
+    /// `[kv_heads][BLOCK][head_dim]`.
+    values: Box<[f16]>,
+}
+
+impl HalfBlock {
+    pub(super) fn new(shape: &AttentionShape) -> Self {
+        let empty = || vec![f16::ZERO; shape.kv_heads * shape.head_dim * BLOCK].into_boxed_slice();
+        Self { keys: empty(), values: empty() }
+    }
+
+    fn keys(&self, head: Head) -> &[f16] {
+        &self.keys[head.index * head.dim * BLOCK..][..head.dim * BLOCK]
+    }
+
+    fn values(&self, head: Head) -> &[f16] {
+        &self.values[head.index * head.dim * BLOCK..][..head.dim * BLOCK]
+    }
+
+    /// The values as panels `[panels of numbers][BLOCK][PANEL]`.
+    fn wide_values(&self, head: Head, out: &mut [f32]) {
+        let values = self.values(head);
+        if head.dim == PANEL {
+            return widen(values, out);
+        }
+        for (token, value) in values.chunks_exact(head.dim).enumerate() {
+            for (panel, part) in value.chunks(PANEL).enumerate() {
+                widen(part, &mut out[(panel * BLOCK + token) * PANEL..][..part.len()]);
+            }
+        }
+    }
+
+    /// Whether the numbers are widened inside the product: better where each is used by few rows.
+    #[inline(always)]
+    fn is_direct(product: &BlockProduct, rows: usize, head: Head) -> bool {
+        rows <= ROWS && head.dim.is_multiple_of(16) && product.has_half()
+    }
+}
+
+impl Block for HalfBlock {
+    type Left<'a> = Left<'a>;
+
+    #[inline(always)]
+    fn of(block: &PastBlock) -> &Self {
+        match &block.numbers {
+            Numbers::Half(block) => block,
+            Numbers::Pairs(_) => panic!("the blocks of a text are of one format"),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.keys) + size_of_val(&*self.values)
+    }
+
+    fn write(&mut self, dim: usize, token: usize, keys: &[f32], values: &[f32]) {
+        let mut narrow = vec![f16::ZERO; keys.len()];
+        narrow.convert_from_f32_slice(keys);
+        for (place, key) in self.keys[token..].iter_mut().step_by(BLOCK).zip(&narrow) {
+            *place = *key;
+        }
+        for (head, value) in values.chunks_exact(dim).enumerate() {
+            self.values[(head * BLOCK + token) * dim..][..dim].convert_from_f32_slice(value);
+        }
+    }
+
+    fn left_words(_: usize, _: usize) -> usize {
+        0
+    }
+
+    fn panel_words(dim: usize) -> usize {
+        dim.next_multiple_of(PANEL) * BLOCK
+    }
+
+    #[inline(always)]
+    fn left<'a>(data: &'a [f32], row: usize, _: usize, _: &'a mut Buffer) -> Left<'a> {
+        Left { data, row, step: 1 }
+    }
+
+    #[inline(always)]
+    fn ask_keys(&self, head: Head) {
+        prefetch(self.keys(head));
+    }
+
+    #[inline(always)]
+    fn ask_values(&self, head: Head) {
+        prefetch(self.values(head));
+    }
+
+    #[inline(always)]
+    fn score(
+        &self,
+        product: &BlockProduct,
+        head: Head,
+        rows: usize,
+        queries: &Left<'_>,
+        panel: &mut Buffer,
+        scores: &mut [f32],
+        scores_row: usize,
+    ) {
+        if Self::is_direct(product, rows, head) {
+            let target = Target { data: scores, row: scores_row, add: false };
+            return product.multiply_half([rows, BLOCK], *queries, self.keys(head), BLOCK, target);
+        }
+        let panel = &mut panel[..head.dim * BLOCK];
+        widen(self.keys(head), panel);
+        for tile in tiles(0..rows) {
+            let target = Target { data: &mut scores[tile.start * scores_row..], row: scores_row, add: false };
+            product.multiply([tile.len(), BLOCK], queries.from(tile.start, 0), panel, target);
+        }
+    }
+
+    #[inline(always)]
+    fn attend(
+        &self,
+        product: &BlockProduct,
+        head: Head,
+        rows: usize,
+        tokens: usize,
+        probabilities: &Left<'_>,
+        first: usize,
+        panel: &mut Buffer,
+        out: &mut [f32],
+        add: bool,
+    ) {
+        let (dim, left) = (head.dim, probabilities.from(0, first));
+        if Self::is_direct(product, rows, head) {
+            for number in (0..dim).step_by(PANEL) {
+                let target = Target { data: &mut out[number..], row: dim, add };
+                let values = &self.values(head)[number..tokens * dim];
+                product.multiply_half([rows, PANEL.min(dim - number)], left, values, dim, target);
+            }
+            return;
+        }
+        self.wide_values(head, panel);
+        for tile in tiles(0..rows) {
+            for (index, panel) in panel.chunks_exact(BLOCK * PANEL).enumerate() {
+                let target = Target { data: &mut out[tile.start * dim + index * PANEL..], row: dim, add };
+                let columns = PANEL.min(dim - index * PANEL);
+                product.multiply([tile.len(), columns], left.from(tile.start, 0), &panel[..tokens * PANEL], target);
+            }
+        }
+    }
+}

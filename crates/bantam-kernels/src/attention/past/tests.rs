@@ -1,0 +1,100 @@
+//! Attention to a past, against the definition, and however a text is cut.
+
+use half::{bf16, f16};
+
+use super::super::tests::truth;
+use super::*;
+use crate::testing::{Random, assert_close, for_each_isa};
+
+/// Formats, how a number looks in them, and the error that remains where all inputs look so: of f32 sums, or of probabilities in bf16.
+const FORMATS: [(PastFormat, fn(f32) -> f32, f32); 2] =
+    [(PastFormat::F16, |x| f16::from_f32(x).to_f32(), 2e-5), (PastFormat::Bf16, |x| bf16::from_f32(x).to_f32(), 8e-3)];
+
+fn shape((heads, kv_heads, head_dim): (usize, usize, usize)) -> AttentionShape {
+    let scale = (head_dim as f32).sqrt().recip();
+    AttentionShape { heads, kv_heads, head_dim, causal: true, window: None, scale }
+}
+
+/// Texts of some tokens before and some new ones, against the definition on whole texts.
+#[test]
+fn new_tokens_see_what_came_before_on_every_instruction_set() {
+    // Alone from the start; one more token, in the first block and far behind; a few across a border of blocks and of stretches.
+    let lengths = [(0, 40), (5, 1), (63, 1), (64, 1), (700, 1), (60, 21), (0, 1), (250, 30)];
+    for_each_isa(|isa| {
+        let mut random = Random::new(5);
+        for (shape, (format, rounded, bound)) in [(4, 2, 6), (3, 1, 64), (9, 3, 32), (1, 1, 71)]
+            .into_iter()
+            .flat_map(|sizes| FORMATS.map(|f| (shape(sizes), f)))
+        {
+            let width = shape.row_width();
+            let (mut rows, mut blocks, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+            for (past, new) in lengths {
+                let mut qkv = random.vector((past + new) * width);
+                qkv.iter_mut().for_each(|x| *x = rounded(*x));
+                blocks.push(written(&shape, format, &qkv));
+                rows.extend_from_slice(&qkv[past * width..]);
+                let all = truth(&shape, &qkv, &[0, past + new]);
+                let own = all[past * shape.heads * shape.head_dim..].iter().map(|&x| x as f32);
+                expected.extend(own);
+            }
+            let mut first = 0;
+            let texts: Vec<Text<'_>> = lengths
+                .iter()
+                .zip(&blocks)
+                .map(|(&(past, new), blocks)| {
+                    let rows = first..first + new;
+                    first += new;
+                    Text { rows, past, blocks: blocks.iter().collect() }
+                })
+                .collect();
+            let mut out = vec![9.0; expected.len()];
+            attend_past(&shape, &rows, &texts, &mut out);
+            assert_close(&out, &expected, bound, &format!("{shape:?} in {format:?} with {isa:?}"));
+        }
+    });
+}
+
+/// The same bytes whether a text is read at once, in pieces, or token by token behind a text that was forgotten.
+#[test]
+fn results_do_not_depend_on_how_a_text_is_cut() {
+    let length = 600;
+    for_each_isa(|isa| {
+        let mut random = Random::new(6);
+        for (shape, (format, ..)) in
+            [(3, 1, 64), (2, 2, 32), (4, 1, 33)].into_iter().flat_map(|sizes| FORMATS.map(|f| (shape(sizes), f)))
+        {
+            let width = shape.row_width();
+            let qkv = random.vector(length * width);
+            let blocks = written(&shape, format, &qkv);
+            let attended = |cuts: &[usize]| -> Vec<f32> {
+                let mut all = Vec::new();
+                for ends in cuts.windows(2) {
+                    let rows = &qkv[ends[0] * width..ends[1] * width];
+                    let mut out = vec![9.0; (ends[1] - ends[0]) * shape.heads * shape.head_dim];
+                    let text = Text { rows: 0..ends[1] - ends[0], past: ends[0], blocks: blocks.iter().collect() };
+                    attend_past(&shape, rows, &[text], &mut out);
+                    all.extend(out);
+                }
+                all
+            };
+            let whole = attended(&[0, length]);
+            for cuts in [vec![0, 1, 7, 64, 129, 300, 302, 513, length], (0..=length).collect()] {
+                assert!(attended(&cuts) == whole, "{shape:?} in {format:?} with {isa:?}, cut in {}", cuts.len());
+            }
+        }
+    });
+}
+
+/// The blocks of a text, each written in two parts over what another text left there.
+fn written(shape: &AttentionShape, format: PastFormat, qkv: &[f32]) -> Vec<PastBlock> {
+    let width = shape.row_width();
+    let blocks = qkv.chunks(BLOCK * width).map(|rows| {
+        let mut block = PastBlock::new(shape, format);
+        block.write(shape, 0, &vec![f32::NAN; BLOCK / 2 * width]);
+        let half = rows.len() / width / 2 * width;
+        block.write(shape, 0, &rows[..half]);
+        block.write(shape, half / width, &rows[half..]);
+        block
+    });
+    blocks.collect()
+}
