@@ -3,6 +3,7 @@
 //! Workers spin for a few dozen microseconds after each loop and then park. The caller is worker 0 and never waits for a worker that did
 //! not come in time: a worker joins a loop through a gate, and the caller, once out of tasks, closes the gate and waits for those inside.
 //! A loop inside a loop, or one that starts while another thread holds the pool, runs on its own thread, so nothing can deadlock.
+//! Each thread begins with a stretch of the tasks of its own, so that neighbours in memory are read by one core, and then helps the others.
 //! Tasks must not depend on who runs them: split work by [`threads`] or by fixed sizes, and results are the same bytes each time.
 
 use std::any::Any;
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 const SPIN: Duration = Duration::from_micros(50);
 /// Claims per thread that a loop with many tasks is cut into.
 const CLAIMS_PER_THREAD: usize = 16;
+/// Stretches that the tasks of a loop are cut into at most; more threads than that share them.
+const MOST_STRETCHES: usize = 64;
 /// The gate's bit that lets workers in; the bits below it count those inside, the upper half counts loops.
 const OPEN: u64 = 1 << 31;
 const ONE_LOOP: u64 = 1 << 32;
@@ -33,7 +36,7 @@ static WANTED: AtomicUsize = AtomicUsize::new(0);
 static POOL: Pool = Pool {
     gate: AtomicU64::new(0),
     limit: AtomicUsize::new(0),
-    next: AtomicUsize::new(0),
+    next: [const { Padded(AtomicUsize::new(0)) }; MOST_STRETCHES],
     job: UnsafeCell::new(None),
     panic: Mutex::new(None),
     workers: Mutex::new(Vec::new()),
@@ -135,12 +138,16 @@ impl<T> Shared<T> {
     }
 }
 
+/// On cache lines of its own: what one thread writes often must not slow down what another reads.
+#[repr(align(128))]
+struct Padded<T>(T);
+
 struct Pool {
     gate: AtomicU64,
     /// Workers with an index below this may join the loop.
     limit: AtomicUsize,
-    /// The next task to claim.
-    next: AtomicUsize,
+    /// The next task to claim, per stretch.
+    next: [Padded<AtomicUsize>; MOST_STRETCHES],
     job: UnsafeCell<Option<Job>>,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     /// Locked by the thread whose loop runs.
@@ -160,9 +167,17 @@ struct Worker {
 struct Job {
     task: *const (dyn Fn(usize) + Sync),
     tasks: usize,
+    stretches: usize,
     claim: usize,
     #[cfg(test)]
     isa: Option<crate::isa::Isa>,
+}
+
+impl Job {
+    /// The first task of a stretch, and the end of the one before it.
+    fn start(&self, stretch: usize) -> usize {
+        self.tasks / self.stretches * stretch + (self.tasks % self.stretches).min(stretch)
+    }
 }
 
 impl Pool {
@@ -177,16 +192,20 @@ impl Pool {
         // SAFETY: only the lifetime is erased; this frame does not end before the gate is empty.
         let task = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(task) };
         let claim = (tasks / (threads * CLAIMS_PER_THREAD)).max(1);
+        let stretches = threads.min(MOST_STRETCHES);
         let job = Job {
             task,
             tasks,
+            stretches,
             claim,
             #[cfg(test)]
             isa: crate::isa::scoped::get(),
         };
         // SAFETY: this thread holds the pool and the gate is closed and empty.
         unsafe { *self.job.get() = Some(job) };
-        self.next.store(0, Ordering::Relaxed);
+        for (stretch, next) in self.next[..stretches].iter().enumerate() {
+            next.0.store(job.start(stretch), Ordering::Relaxed);
+        }
         self.limit.store(threads - 1, Ordering::Relaxed);
         let epoch = (self.gate.load(Ordering::Relaxed) & !(ONE_LOOP - 1)).wrapping_add(ONE_LOOP);
         self.gate.store(epoch | OPEN, Ordering::SeqCst);
@@ -195,7 +214,7 @@ impl Pool {
                 worker.thread.unpark();
             }
         }
-        self.work(job);
+        self.work(job, 0);
         self.gate.fetch_and(!OPEN, Ordering::AcqRel);
         let mut spins = 0u32;
         while self.gate.load(Ordering::Acquire) != epoch {
@@ -210,24 +229,27 @@ impl Pool {
         }
     }
 
-    /// Claims and runs tasks until none is left.
-    fn work(&self, job: Job) {
+    /// Claims and runs tasks until none is left, those of the thread's own stretch first.
+    fn work(&self, job: Job, thread: usize) {
         let result = catch_unwind(AssertUnwindSafe(|| {
             with_threads(1, || {
-                loop {
-                    let first = self.next.fetch_add(job.claim, Ordering::Relaxed);
-                    if first >= job.tasks {
-                        return;
-                    }
-                    for index in first..job.tasks.min(first + job.claim) {
-                        // SAFETY: the closure is alive while anyone is inside the gate, and it is `Sync`.
-                        unsafe { (*job.task)(index) };
+                for stretch in (0..job.stretches).map(|offset| (thread + offset) % job.stretches) {
+                    let end = job.start(stretch + 1);
+                    loop {
+                        let first = self.next[stretch].0.fetch_add(job.claim, Ordering::Relaxed);
+                        if first >= end {
+                            break;
+                        }
+                        for index in first..end.min(first + job.claim) {
+                            // SAFETY: the closure is alive while anyone is inside the gate, and it is `Sync`.
+                            unsafe { (*job.task)(index) };
+                        }
                     }
                 }
             });
         }));
         if let Err(panic) = result {
-            self.next.store(job.tasks, Ordering::Relaxed);
+            self.next[..job.stretches].iter().for_each(|next| next.0.store(job.tasks, Ordering::Relaxed));
             self.panic.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(panic);
         }
     }
@@ -253,9 +275,9 @@ impl Pool {
                 // SAFETY: inside the gate the job is set and not written.
                 if let Some(job) = unsafe { *self.job.get() } {
                     #[cfg(test)]
-                    crate::isa::scoped::with(job.isa, || self.work(job));
+                    crate::isa::scoped::with(job.isa, || self.work(job, index + 1));
                     #[cfg(not(test))]
-                    self.work(job);
+                    self.work(job, index + 1);
                 }
                 self.gate.fetch_sub(1, Ordering::AcqRel);
             }

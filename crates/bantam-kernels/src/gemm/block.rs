@@ -1,6 +1,6 @@
 //! Products of blocks that are in the cache already, for kernels that arrange the work themselves (attention).
 
-use super::pack::{Range, Source, right_panels, rounded};
+use super::pack::{Range, Source, left_row, right_panels};
 use super::tile::{self, Arithmetic, Scales, Tile, TileFunction};
 use super::{Activation, Operand};
 use crate::isa::Isa;
@@ -42,18 +42,10 @@ impl PairLeft<'_> {
     }
 }
 
-/// Rounds rows of `row` numbers to pairs of bf16, each row in whole words.
-#[inline(always)]
-pub(crate) fn pack_pairs(x: &[f32], row: usize, words: &mut [u32]) {
-    for (x, words) in x.chunks_exact(row).zip(words.chunks_exact_mut(row.div_ceil(2))) {
-        let (pairs, last) = x.as_chunks::<2>();
-        for (word, pair) in words.iter_mut().zip(pairs) {
-            *word = rounded(pair[0]) >> 16 | rounded(pair[1]);
-        }
-        if let ([x], Some(word)) = (last, words.last_mut()) {
-            *word = rounded(*x) >> 16;
-        }
-    }
+/// Rounds a row to pairs of bf16 in words; the last of an odd number has no partner.
+#[inline]
+pub(crate) fn pack_pairs(row: &[f32], words: &mut [u32]) {
+    left_row(Isa::current(), Arithmetic::Bf16Pairs, row, words);
 }
 
 /// Where a block of the product goes.

@@ -110,7 +110,7 @@ pub(super) fn left_words(arithmetic: Arithmetic, k: usize) -> usize {
 
 /// Rounds to bf16, to nearest even.
 #[inline(always)]
-pub(super) fn rounded(value: f32) -> u32 {
+fn rounded(value: f32) -> u32 {
     let bits = value.to_bits();
     if value.is_nan() { (bits | 0x0040_0000) & 0xffff_0000 } else { (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff_0000 }
 }

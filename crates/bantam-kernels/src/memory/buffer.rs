@@ -4,6 +4,7 @@
 //! to quarters of a power of two. Together with what is in use, the lists hold at most
 //! five quarters of what was once in use at the same time (and a little slack); sizes that nobody asks for any more go first.
 
+use half::f16;
 use memmap2::MmapMut;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::RefCell;
@@ -66,6 +67,19 @@ impl Buffer {
     pub(crate) fn words(&self) -> &[u32] {
         // SAFETY: u32 and f32 have one size and alignment, and every bit pattern is valid for both.
         unsafe { std::slice::from_raw_parts(self.as_ptr().cast(), self.length) }
+    }
+
+    /// The same memory as half-precision numbers, two to an element.
+    pub(crate) fn halves(&self) -> &[f16] {
+        // SAFETY: an f32 has room for two numbers of 16 bits, at a coarser alignment, and every bit pattern is valid for both.
+        unsafe { std::slice::from_raw_parts(self.as_ptr().cast(), 2 * self.length) }
+    }
+
+    /// The same memory as half-precision numbers, to be written.
+    pub(crate) fn halves_mut(&mut self) -> &mut [f16] {
+        let length = 2 * self.length;
+        // SAFETY: as above, and the buffer is borrowed alone.
+        unsafe { std::slice::from_raw_parts_mut(self.as_mut_ptr().cast(), length) }
     }
 
     /// The same memory as 32-bit words, to be written.

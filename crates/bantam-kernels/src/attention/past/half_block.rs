@@ -12,23 +12,23 @@ use crate::memory::Buffer;
 #[derive(Clone)]
 pub(super) struct HalfBlock {
     /// `[kv_heads][head_dim][BLOCK]`: a number of all tokens side by side, as scores are computed.
-    keys: Box<[f16]>,
+    keys: Buffer,
     /// `[kv_heads][BLOCK][head_dim]`.
-    values: Box<[f16]>,
+    values: Buffer,
 }
 
 impl HalfBlock {
     pub(super) fn new(shape: &AttentionShape) -> Self {
-        let empty = || vec![f16::ZERO; shape.kv_heads * shape.head_dim * BLOCK].into_boxed_slice();
+        let empty = || Buffer::zeroed(shape.kv_heads * shape.head_dim * BLOCK / 2);
         Self { keys: empty(), values: empty() }
     }
 
     fn keys(&self, head: Head) -> &[f16] {
-        &self.keys[head.index * head.dim * BLOCK..][..head.dim * BLOCK]
+        &self.keys.halves()[head.index * head.dim * BLOCK..][..head.dim * BLOCK]
     }
 
     fn values(&self, head: Head) -> &[f16] {
-        &self.values[head.index * head.dim * BLOCK..][..head.dim * BLOCK]
+        &self.values.halves()[head.index * head.dim * BLOCK..][..head.dim * BLOCK]
     }
 
     /// The values as panels `[panels of numbers][BLOCK][PANEL]`.
@@ -69,11 +69,11 @@ impl Block for HalfBlock {
     fn write(&mut self, dim: usize, token: usize, keys: &[f32], values: &[f32]) {
         let mut narrow = vec![f16::ZERO; keys.len()];
         narrow.convert_from_f32_slice(keys);
-        for (place, key) in self.keys[token..].iter_mut().step_by(BLOCK).zip(&narrow) {
+        for (place, key) in self.keys.halves_mut()[token..].iter_mut().step_by(BLOCK).zip(&narrow) {
             *place = *key;
         }
         for (head, value) in values.chunks_exact(dim).enumerate() {
-            self.values[(head * BLOCK + token) * dim..][..dim].convert_from_f32_slice(value);
+            self.values.halves_mut()[(head * BLOCK + token) * dim..][..dim].convert_from_f32_slice(value);
         }
     }
 

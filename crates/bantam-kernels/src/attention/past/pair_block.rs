@@ -12,24 +12,24 @@ const LANES: usize = 16;
 #[derive(Clone)]
 pub(super) struct PairBlock {
     /// `[kv_heads][pairs of head_dim][BLOCK]`: two numbers of all tokens side by side, as scores are computed.
-    keys: Box<[u32]>,
+    keys: Buffer,
     /// `[kv_heads][BLOCK / 2][head_dim in whole vectors]`: a number of two tokens in a word.
-    values: Box<[u32]>,
+    values: Buffer,
 }
 
 impl PairBlock {
     pub(super) fn new(shape: &AttentionShape) -> Self {
-        let empty = |words: usize| vec![0; shape.kv_heads * words].into_boxed_slice();
+        let empty = |words: usize| Buffer::zeroed(shape.kv_heads * words);
         let head = Head { index: 0, dim: shape.head_dim };
         Self { keys: empty(key_words(head)), values: empty(value_words(head)) }
     }
 
     fn keys(&self, head: Head) -> &[u32] {
-        &self.keys[head.index * key_words(head)..][..key_words(head)]
+        &self.keys.words()[head.index * key_words(head)..][..key_words(head)]
     }
 
     fn values(&self, head: Head) -> &[u32] {
-        &self.values[head.index * value_words(head)..][..value_words(head)]
+        &self.values.words()[head.index * value_words(head)..][..value_words(head)]
     }
 }
 
@@ -57,20 +57,19 @@ impl Block for PairBlock {
     }
 
     fn write(&mut self, dim: usize, token: usize, keys: &[f32], values: &[f32]) {
-        let pairs = dim.div_ceil(2);
-        let mut words = vec![0; keys.len() / dim * pairs];
-        pack_pairs(keys, dim, &mut words);
-        for (place, word) in self.keys[token..].iter_mut().step_by(BLOCK).zip(words) {
-            *place = word;
-        }
-        let row = dim.next_multiple_of(LANES);
-        let mut words = vec![0; values.len()];
-        pack_pairs(values, 1, &mut words);
-        for (head, words) in words.chunks_exact(dim).enumerate() {
-            let place = (head * BLOCK / 2 + token / 2) * row;
-            for (place, word) in self.values[place..].iter_mut().zip(words) {
-                // The second token of a pair is not there yet when the first is written: what an earlier text left must not count.
-                *place = if token.is_multiple_of(2) { *word } else { *place & 0xffff | word << 16 };
+        let (row, mut words) = (dim.next_multiple_of(LANES), vec![0; dim.div_ceil(2)]);
+        for (index, (key, value)) in keys.chunks_exact(dim).zip(values.chunks_exact(dim)).enumerate() {
+            let head = Head { index, dim };
+            pack_pairs(key, &mut words);
+            let places = &mut self.keys.words_mut()[index * key_words(head) + token..];
+            places.iter_mut().step_by(BLOCK).zip(&words).for_each(|(place, word)| *place = *word);
+            pack_pairs(value, &mut words);
+            let places = &mut self.values.words_mut()[index * value_words(head) + token / 2 * row..][..dim];
+            for (places, word) in places.chunks_mut(2).zip(&words) {
+                for (place, half) in places.iter_mut().zip([word & 0xffff, word >> 16]) {
+                    // The second token of a pair is not there yet when the first is written: what an earlier text left must not count.
+                    *place = if token.is_multiple_of(2) { half } else { *place & 0xffff | half << 16 };
+                }
             }
         }
     }
@@ -87,7 +86,7 @@ impl Block for PairBlock {
     fn left<'a>(data: &'a [f32], row: usize, length: usize, space: &'a mut Buffer) -> PairLeft<'a> {
         let words = length.div_ceil(2);
         for (data, words) in data.chunks(row).zip(space.words_mut().chunks_exact_mut(words)) {
-            pack_pairs(&data[..length], length, words);
+            pack_pairs(&data[..length], words);
         }
         PairLeft { words: space.words(), row: words }
     }

@@ -141,11 +141,14 @@ impl GroupedMatrix {
         });
     }
 
-    /// Panels of a task: a stretch of memory as long as may be for few rows; for many, no more than stays in the second-level cache. Of the
-    /// sizes allowed, the one that keeps all threads busy best.
+    /// Panels of a task. For few rows a single one: the pool gives each thread a stretch of them in their order. For many rows as many as stay in
+    /// the second-level cache, in the number that keeps all threads busy best.
     fn panels_per_task(&self, m: usize) -> usize {
+        if m < ROWS {
+            return 1;
+        }
         let (panels, threads) = (self.n.div_ceil(PANEL), pool::threads());
-        let most = if m < ROWS { usize::MAX } else { (TASK_BYTES * panels / self.bytes().max(1)).max(1) };
+        let most = (TASK_BYTES * panels / self.bytes().max(1)).max(1);
         let load = |rounds: usize| {
             let step = panels.div_ceil(threads * rounds);
             (panels.div_ceil(step).div_ceil(threads) * step, step)
