@@ -8,6 +8,8 @@ use bantam_kernels::gemm::grouped::{Bits, GROUP};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use crate::stored::Stored;
+
 /// The suffix of the array that holds the row scales of an int8 array.
 const SCALES: &str = ".scales";
 
@@ -32,6 +34,8 @@ pub enum Values {
         /// One scale per group, row by row.
         scales: Vec<f16>,
     },
+    /// Numbers that are still in their file.
+    Stored(Stored),
 }
 
 /// Numbers with their shape.
@@ -76,6 +80,7 @@ impl Array {
             Values::F32(values) => values.len() * 4,
             Values::Int8 { codes, scales } => codes.len() + scales.len() * 4,
             Values::Grouped { codes, scales, .. } => codes.len() + scales.len() * 2,
+            Values::Stored(stored) => stored.bytes(),
         }
     }
 
@@ -93,6 +98,31 @@ impl Array {
                 .zip(scales)
                 .flat_map(|(group, scale)| group.iter().map(move |&code| f32::from(code) * scale.to_f32()))
                 .collect(),
+            Values::Stored(stored) => stored.to_f32(),
+        }
+    }
+
+    /// Gives back what memory a file's numbers take, where they are still in it.
+    pub(crate) fn forget(&self) {
+        if let Values::Stored(stored) = &self.values {
+            stored.forget();
+        }
+    }
+
+    /// Writes the numbers of a row to `out`, decoded where they are packed.
+    pub(crate) fn decode_row(&self, row: usize, out: &mut [f32]) {
+        let width = self.row_len();
+        let decode = |codes: &[i8], scale: f32, out: &mut [f32]| {
+            out.iter_mut().zip(codes).for_each(|(out, &code)| *out = f32::from(code) * scale);
+        };
+        match &self.values {
+            Values::F32(values) => out.copy_from_slice(&values[row * width..][..width]),
+            Values::Int8 { codes, scales } => decode(&codes[row * width..][..width], scales[row], out),
+            Values::Grouped { codes, scales, .. } => {
+                let groups = codes[row * width..][..width].chunks(GROUP).zip(&scales[row * (width / GROUP)..]);
+                groups.zip(out.chunks_mut(GROUP)).for_each(|((codes, scale), out)| decode(codes, scale.to_f32(), out));
+            }
+            Values::Stored(stored) => stored.decode(row, out),
         }
     }
 
@@ -118,11 +148,12 @@ impl Array {
                     .flat_map(|&r| scales[r * width / GROUP..(r + 1) * width / GROUP].iter().copied())
                     .collect(),
             },
+            Values::Stored(stored) => Values::Stored(stored.select_rows(keep)),
         };
         Self { shape, values }
     }
 
-    /// The columns `keep` of a two-dimensional array, in that order. Row scales of an int8 array stay as they are; groups are decoded.
+    /// The columns `keep` of a two-dimensional array, in that order. Row scales of an int8 array stay as they are; groups and what is in a file are decoded.
     #[must_use]
     pub fn select_columns(&self, keep: &[usize]) -> Self {
         let width = self.row_len();
@@ -134,7 +165,9 @@ impl Array {
                 codes: codes.chunks(width).flat_map(|row| keep.iter().map(|&c| row[c])).collect(),
                 scales: scales.clone(),
             },
-            Values::Grouped { .. } => return Self::plain(self.shape.clone(), self.to_f32()).select_columns(keep),
+            Values::Grouped { .. } | Values::Stored(_) => {
+                return Self::plain(self.shape.clone(), self.to_f32()).select_columns(keep);
+            }
         };
         Self { shape: vec![self.shape[0], keep.len()], values }
     }
@@ -207,7 +240,7 @@ pub fn write_safetensors(arrays: &Arrays) -> Vec<u8> {
     for (name, array) in arrays {
         match &array.values {
             Values::F32(values) => blobs.push((name.clone(), Dtype::F32, array.shape.clone(), f32_bytes(values))),
-            Values::Grouped { .. } => {
+            Values::Grouped { .. } | Values::Stored(_) => {
                 blobs.push((name.clone(), Dtype::F32, array.shape.clone(), f32_bytes(&array.to_f32())));
             }
             Values::Int8 { codes, scales } => {

@@ -19,6 +19,7 @@ mod past;
 mod random;
 mod rotary_rows;
 pub mod schema;
+pub mod stored;
 mod text;
 mod weights;
 

@@ -14,7 +14,7 @@ use bantam_tokens::{GgufVocabulary, Tokenizer};
 use crate::architectures::llama::LlamaConfig;
 use crate::arrays::{Array, Arrays};
 use crate::folder::{Heads, PredictorFolder};
-use crate::gguf::assemble;
+use crate::gguf::{assemble, dense};
 use crate::rotary_rows::to_halves;
 
 /// What llama2.c adds to the mean square before the root.
@@ -58,7 +58,8 @@ pub fn read_predictor(model: &Path, vocabulary: &Path, precision: Precision) -> 
     let tokenizer = vocabulary_of(&list, config.vocab_size)
         .and_then(|vocabulary| Tokenizer::from_gguf(&vocabulary).map_err(|error| error.to_string()))
         .map_err(|problem| wrong(vocabulary, problem, remedy))?;
-    assemble(config, &arrays, Some(tokenizer), precision).map_err(|error| wrong(model, error.to_string(), REMEDY))
+    assemble(config, &arrays, Some(tokenizer), &dense(precision))
+        .map_err(|error| wrong(model, error.to_string(), REMEDY))
 }
 
 /// Sizes and weights under the names of Hugging Face.

@@ -112,6 +112,34 @@ impl Weights {
         Ok(Self { schema: Arc::clone(schema), values: values.collect(), precision })
     }
 
+    /// [`Weights::from_arrays`] for generation: matrices and tables in groups of few bits. Groups that the arrays have stay what they are; the rest
+    /// is fitted to `bits` row by row. Memory of arrays that are still in their file is given back on the way.
+    ///
+    /// # Errors
+    /// As [`Weights::from_arrays`].
+    pub fn grouped_from_arrays(schema: &Arc<Schema>, arrays: &Arrays, bits: Bits) -> Result<Self, MismatchError> {
+        check(schema, arrays)?;
+        let precision = Precision::F32;
+        let values = schema.entries().iter().map(|entry| {
+            let parts: Vec<&Array> = entry.parts.iter().map(|part| &arrays[&part.name]).collect();
+            if entry.kind == Kind::Vector {
+                return dense(entry, &parts.iter().flat_map(|part| part.to_f32()).collect::<Vec<_>>(), precision);
+            }
+            let grouped = joined_groups(entry, &parts).unwrap_or_else(|| {
+                GroupedMatrix::quantize_rows(entry.rows(), entry.shape()[1], bits, |row, out| {
+                    let (part, row) = part_of(&parts, row);
+                    part.decode_row(row, out);
+                })
+            });
+            parts.iter().for_each(|part| part.forget());
+            match entry.kind {
+                Kind::Table => Weight::Table(Table::Grouped(Arc::new(grouped))),
+                _ => Weight::Matrix(Matrix::Grouped(Arc::new(grouped))),
+            }
+        });
+        Ok(Self { schema: Arc::clone(schema), values: values.collect(), precision })
+    }
+
     /// The numbers by name, as they stand in a file.
     ///
     /// # Panics
@@ -279,32 +307,45 @@ fn joined_groups(entry: &Entry, parts: &[&Array]) -> Option<GroupedMatrix> {
     if entry.kind == Kind::Vector {
         return None;
     }
-    let groups = |part: &&Array| match &part.values {
+    let stored = |part: &&Array| match &part.values {
+        Values::Stored(stored) => stored.group_bits(),
+        _ => None,
+    };
+    let kept = |part: &&Array| match &part.values {
         Values::Grouped { bits, .. } => Some(*bits),
         _ => None,
     };
-    let bits = groups(parts.first()?)?;
-    if !parts.iter().all(|part| groups(part) == Some(bits)) {
-        return None;
-    }
+    let shared = |bits: &dyn Fn(&&Array) -> Option<Bits>| {
+        let first = bits(parts.first()?)?;
+        parts.iter().all(|part| bits(part) == Some(first)).then_some(first)
+    };
     let (rows, width) = (entry.rows(), entry.shape()[1]);
-    Some(GroupedMatrix::from_groups(rows, width, bits, |row, group, into| {
-        let mut row = row;
-        let part = parts.iter().find(|part| {
-            let found = row < part.rows();
-            if !found {
-                row -= part.rows();
-            }
-            found
-        });
-        match part.map(|part| &part.values) {
-            Some(Values::Grouped { codes, scales, .. }) => {
-                into.copy_from_slice(&codes[row * width + group * GROUP..][..GROUP]);
-                scales[row * (width / GROUP) + group]
-            }
-            _ => unreachable!("the parts were just checked, and have as many rows as the entry"),
+    if let Some(bits) = shared(&stored) {
+        return Some(GroupedMatrix::from_words(rows, width, bits, |row, group, words| match part_of(parts, row) {
+            (Array { values: Values::Stored(stored), .. }, row) => stored.group(row, group, words),
+            _ => unreachable!("the parts were just checked"),
+        }));
+    }
+    let bits = shared(&kept)?;
+    Some(GroupedMatrix::from_groups(rows, width, bits, |row, group, into| match part_of(parts, row) {
+        (Array { values: Values::Grouped { codes, scales, .. }, .. }, row) => {
+            into.copy_from_slice(&codes[row * width + group * GROUP..][..GROUP]);
+            scales[row * (width / GROUP) + group]
         }
+        _ => unreachable!("the parts were just checked"),
     }))
+}
+
+/// The part that has a row of the whole, and which of its rows that is.
+fn part_of<'a>(parts: &[&'a Array], row: usize) -> (&'a Array, usize) {
+    let mut row = row;
+    for part in parts {
+        if row < part.rows() {
+            return (part, row);
+        }
+        row -= part.rows();
+    }
+    unreachable!("the parts have as many rows as the entry")
 }
 
 fn joined_codes(parts: &[&Array]) -> (Vec<i8>, Vec<f32>) {

@@ -1,5 +1,6 @@
 //! A decoder that goes on from its past says what it would have said of the whole text.
 
+use bantam_kernels::attention::PastFormat;
 use bantam_kernels::gemm::Precision;
 use bantam_kernels::gemm::grouped::Bits;
 use bantam_model::architectures::Architecture;
@@ -32,8 +33,8 @@ fn rows(model: &Llama, weights: &Weights, batch: &Batch, pass: &mut Pass) -> Vec
     model.hidden(weights, batch, pass).last().unwrap().data().to_vec()
 }
 
-/// Keys and values in half precision move the last states, whose length is 6, by less than this.
-const HALF: f32 = 2e-3;
+/// Keys and values of 11 or 8 bits move the last states, whose length is 6, by less than this.
+const FORMATS: [(PastFormat, f32); 2] = [(PastFormat::F16, 2e-3), (PastFormat::Bf16, 1.6e-2)];
 /// Inputs that are quantised as they come may then round the other way, by a 127th of their group's largest.
 const QUANTISED: f32 = 2e-2;
 
@@ -47,15 +48,19 @@ fn assert_near(actual: &[f32], expected: &[f32], tolerance: f32, what: &str) {
 fn any_division_of_a_text_gives_the_same_states() {
     let (model, weights) = model();
     let text = tokens(1, 150);
-    for (weights, tolerance) in [(weights.clone(), HALF), (weights.grouped(Bits::Eight), QUANTISED)] {
-        let whole = rows(&model, &weights, &Batch::new([&text[..]]), &mut Pass::plain());
+    let grouped = weights.grouped(Bits::Eight);
+    for (weights, format, tolerance) in FORMATS
+        .into_iter()
+        .flat_map(|(format, bound)| [(&weights, format, bound), (&grouped, format, bound + QUANTISED)])
+    {
+        let whole = rows(&model, weights, &Batch::new([&text[..]]), &mut Pass::plain());
         for steps in [vec![150], vec![1; 150], vec![64, 1, 63, 22], vec![7, 100, 43]] {
-            let (mut past, mut states) = (vec![Past::new()], Vec::new());
+            let (mut past, mut states) = (vec![Past::in_format(format)], Vec::new());
             let mut rest = &text[..];
             for &step in &steps {
                 let batch = Batch::continuing([(past[0].tokens(), &rest[..step])]);
                 let mut pass = Pass::continuing(past);
-                states.extend(rows(&model, &weights, &batch, &mut pass));
+                states.extend(rows(&model, weights, &batch, &mut pass));
                 past = pass.into_pasts();
                 rest = &rest[step..];
             }
@@ -69,7 +74,7 @@ fn any_division_of_a_text_gives_the_same_states() {
 fn texts_that_share_a_beginning_go_on_apart() {
     let (model, weights) = model();
     let beginning = tokens(4, 70);
-    let mut pass = Pass::continuing(vec![Past::new()]);
+    let mut pass = Pass::continuing(vec![Past::in_format(PastFormat::F16)]);
     rows(&model, &weights, &Batch::continuing([(0, &beginning[..])]), &mut pass);
     let past = pass.into_pasts().remove(0);
     let mut shorter = past.clone();
@@ -85,5 +90,5 @@ fn texts_that_share_a_beginning_go_on_apart() {
         let all = rows(&model, &weights, &Batch::new([&text[..]]), &mut Pass::plain());
         expected.extend_from_slice(&all[kept * 36..]);
     }
-    assert_near(&states, &expected, HALF, "three texts");
+    assert_near(&states, &expected, FORMATS[0].1, "three texts");
 }

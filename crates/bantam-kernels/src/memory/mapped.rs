@@ -3,7 +3,7 @@
 use memmap2::Mmap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 
 /// The bytes of a file. Bantam never changes a published file in place (artifacts are renamed into place whole), which is what makes a
@@ -34,6 +34,30 @@ impl Mapped {
     }
 }
 
+impl Mapped {
+    /// Where a part of these bytes lies among them; `None` for other bytes.
+    pub fn range_of(&self, part: &[u8]) -> Option<Range<usize>> {
+        let start = (part.as_ptr() as usize).checked_sub(self.as_ptr() as usize)?;
+        let end = start.checked_add(part.len())?;
+        (end <= self.len()).then_some(start..end)
+    }
+
+    /// Gives the memory of bytes that are not needed any more back to the system; they are read from the file again if they are after all.
+    pub fn forget(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        if let Source::Mapping(mapping) = &self.0
+            && range.end <= mapping.len()
+        {
+            // SAFETY: the mapping is of a file and never written, so that dropped pages come back with the same bytes.
+            // Advice only: where it is refused, the memory stays taken.
+            let _ =
+                unsafe { mapping.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len()) };
+        }
+        #[cfg(not(unix))]
+        let _ = range;
+    }
+}
+
 impl Deref for Mapped {
     type Target = [u8];
 
@@ -56,7 +80,12 @@ mod tests {
         for bytes in [&b""[..], b"x", &[7; 10_000]] {
             let path = folder.join("file");
             std::fs::write(&path, bytes).unwrap();
-            assert_eq!(&Mapped::open(&path).unwrap()[..], bytes);
+            let mapped = Mapped::open(&path).unwrap();
+            assert_eq!(&mapped[..], bytes);
+            assert_eq!(mapped.range_of(&mapped[bytes.len() / 2..]), Some(bytes.len() / 2..bytes.len()));
+            assert_eq!(mapped.range_of(&[1, 2]), None);
+            mapped.forget(0..bytes.len());
+            assert_eq!(&mapped[..], bytes, "forgotten bytes come back");
         }
         assert_eq!(Mapped::open(folder.join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(Mapped::open(&folder).is_err());

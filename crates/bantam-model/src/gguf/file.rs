@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bantam_artifact::write_atomic;
 use bantam_kernels::gemm::Precision;
+use bantam_kernels::gemm::grouped::Bits;
 use bantam_kernels::memory::Mapped;
 use bantam_tokens::Tokenizer;
 
@@ -18,7 +19,8 @@ use crate::architectures::llama::{Llama, LlamaConfig};
 use crate::architectures::{Architecture, TokenPredictor};
 use crate::arrays::Arrays;
 use crate::folder::PredictorFolder;
-use crate::weights::Weights;
+use crate::schema::Schema;
+use crate::weights::{MismatchError, Weights};
 
 /// Reads a model with its tokenizer, if the file has one. The weights are decoded to `precision`.
 ///
@@ -26,17 +28,20 @@ use crate::weights::Weights;
 /// Names the file and what is wrong with it.
 pub fn read_predictor(path: &Path, precision: Precision) -> Result<PredictorFolder, FileError> {
     let bytes = Mapped::open(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
-    predictor_of(&bytes, precision, llama_of).map_err(|source| FileError::Content { path: path.to_owned(), source })
+    predictor_of(&bytes, &llama_of, &dense(precision))
+        .map_err(|source| FileError::Content { path: path.to_owned(), source })
 }
 
-/// [`read_predictor`] for a model that only answers: blocks that products can be computed with (Q8_0, Q4_0) stay what they are.
+/// [`read_predictor`] for a model that only answers: all matrices in groups of codes, one after another, so that the file's numbers are never in
+/// memory as a whole. Groups that the file has (Q8_0, Q4_0) stay what they are, the rest is fitted to `bits`.
 ///
 /// # Errors
 /// As [`read_predictor`].
-pub fn read_stored_predictor(path: &Path) -> Result<PredictorFolder, FileError> {
-    let bytes = Mapped::open(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
-    let precision = Precision::F32;
-    predictor_of(&bytes, precision, stored_llama_of)
+pub fn read_grouped_predictor(path: &Path, bits: Bits) -> Result<PredictorFolder, FileError> {
+    let mapped = Mapped::open(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+    let mapped = Arc::new(mapped);
+    let read = |file: &Gguf| stored_llama_of(file, &mapped);
+    predictor_of(&mapped, &read, &|schema, arrays| Weights::grouped_from_arrays(schema, arrays, bits))
         .map_err(|source| FileError::Content { path: path.to_owned(), source })
 }
 
@@ -60,13 +65,18 @@ fn tokenizer_of(file: &Gguf) -> Result<Option<Tokenizer>, GgufError> {
     Tokenizer::from_gguf(&vocabulary).map(Some).map_err(|error| GgufError::Vocabulary(error.to_string()))
 }
 
-type LlamaReader = fn(&Gguf) -> Result<(LlamaConfig, Arrays), GgufError>;
+type ReadLlama<'a> = dyn Fn(&Gguf) -> Result<(LlamaConfig, Arrays), GgufError> + 'a;
+type LayOut<'a> = dyn Fn(&Arc<Schema>, &Arrays) -> Result<Weights, MismatchError> + 'a;
 
-fn predictor_of(bytes: &[u8], precision: Precision, read: LlamaReader) -> Result<PredictorFolder, GgufError> {
+/// Lays weights out as plain numbers.
+pub(crate) fn dense(precision: Precision) -> impl Fn(&Arc<Schema>, &Arrays) -> Result<Weights, MismatchError> {
+    move |schema, arrays| Weights::from_arrays(schema, arrays, precision)
+}
+
+fn predictor_of(bytes: &[u8], read: &ReadLlama<'_>, lay_out: &LayOut<'_>) -> Result<PredictorFolder, GgufError> {
     let file = Gguf::parse(bytes)?;
     let (config, arrays) = read(&file)?;
-    let tokenizer = tokenizer_of(&file)?;
-    assemble(config, &arrays, tokenizer, precision)
+    assemble(config, &arrays, tokenizer_of(&file)?, lay_out)
 }
 
 /// Puts a Llama together; the token ids must be rows of its table.
@@ -74,15 +84,14 @@ pub(crate) fn assemble(
     config: LlamaConfig,
     arrays: &Arrays,
     tokenizer: Option<Tokenizer>,
-    precision: Precision,
+    lay_out: &LayOut<'_>,
 ) -> Result<PredictorFolder, GgufError> {
     let (ids, rows) = (tokenizer.as_ref().map_or(0, Tokenizer::vocabulary_size), config.vocab_size);
     if ids > rows {
         return Err(GgufError::Vocabulary(format!("{ids} tokens, and the model has rows for {rows}")));
     }
     let architecture = Llama::new(config);
-    let schema = Arc::clone(architecture.schema());
-    let weights = Weights::from_arrays(&schema, arrays, precision)?;
+    let weights = lay_out(architecture.schema(), arrays)?;
     Ok(PredictorFolder { architecture: Box::new(architecture), weights, tokenizer })
 }
 

@@ -19,8 +19,8 @@ mod vocabulary;
 mod writer;
 
 pub use error::{FileError, GgufError};
-pub(crate) use file::assemble;
-pub use file::{read_predictor, read_stored_predictor, read_tokenizer, write_predictor};
+pub(crate) use file::{assemble, dense};
+pub use file::{read_grouped_predictor, read_predictor, read_tokenizer, write_predictor};
 pub use formats::TensorFormat;
 pub use metadata::Metadata;
 pub use model::{llama_of, stored_llama_of, write_llama};

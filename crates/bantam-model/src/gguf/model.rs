@@ -1,12 +1,15 @@
 //! A Llama from a GGUF file, and a GGUF file from a Llama.
 
+use std::sync::Arc;
+
+use bantam_kernels::memory::Mapped;
 use bantam_tokens::GgufVocabulary;
 
 use super::error::GgufError;
 use super::formats::TensorFormat;
 use super::metadata::{Metadata, required};
 use super::names::{to_ours, to_theirs};
-use super::reader::Gguf;
+use super::reader::{Gguf, GgufTensor};
 use super::value::Value;
 use super::vocabulary::insert_vocabulary;
 use super::writer::{NewTensor, write};
@@ -34,18 +37,18 @@ const LARGEST_SIZE: usize = i32::MAX as usize;
 /// For another architecture, for a setting or tensor that changes what is computed and is not followed here, for
 /// sizes that cannot be, and when the tensors do not fit the sizes.
 pub fn llama_of(file: &Gguf) -> Result<(LlamaConfig, Arrays), GgufError> {
-    read_llama(file, false)
+    read_llama(file, &|tensor| tensor.to_array())
 }
 
-/// [`llama_of`] with each matrix as [`GgufTensor::to_stored_array`] gives it.
+/// [`llama_of`] with matrices whose numbers stay in the file, whose bytes `mapped` has.
 ///
 /// # Errors
 /// As [`llama_of`].
-pub fn stored_llama_of(file: &Gguf) -> Result<(LlamaConfig, Arrays), GgufError> {
-    read_llama(file, true)
+pub fn stored_llama_of(file: &Gguf, mapped: &Arc<Mapped>) -> Result<(LlamaConfig, Arrays), GgufError> {
+    read_llama(file, &|tensor| tensor.to_stored_array(mapped))
 }
 
-fn read_llama(file: &Gguf, keeps_blocks: bool) -> Result<(LlamaConfig, Arrays), GgufError> {
+fn read_llama(file: &Gguf, read: &dyn Fn(&GgufTensor) -> Array) -> Result<(LlamaConfig, Arrays), GgufError> {
     let architecture = file.metadata().text(ARCHITECTURE_KEY)?;
     let same = SAME_AS_LLAMA.iter().find(|(name, _)| *name == architecture);
     let Some((_, turns_neighbours)) = same else {
@@ -62,7 +65,7 @@ fn read_llama(file: &Gguf, keeps_blocks: bool) -> Result<(LlamaConfig, Arrays), 
             continue;
         }
         let Some(ours) = to_ours(name) else { return Err(unsupported(format!("tensor `{name}`"))) };
-        let array = if keeps_blocks { tensor.to_stored_array() } else { tensor.to_array() };
+        let array = read(tensor);
         let array = match rotated(&ours, config.num_attention_heads, kv_heads) {
             Some(heads) if *turns_neighbours => to_halves(&array, heads),
             _ => array,

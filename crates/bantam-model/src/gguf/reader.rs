@@ -1,18 +1,17 @@
 //! Reads a GGUF file from its bytes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use bantam_kernels::gemm::grouped::Bits;
-use half::f16;
+use bantam_kernels::memory::Mapped;
 
-use super::blocks::q4::Q4_0;
-use super::blocks::q8::Q8_0;
 use super::cursor::Cursor;
 use super::error::GgufError;
 use super::formats::{TensorFormat, known_name};
 use super::metadata::Metadata;
 use super::value::Value;
 use crate::arrays::{Array, Values};
+use crate::stored::Stored;
 
 /// The letters that begin every file.
 pub(super) const MAGIC: [u8; 4] = *b"GGUF";
@@ -49,22 +48,15 @@ impl GgufTensor<'_> {
         Array::plain(self.shape.clone(), self.format.decode(self.bytes))
     }
 
-    /// The numbers as they are stored where products can be computed with them so (Q8_0, Q4_0); others are decoded.
-    pub fn to_stored_array(&self) -> Array {
-        let values = match self.format {
-            TensorFormat::Q8_0 => Values::Grouped {
-                bits: Bits::Eight,
-                codes: Q8_0::all(self.bytes).flat_map(|block| block.codes()).collect(),
-                scales: Q8_0::all(self.bytes).map(|block| f16::from_f32(block.scale())).collect(),
+    /// A matrix whose numbers stay in `file`, whose bytes these are; a vector is decoded.
+    pub fn to_stored_array(&self, file: &Arc<Mapped>) -> Array {
+        match self.shape[..] {
+            [_, columns] => match Stored::new(file, self.bytes, self.format, columns) {
+                Some(stored) => Array { shape: self.shape.clone(), values: Values::Stored(stored) },
+                None => self.to_array(),
             },
-            TensorFormat::Q4_0 => Values::Grouped {
-                bits: Bits::Four,
-                codes: Q4_0::all(self.bytes).flat_map(|block| block.codes().map(|code| code as i8 - 8)).collect(),
-                scales: Q4_0::all(self.bytes).map(|block| f16::from_f32(block.scale())).collect(),
-            },
-            _ => return self.to_array(),
-        };
-        Array { shape: self.shape.clone(), values }
+            _ => self.to_array(),
+        }
     }
 }
 

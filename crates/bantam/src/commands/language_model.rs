@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use bantam_kernels::gemm::Precision;
+use bantam_kernels::gemm::grouped::Bits;
 use bantam_model::{folder, gguf, llama2c};
 use bantam_runtime::generation::{LanguageModel, WeightFormat};
 use bantam_tokens::Tokenizer;
@@ -23,6 +24,15 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// Of a code, where weights are codes.
+    fn bits(self) -> Option<Bits> {
+        match self {
+            Self::F32 | Self::Bf16 => None,
+            Self::Int8 => Some(Bits::Eight),
+            Self::Int4 => Some(Bits::Four),
+        }
+    }
+
     fn resolve(self) -> WeightFormat {
         match self {
             Self::F32 => WeightFormat::F32,
@@ -34,10 +44,13 @@ impl Format {
 }
 
 /// A Hugging Face folder, a GGUF file, or a llama2.c file (`.bin`) with the vocabulary beside it, its weights put into `format`. Weights of a
-/// GGUF file that are in groups already (Q8_0, Q4_0) stay as they are.
+/// GGUF file that are in groups already (Q8_0, Q4_0) stay as they are where `format` has groups.
 pub(crate) fn open(path: &Path, format: Format) -> anyhow::Result<LanguageModel> {
     let read = match path.extension().and_then(OsStr::to_str) {
-        Some("gguf") => gguf::read_stored_predictor(path)?,
+        Some("gguf") => match format.bits() {
+            Some(bits) => gguf::read_grouped_predictor(path, bits)?,
+            None => gguf::read_predictor(path, Precision::F32)?,
+        },
         Some("bin") => llama2c::read_predictor(path, &vocabulary_beside(path)?, Precision::F32)?,
         _ => folder::read_predictor(path, Precision::F32)?,
     };

@@ -4,6 +4,8 @@
 //! shuffled: of 4-bit codes a mask and a shift give two such operands. Inputs are quantised as they come, with a scale per group too, and
 //! each group's sum begins at what the codes' offset adds to it. Weights are read once for all rows of a tile, straight from their codes.
 
+use std::ops::Range;
+
 use half::f16;
 
 use super::Epilogue;
@@ -70,18 +72,51 @@ pub(super) struct Tile {
     starts: *const i32,
 }
 
+/// Words of a group's codes.
+pub const fn group_words(bits: Bits) -> usize {
+    Codes { bits }.words()
+}
+
+/// A panel that is being written.
+struct Panel<'a> {
+    layout: Codes,
+    words: &'a mut [u32],
+    scales: &'a mut [f16],
+}
+
+impl Panel<'_> {
+    fn write(&mut self, column: usize, group: usize, scale: f16, codes: &[i8; GROUP]) {
+        self.scales[group * PANEL + column] = scale;
+        self.layout.write(codes, column, &mut self.words[group * self.layout.words() * PANEL..]);
+    }
+
+    fn write_words(&mut self, column: usize, group: usize, scale: f16, words: &[u32]) {
+        self.scales[group * PANEL + column] = scale;
+        let places = self.words[group * self.layout.words() * PANEL + column..].iter_mut().step_by(PANEL);
+        places.zip(words).for_each(|(place, word)| *place = *word);
+    }
+}
+
 impl GroupedMatrix {
     /// Quantises `weight` `[n, k]`, each group with the scale that fits it best (see [`quantize_group4`]).
     pub fn quantize(weight: &[f32], n: usize, k: usize, bits: Bits) -> GroupedMatrix {
         assert_eq!(weight.len(), n * k, "a matrix of {n} x {k}");
-        Self::from_groups(n, k, bits, |row, group, codes| {
-            let first = row * k + group * GROUP;
-            let mut values = [0.0; GROUP];
-            let there = GROUP.min(k - group * GROUP);
-            values[..there].copy_from_slice(&weight[first..first + there]);
-            match bits {
-                Bits::Four => quantize_group4(&values, codes),
-                Bits::Eight => quantize_group8(&values, codes),
+        Self::quantize_rows(n, k, bits, |row, out| out.copy_from_slice(&weight[row * k..][..k]))
+    }
+
+    /// [`GroupedMatrix::quantize`] of rows that `row` writes one by one, so that they need not all be there at once.
+    pub fn quantize_rows(n: usize, k: usize, bits: Bits, row: impl Fn(usize, &mut [f32]) + Sync) -> GroupedMatrix {
+        Self::from_panels(n, k, bits, |rows, panel| {
+            let (mut numbers, mut codes) = (vec![0.0; k.next_multiple_of(GROUP)], [0i8; GROUP]);
+            for (column, index) in rows.enumerate() {
+                row(index, &mut numbers[..k]);
+                for (group, values) in numbers.as_chunks::<GROUP>().0.iter().enumerate() {
+                    let scale = match bits {
+                        Bits::Four => quantize_group4(values, &mut codes),
+                        Bits::Eight => quantize_group8(values, &mut codes),
+                    };
+                    panel.write(column, group, scale, &codes);
+                }
             }
         })
     }
@@ -93,6 +128,44 @@ impl GroupedMatrix {
         bits: Bits,
         group: impl Fn(usize, usize, &mut [i8; GROUP]) -> f16 + Sync,
     ) -> GroupedMatrix {
+        Self::from_panels(n, k, bits, |rows, panel| {
+            let mut codes = [0i8; GROUP];
+            for (column, row) in rows.enumerate() {
+                for index in 0..k.div_ceil(GROUP) {
+                    let scale = group(row, index, &mut codes);
+                    panel.write(column, index, scale, &codes);
+                }
+            }
+        })
+    }
+
+    /// The same for codes that are packed already: `group` writes the [`group_words`] of a group. Of eight bits a word has four inputs' codes plus
+    /// 128, the first lowest; of four bits the lower halves of its bytes are four inputs' codes plus 8, the upper halves those of the next four.
+    pub fn from_words(
+        n: usize,
+        k: usize,
+        bits: Bits,
+        group: impl Fn(usize, usize, &mut [u32]) -> f16 + Sync,
+    ) -> GroupedMatrix {
+        Self::from_panels(n, k, bits, |rows, panel| {
+            let mut words = [0; GROUP / 4];
+            let words = &mut words[..group_words(bits)];
+            for (column, row) in rows.enumerate() {
+                for index in 0..k.div_ceil(GROUP) {
+                    let scale = group(row, index, words);
+                    panel.write_words(column, index, scale, words);
+                }
+            }
+        })
+    }
+
+    /// Lets `fill` write each panel, given its rows.
+    fn from_panels(
+        n: usize,
+        k: usize,
+        bits: Bits,
+        fill: impl Fn(Range<usize>, &mut Panel<'_>) + Sync,
+    ) -> GroupedMatrix {
         let (panels, groups) = (n.div_ceil(PANEL), k.div_ceil(GROUP));
         let layout = Codes { bits };
         let panel_words = groups * layout.words() * PANEL;
@@ -101,13 +174,8 @@ impl GroupedMatrix {
         pool::for_each_chunk(words.words_mut(), panel_words.max(1), |panel, words| {
             // SAFETY: each panel has its own scales.
             let scales = unsafe { shared.slice(panel * groups * PANEL, groups * PANEL) };
-            let mut codes = [0i8; GROUP];
-            for column in 0..PANEL.min(n - panel * PANEL) {
-                for index in 0..groups {
-                    scales[index * PANEL + column] = group(panel * PANEL + column, index, &mut codes);
-                    layout.write(&codes, column, &mut words[index * layout.words() * PANEL..]);
-                }
-            }
+            let rows = panel * PANEL..n.min((panel + 1) * PANEL);
+            fill(rows, &mut Panel { layout, words, scales });
         });
         GroupedMatrix { words, scales, n, k, bits }
     }

@@ -25,6 +25,13 @@ impl Q4_0<'_> {
         let scale = self.scale();
         self.codes().map(|code| (f32::from(code) - 8.0) * scale)
     }
+
+    /// The codes in the order of [`from_words`](bantam_kernels::gemm::grouped::GroupedMatrix::from_words): eight to a word.
+    pub fn words(&self) -> [u32; 4] {
+        const LOW: u32 = 0x0f0f_0f0f;
+        let [a, b, c, d]: [u32; 4] = std::array::from_fn(|index| u32::from_le_bytes(*self.part(2 + 4 * index)));
+        [a & LOW | (b & LOW) << 4, c & LOW | (d & LOW) << 4, a >> 4 & LOW | b & !LOW, c >> 4 & LOW | d & !LOW]
+    }
 }
 
 block! {

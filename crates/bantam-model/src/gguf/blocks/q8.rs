@@ -25,6 +25,11 @@ impl Q8_0<'_> {
         let scale = self.scale();
         self.codes().map(|code| f32::from(code) * scale)
     }
+
+    /// The codes in the order of [`from_words`](bantam_kernels::gemm::grouped::GroupedMatrix::from_words): four to a word, without sign.
+    pub fn words(&self) -> [u32; 8] {
+        std::array::from_fn(|index| u32::from_le_bytes(*self.part(2 + 4 * index)) ^ 0x8080_8080)
+    }
 }
 
 /// The block whose largest code is 127; ties round away from zero.
