@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+pub use super::AnswerToken;
 use super::LanguageModel;
 use super::generate::{GenerateError, check};
 use queue::{Phase, Shared, Waiting};
