@@ -25,7 +25,7 @@ mod weights;
 
 pub use batch::{Batch, Features};
 pub use pass::{Activity, Pass};
-pub use past::Past;
+pub use past::{Past, PastMeter};
 pub use random::Random;
 pub use text::{EncodedText, TextEncoder};
 pub use weights::{MismatchError, Weights};

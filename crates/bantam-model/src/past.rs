@@ -1,6 +1,7 @@
 //! What a decoder has read of a text: the keys and values of each layer, so that the next token costs one token.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bantam_kernels::attention::{AttentionShape, BLOCK, PastBlock, PastFormat, Text, attend_past};
 use bantam_kernels::memory::Buffer;
@@ -11,10 +12,47 @@ use bantam_tensor::Tensor;
 pub struct Past {
     format: PastFormat,
     /// `[layers][blocks]`, of [`BLOCK`] tokens each.
-    layers: Vec<Vec<Arc<PastBlock>>>,
+    layers: Vec<Vec<Arc<Block>>>,
     tokens: usize,
     /// Tokens that the pass under way adds.
     coming: usize,
+    meter: PastMeter,
+}
+
+/// Counts the memory of the pasts that were begun with it, and of their clones: blocks that several share count once.
+#[derive(Clone, Default)]
+pub struct PastMeter(Arc<AtomicUsize>);
+
+impl PastMeter {
+    /// Bytes in use now.
+    pub fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A block that its past's meter knows of.
+struct Block {
+    block: PastBlock,
+    meter: PastMeter,
+}
+
+impl Block {
+    fn new(block: PastBlock, meter: &PastMeter) -> Self {
+        meter.0.fetch_add(block.bytes(), Ordering::Relaxed);
+        Self { block, meter: meter.clone() }
+    }
+}
+
+impl Clone for Block {
+    fn clone(&self) -> Self {
+        Self::new(self.block.clone(), &self.meter)
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.meter.0.fetch_sub(self.block.bytes(), Ordering::Relaxed);
+    }
 }
 
 impl Default for Past {
@@ -24,6 +62,9 @@ impl Default for Past {
 }
 
 impl Past {
+    /// Tokens whose keys and values are kept, and shared, as one.
+    pub const BLOCK: usize = BLOCK;
+
     /// A past of no tokens, in the machine's fastest format.
     pub fn new() -> Self {
         Self::in_format(PastFormat::fastest())
@@ -31,7 +72,12 @@ impl Past {
 
     /// A past of no tokens.
     pub fn in_format(format: PastFormat) -> Self {
-        Self { format, layers: Vec::new(), tokens: 0, coming: 0 }
+        Self { format, layers: Vec::new(), tokens: 0, coming: 0, meter: PastMeter::default() }
+    }
+
+    /// A past of no tokens whose memory is counted.
+    pub fn metered(meter: &PastMeter) -> Self {
+        Self { meter: meter.clone(), ..Self::default() }
     }
 
     /// Tokens read.
@@ -41,7 +87,7 @@ impl Past {
 
     /// The memory that it takes, shared blocks included.
     pub fn bytes(&self) -> usize {
-        self.layers.iter().flatten().map(|block| block.bytes()).sum()
+        self.layers.iter().flatten().map(|block| block.block.bytes()).sum()
     }
 
     /// Forgets all but the first `tokens`.
@@ -63,9 +109,10 @@ impl Past {
             let place = token % BLOCK;
             let (now, later) = rest.split_at(((BLOCK - place) * width).min(rest.len()));
             if token / BLOCK == blocks.len() {
-                blocks.push(Arc::new(PastBlock::new(shape, self.format)));
+                let block = PastBlock::new(shape, self.format);
+                blocks.push(Arc::new(Block::new(block, &self.meter)));
             }
-            Arc::make_mut(&mut blocks[token / BLOCK]).write(shape, place, now);
+            Arc::make_mut(&mut blocks[token / BLOCK]).block.write(shape, place, now);
             token += now.len() / width;
             rest = later;
         }
@@ -103,7 +150,7 @@ impl Pasts {
             .map(|(past, rows)| Text {
                 rows: rows[0]..rows[1],
                 past: past.tokens,
-                blocks: past.layers[layer].iter().map(AsRef::as_ref).collect(),
+                blocks: past.layers[layer].iter().map(|block| &block.block).collect(),
             })
             .collect();
         let out_shape = [fused.rows(), shape.heads * shape.head_dim];

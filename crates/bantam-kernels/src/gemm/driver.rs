@@ -155,7 +155,11 @@ impl Product<'_> {
         let steps = stretch.k.len().div_ceil(self.arithmetic.elements());
         let block = self.block_steps(stretch.k.len());
         let split = Split::new(stretch.rows.len(), self.n, block, matches!(self.right, Right::Source(_)), self.threads);
-        let function = tile::function(self.isa, self.arithmetic);
+        let function = match self.right {
+            Right::Source(_) => tile::function(self.isa, self.arithmetic),
+            // Answers computed side by side are those computed alone.
+            Right::Panels { .. } => tile::steady_function(self.isa, self.arithmetic),
+        };
         let out = Shared::new(out);
         pool::with_threads(self.threads, || {
             pool::for_each(split.groups * split.row_parts, |task| {

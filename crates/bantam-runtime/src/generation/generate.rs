@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use bantam_model::Past;
 
 use super::LanguageModel;
-use crate::sampling::{Sampler, SamplingError, SamplingOptions, StopStrings, TextStream};
+use super::answer::Answer;
+use crate::sampling::{SamplingError, SamplingOptions};
 
 /// How an answer is made.
 #[derive(Debug, Clone)]
@@ -33,6 +34,10 @@ pub enum Finish {
     Context,
     /// The caller wanted no more.
     Stopped,
+    /// The time that the caller gave was over.
+    Deadline,
+    /// No token could be chosen: the model's scores are no numbers, or the form that the answer must have allows none.
+    Failed,
 }
 
 impl Finish {
@@ -42,6 +47,8 @@ impl Finish {
             Self::End | Self::Stop(_) => "stop",
             Self::Length | Self::Context => "length",
             Self::Stopped => "cancelled",
+            Self::Deadline => "deadline",
+            Self::Failed => "failed",
         }
     }
 }
@@ -85,6 +92,14 @@ pub enum GenerateError {
         /// How many there are.
         vocabulary: usize,
     },
+    /// An engine could never keep what it reads of prompt and answer.
+    #[error("prompt and answer take {bytes} bytes of past, and all texts together may have {most}; ask for fewer tokens, or allow more bytes")]
+    TooLarge {
+        /// Of this text at its end.
+        bytes: usize,
+        /// What the engine may use.
+        most: usize,
+    },
     /// A setting out of its range.
     #[error(transparent)]
     Sampling(#[from] SamplingError),
@@ -104,55 +119,40 @@ pub fn generate(
     show: &mut dyn FnMut(&str) -> bool,
 ) -> Result<Generated, GenerateError> {
     check(model, prompt, options)?;
-    let mut sampler = Sampler::new(options.sampling.clone(), options.sampling.seed.unwrap_or(0));
-    sampler.see_prompt(prompt);
-    let (mut stream, mut stops) = (TextStream::new(), StopStrings::new(&options.stop));
-    let end = model.tokenizer().and_then(|tokenizer| tokenizer.special().end).filter(|_| !options.ignores_end);
+    let mut answer = Answer::new(model, prompt, options);
     let began = Instant::now();
     let (mut logits, past) = model.read(Past::new(), prompt, &|| false).expect("nobody stops it");
     let (prompt_time, began) = (began.elapsed(), Instant::now());
     let (mut pasts, mut tokens, mut log_probabilities, mut text) = (vec![past], Vec::new(), Vec::new(), String::new());
     let finish = loop {
-        if tokens.len() == options.tokens {
-            break Finish::Length;
-        }
-        let choice = sampler.choose(&logits, None).ok_or(GenerateError::NoChoice)?;
-        if Some(choice.token) == end {
-            break Finish::End;
-        }
-        sampler.accept(choice.token);
-        tokens.push(choice.token);
-        log_probabilities.push(choice.log_probability);
-        let piece = model.tokenizer().map(|tokenizer| stream.push(tokenizer, choice.token)).unwrap_or_default();
-        let shown = stops.push(&piece);
-        text.push_str(&shown.text);
-        if !show(&shown.text) {
+        let next = answer.choose(model, &logits);
+        let Some(token) = next.token else { break next.finish.expect("no token, no answer") };
+        tokens.push(token.token);
+        log_probabilities.push(token.log_probability);
+        text.push_str(&token.text);
+        if !show(&token.text) {
             break Finish::Stopped;
         }
-        if let Some(stop) = shown.stop {
-            break Finish::Stop(stop.index);
+        if let Some(finish) = next.finish {
+            break finish;
         }
-        if prompt.len() + tokens.len() >= model.max_tokens() {
-            break Finish::Context;
-        }
-        if tokens.len() < options.tokens {
-            let (scores, after) = model.next(pasts, &[&[choice.token]]);
-            logits.copy_from_slice(scores.data());
-            pasts = after;
-        }
+        let (scores, after) = model.next(pasts, &[&[token.token]]);
+        logits.copy_from_slice(scores.data());
+        pasts = after;
     };
     // A caller that wanted no more is not asked again.
-    if !matches!(finish, Finish::Stop(_) | Finish::Stopped) {
-        let rest = model.tokenizer().map(|tokenizer| stream.finish(tokenizer)).unwrap_or_default();
-        let mut rest = stops.push(&rest).text;
-        rest.push_str(&stops.finish());
+    if finish == Finish::Failed {
+        return Err(GenerateError::NoChoice);
+    } else if finish != Finish::Stopped {
+        let rest = answer.rest(model, finish);
         text.push_str(&rest);
         show(&rest);
     }
     Ok(Generated { tokens, log_probabilities, text, finish, prompt_time, answer_time: began.elapsed() })
 }
 
-fn check(model: &LanguageModel, prompt: &[u32], options: &GenerateOptions) -> Result<(), GenerateError> {
+/// Whether a model can answer a prompt with these options.
+pub(super) fn check(model: &LanguageModel, prompt: &[u32], options: &GenerateOptions) -> Result<(), GenerateError> {
     let (vocabulary, most) = (model.vocabulary(), model.max_tokens().saturating_sub(1));
     if prompt.is_empty() {
         return Err(GenerateError::Empty);

@@ -1,9 +1,13 @@
 //! Text that a model goes on with, token by token.
 //!
-//! [`LanguageModel`] is a decoder with its weights in the format that they are multiplied in; [`generate`] is the loop of one answer.
+//! [`LanguageModel`] is a decoder with its weights in the format that they are multiplied in; [`generate`] is the loop of one answer, and
+//! [`engine`] makes many at a time.
 
+mod answer;
+pub mod engine;
 mod generate;
 mod model;
 
+pub use answer::AnswerToken;
 pub use generate::{Finish, GenerateError, GenerateOptions, Generated, generate};
 pub use model::{LanguageModel, WeightFormat};

@@ -9,7 +9,7 @@ use bantam_tensor::{Matrix, Tensor};
 use bantam_tokens::Tokenizer;
 
 /// Tokens of a prompt that are read at once: enough to use each weight many times, few enough for the caches.
-const CHUNK: usize = 512;
+pub(super) const CHUNK: usize = 512;
 
 /// What the weights are held as while a model answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,13 +75,43 @@ impl LanguageModel {
         self.architecture.schema().entries().iter().map(Entry::len).sum()
     }
 
+    /// Whether a token ends an answer.
+    pub fn is_end(&self, token: u32) -> bool {
+        self.tokenizer.as_ref().and_then(|tokenizer| tokenizer.special().end) == Some(token)
+    }
+
+    /// Bytes of past that each [`Past::BLOCK`] tokens of a text take; one token is read to see it.
+    pub fn past_block_bytes(&self) -> usize {
+        self.advance(vec![Past::new()], &[&[0]], &[false]).1.iter().map(Past::bytes).sum()
+    }
+
     /// Reads the next tokens of each text and scores what may follow the last: `[texts, vocabulary]`.
     ///
     /// # Panics
     /// When a text has no new token, or one that is not in the vocabulary.
     pub fn next(&self, pasts: Vec<Past>, texts: &[&[u32]]) -> (Tensor, Vec<Past>) {
-        let (last, pasts) = self.last_states(pasts, texts);
-        (last.linear(&self.head, None), pasts)
+        self.advance(pasts, texts, &vec![true; texts.len()])
+    }
+
+    /// Reads the next tokens of each text and scores what may follow the last of those that are `scored`, in their order:
+    /// `[scored texts, vocabulary]`. A text's numbers do not depend on the texts beside it, nor on the pieces that it is read in.
+    ///
+    /// # Panics
+    /// As [`LanguageModel::next`].
+    pub fn advance(&self, pasts: Vec<Past>, texts: &[&[u32]], scored: &[bool]) -> (Tensor, Vec<Past>) {
+        let batch = Batch::continuing(pasts.iter().map(Past::tokens).zip(texts.iter().copied()));
+        let mut pass = Pass::continuing(pasts);
+        let states = self.architecture.hidden(&self.weights, &batch, &mut pass);
+        let states = states.last().expect("there is always the embedding");
+        let (width, count) = (states.width(), scored.iter().filter(|&&is_scored| is_scored).count());
+        if count == 0 {
+            return (Tensor::from_vec([0, self.vocabulary()], &[]), pass.into_pasts());
+        }
+        let ends = batch.starts()[1..].iter().zip(scored).filter(|&(_, &is_scored)| is_scored);
+        let rows = ends.flat_map(|(end, _)| &states.data()[(end - 1) * width..end * width]);
+        let last = Tensor::from_vec([count, width], &rows.copied().collect::<Vec<_>>());
+        let last = self.architecture.before_head(&self.weights, &last, &mut pass);
+        (last.linear(&self.head, None), pass.into_pasts())
     }
 
     /// Reads a text in pieces and scores what may follow: `[vocabulary]`. `None` when `is_stopped` says so between two pieces.
@@ -90,26 +120,14 @@ impl LanguageModel {
     /// As [`LanguageModel::next`].
     pub fn read(&self, past: Past, text: &[u32], is_stopped: &dyn Fn() -> bool) -> Option<(Vec<f32>, Past)> {
         let mut pasts = vec![past];
-        let (last, rest) = text.split_at((text.len() - 1) / CHUNK * CHUNK);
-        for piece in last.chunks(CHUNK) {
-            pasts = self.last_states(pasts, &[piece]).1;
+        let (first, rest) = text.split_at((text.len() - 1) / CHUNK * CHUNK);
+        for piece in first.chunks(CHUNK) {
+            pasts = self.advance(pasts, &[piece], &[false]).1;
             if is_stopped() {
                 return None;
             }
         }
         let (logits, mut pasts) = self.next(pasts, &[rest]);
         Some((logits.data().to_vec(), pasts.remove(0)))
-    }
-
-    fn last_states(&self, pasts: Vec<Past>, texts: &[&[u32]]) -> (Tensor, Vec<Past>) {
-        let batch = Batch::continuing(pasts.iter().map(Past::tokens).zip(texts.iter().copied()));
-        let mut pass = Pass::continuing(pasts);
-        let states = self.architecture.hidden(&self.weights, &batch, &mut pass);
-        let states = states.last().expect("there is always the embedding");
-        let width = states.width();
-        let rows = batch.starts()[1..].iter().flat_map(|end| &states.data()[(end - 1) * width..end * width]);
-        let last = Tensor::from_vec([texts.len(), width], &rows.copied().collect::<Vec<_>>());
-        let last = self.architecture.before_head(&self.weights, &last, &mut pass);
-        (last, pass.into_pasts())
     }
 }

@@ -25,6 +25,7 @@ pub(in super::super) fn steady_tile(isa: Isa, arithmetic: Arithmetic) -> TileFun
     match arithmetic {
         Arithmetic::F32 => steady_f32_tile,
         Arithmetic::Bf16Pairs if isa.has_bf16() => steady_pairs_tile,
+        Arithmetic::Bf16Widened => steady_widened_tile,
         _ => tile(isa, arithmetic),
     }
 }
@@ -319,6 +320,7 @@ choose_variant!(f32_tile, f32_variant, "avx512f,avx512bw,avx512dq,avx512vl");
 choose_steady_variant!(steady_f32_tile, f32_variant, "avx512f,avx512bw,avx512dq,avx512vl");
 choose_steady_variant!(half_tile_of, half_variant, "avx512f,avx512bw,avx512dq,avx512vl");
 choose_variant!(widened_tile, widened_variant, "avx512f,avx512bw,avx512dq,avx512vl");
+choose_steady_variant!(steady_widened_tile, widened_variant, "avx512f,avx512bw,avx512dq,avx512vl");
 choose_variant!(pairs_tile, pairs_variant, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16");
 choose_steady_variant!(steady_pairs_tile, pairs_variant, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16");
 choose_variant!(int8_tile, int8_variant, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");

@@ -2,6 +2,7 @@
 
 mod gemm;
 mod generation;
+mod serve;
 mod train;
 
 use bantam_kernels::gemm::Precision;
@@ -25,6 +26,8 @@ enum What {
     Prefill(generation::Arguments),
     /// A language model writes, token by token
     Decode(generation::Arguments),
+    /// A language model answers many chats at a time
+    Serve(serve::Arguments),
 }
 
 impl Arguments {
@@ -34,6 +37,7 @@ impl Arguments {
             What::Train(arguments) => arguments.run(),
             What::Prefill(arguments) => arguments.run(generation::Phase::Prefill),
             What::Decode(arguments) => arguments.run(generation::Phase::Decode),
+            What::Serve(arguments) => arguments.run(),
         }
     }
 }

@@ -1,0 +1,137 @@
+//! One answer under way: how its tokens are chosen, which text became certain, and when it is over.
+
+use super::{Finish, GenerateOptions, LanguageModel};
+use crate::sampling::{Constraint, Sampler, StopStrings, TextStream, TokenMask, top_log_probabilities};
+
+/// What an answer needs from one token to the next. Its past is the caller's.
+pub(super) struct Answer {
+    sampler: Sampler,
+    stream: TextStream,
+    stops: StopStrings,
+    constraint: Option<Box<dyn Constraint>>,
+    mask: Option<TokenMask>,
+    top_log_probabilities: usize,
+    ignores_end: bool,
+    /// Tokens so far.
+    tokens: usize,
+    /// As many as were asked for.
+    most: usize,
+    /// As many as the model has positions for.
+    room: usize,
+}
+
+/// A token of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnswerToken {
+    /// Its id.
+    pub token: u32,
+    /// The text that became certain with it; may be empty.
+    pub text: String,
+    /// The logarithm of its probability, at most 0.
+    pub log_probability: f32,
+    /// The likeliest tokens in its place with the logarithms of their probabilities, likeliest first; as many as were asked for.
+    pub top: Vec<(u32, f32)>,
+}
+
+/// What came next in an answer.
+pub(super) struct Next {
+    /// `None` where the answer ended without one more.
+    pub(super) token: Option<AnswerToken>,
+    /// Why it is over, if it is.
+    pub(super) finish: Option<Finish>,
+}
+
+impl Answer {
+    /// The answer to a prompt that was [checked](super::generate::check).
+    pub(super) fn new(model: &LanguageModel, prompt: &[u32], options: &GenerateOptions) -> Self {
+        let mut sampler = Sampler::new(options.sampling.clone(), options.sampling.seed.unwrap_or(0));
+        sampler.see_prompt(prompt);
+        Self {
+            sampler,
+            stream: TextStream::new(),
+            stops: StopStrings::new(&options.stop),
+            constraint: None,
+            mask: None,
+            top_log_probabilities: 0,
+            ignores_end: options.ignores_end,
+            tokens: 0,
+            most: options.tokens,
+            room: model.max_tokens() - prompt.len(),
+        }
+    }
+
+    /// The same with a form that it must have.
+    pub(super) fn constrained(self, constraint: Option<Box<dyn Constraint>>) -> Self {
+        Self { constraint, ..self }
+    }
+
+    /// The same with so many of the likeliest tokens told in each place.
+    pub(super) fn with_top(self, top_log_probabilities: usize) -> Self {
+        Self { top_log_probabilities, ..self }
+    }
+
+    /// Tokens so far.
+    pub(super) fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Whether it must have a form.
+    pub(super) fn is_constrained(&self) -> bool {
+        self.constraint.is_some()
+    }
+
+    /// Finds out which tokens the form allows next. That depends on the tokens so far only, so it can be done while the model computes.
+    pub(super) fn prepare(&mut self) {
+        self.mask = self.constraint.as_mut().map(|constraint| constraint.mask().clone());
+    }
+
+    /// Chooses the next token by the model's scores, `[vocabulary]`.
+    pub(super) fn choose(&mut self, model: &LanguageModel, logits: &[f32]) -> Next {
+        if self.tokens == self.most {
+            return Next { token: None, finish: Some(Finish::Length) };
+        }
+        if self.mask.is_none() {
+            self.prepare();
+        }
+        let mask = self.mask.take();
+        let Some(choice) = self.sampler.choose(logits, mask.as_ref()) else {
+            return Next { token: None, finish: Some(Finish::Failed) };
+        };
+        if !self.ignores_end && model.is_end(choice.token) {
+            return Next { token: None, finish: Some(Finish::End) };
+        }
+        let top = match self.top_log_probabilities {
+            0 => Vec::new(),
+            count => top_log_probabilities(logits, count),
+        };
+        self.sampler.accept(choice.token);
+        self.tokens += 1;
+        let piece = model.tokenizer().map(|tokenizer| self.stream.push(tokenizer, choice.token)).unwrap_or_default();
+        let shown = self.stops.push(&piece);
+        let is_whole = self.constraint.as_mut().is_some_and(|constraint| {
+            constraint.accept(choice.token);
+            constraint.is_done()
+        });
+        let finish = match shown.stop {
+            Some(stop) => Some(Finish::Stop(stop.index)),
+            None if is_whole => Some(Finish::End),
+            None if self.tokens == self.room => Some(Finish::Context),
+            None if self.tokens == self.most => Some(Finish::Length),
+            None => None,
+        };
+        let token =
+            AnswerToken { token: choice.token, text: shown.text, log_probability: choice.log_probability, top };
+        Next { token: Some(token), finish }
+    }
+
+    /// The text that was held back till the end.
+    pub(super) fn rest(&mut self, model: &LanguageModel, finish: Finish) -> String {
+        if matches!(finish, Finish::Stop(_)) {
+            return String::new();
+        }
+        let rest = model.tokenizer().map(|tokenizer| self.stream.finish(tokenizer)).unwrap_or_default();
+        let mut rest = self.stops.push(&rest).text;
+        rest.push_str(&self.stops.finish());
+        rest
+    }
+}

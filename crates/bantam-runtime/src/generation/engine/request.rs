@@ -1,0 +1,113 @@
+//! What callers and engine say to each other.
+
+use std::time::{Duration, Instant};
+
+use crate::generation::{AnswerToken, Finish, GenerateError, GenerateOptions};
+use crate::sampling::Constraint;
+
+/// What an engine may use.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Texts that advance together, at least 1.
+    pub most_running: usize,
+    /// Requests that wait while so many run; one more is refused as [`SubmitError::Busy`].
+    pub most_waiting: usize,
+    /// Bytes of all pasts together, those kept for texts to come included. A text begins when all that it may take is free.
+    pub past_bytes: usize,
+    /// Tokens of prompts that are read in a step beside answers under way, at least 1: more read faster, fewer let answers wait less.
+    pub chunk: usize,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { most_running: 32, most_waiting: 256, past_bytes: 1 << 30, chunk: 128 }
+    }
+}
+
+/// A prompt, and how it is to be answered.
+pub struct Request {
+    /// Token ids, at least one.
+    pub prompt: Vec<u32>,
+    /// How the answer is made.
+    pub options: GenerateOptions,
+    /// How many of the likeliest tokens are told with each token.
+    pub top_log_probabilities: usize,
+    /// A form that the answer must have.
+    pub constraint: Option<Box<dyn Constraint>>,
+    /// When the answer is of no use any more; it then ends as [`Finish::Deadline`].
+    pub deadline: Option<Instant>,
+    /// Hears each event, on the engine's thread: it must not wait. When it returns false the caller has left, and it is not asked again.
+    pub sink: Box<dyn FnMut(Event) -> bool + Send>,
+}
+
+/// What happens to a request.
+#[derive(Debug)]
+pub enum Event {
+    /// So many tokens of the prompt are read, the reused included; told so that a caller who left is missed before the answer begins.
+    Reading(usize),
+    /// The answer has a token more.
+    Token(AnswerToken),
+    /// The answer is over; nothing follows.
+    Finished(Finished),
+}
+
+/// How an answer ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Text that was held back till now.
+    pub text: String,
+    /// Why it ended.
+    pub finish: Finish,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Those of them that were read before, in another text.
+    pub reused_tokens: usize,
+    /// Tokens of the answer, without the one that ended it.
+    pub answer_tokens: usize,
+    /// From the request until it was begun.
+    pub waiting_time: Duration,
+    /// From then to the first token.
+    pub prompt_time: Duration,
+    /// From then to the end.
+    pub answer_time: Duration,
+}
+
+/// Why a request was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// As many requests wait as may.
+    #[error("{waiting} requests wait already; try again later")]
+    Busy {
+        /// How many.
+        waiting: usize,
+    },
+    /// It can never be answered.
+    #[error(transparent)]
+    Invalid(GenerateError),
+    /// The engine takes no more.
+    #[error("the engine is ending")]
+    Ending,
+}
+
+/// How an engine stands, and what it did since it started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EngineStatus {
+    /// Texts that advance.
+    pub running: usize,
+    /// Requests that wait.
+    pub waiting: usize,
+    /// Memory of all pasts; blocks that texts share count once.
+    pub past_bytes: usize,
+    /// Texts that are kept for others that begin like them.
+    pub cached_prefixes: usize,
+    /// Tokens of prompts, the reused included.
+    pub prompt_tokens: u64,
+    /// Tokens of prompts that had been read before.
+    pub reused_tokens: u64,
+    /// Tokens of answers.
+    pub answer_tokens: u64,
+    /// Requests that came to their end.
+    pub finished_requests: u64,
+    /// Requests whose callers left.
+    pub cancelled_requests: u64,
+}

@@ -1,0 +1,122 @@
+//! One step: every answer gets a token, and prompts are read a piece further.
+
+use std::time::Instant;
+
+use bantam_kernels::pool;
+
+use super::plan::shares;
+use super::worker::Worker;
+use super::Event;
+use crate::generation::Finish;
+use crate::generation::answer::Answer;
+use crate::generation::model::CHUNK;
+
+impl Worker {
+    /// See above.
+    pub(super) fn step(&mut self) {
+        let now = Instant::now();
+        for index in (0..self.texts.len()).rev() {
+            if self.texts[index].is_late(now) {
+                self.end(index, Finish::Deadline, true);
+            }
+        }
+        let shares = self.plan();
+        self.advance(&shares);
+        self.tell(&shares);
+    }
+
+    /// Tokens that each text reads.
+    fn plan(&mut self) -> Vec<usize> {
+        let is_alone = !self.texts.iter().any(super::text::Text::is_answered);
+        let chunk = self.shared.options.chunk;
+        let most = if is_alone { chunk.max(CHUNK) } else { chunk };
+        let wanted = |worker: &Self| {
+            let texts = worker.texts.iter().map(|text| (text.unread().len(), text.is_answered()));
+            shares(&texts.collect::<Vec<_>>(), most)
+        };
+        for (index, share) in wanted(self).into_iter().enumerate() {
+            if share > 0 {
+                self.catch_up(index);
+            }
+        }
+        wanted(self)
+    }
+
+    /// Reads, and chooses a token for each text that is read to its end.
+    fn advance(&mut self, shares: &[usize]) {
+        let (mut pasts, mut pieces, mut scored, mut constrained) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut prompt_tokens, mut reused_tokens) = (0, 0);
+        for (text, &share) in self.texts.iter_mut().zip(shares).filter(|&(_, &share)| share > 0) {
+            if text.is_fresh() {
+                prompt_tokens += text.reused;
+                reused_tokens += text.reused;
+            }
+            if !text.is_answered() {
+                prompt_tokens += share;
+            }
+            let (start, end) = (text.past.tokens(), text.past.tokens() + share);
+            let is_scored = end == text.tokens.len();
+            pasts.push(std::mem::take(&mut text.past));
+            pieces.push(&text.tokens[start..end]);
+            scored.push(is_scored);
+            if is_scored && text.answer.is_constrained() {
+                constrained.push(&mut text.answer);
+            }
+        }
+        if pieces.is_empty() {
+            return;
+        }
+        let model = &*self.model;
+        let (scores, pasts) = beside(constrained, || model.advance(pasts, &pieces, &scored));
+        let mut rows = scores.data().chunks_exact(model.vocabulary());
+        let read = self.texts.iter_mut().zip(shares).filter(|&(_, &share)| share > 0);
+        let mut chosen = Vec::new();
+        for (((text, _), past), is_scored) in read.zip(pasts).zip(scored) {
+            text.past = past;
+            if is_scored {
+                chosen.push((text, rows.next().expect("a row for each scored text")));
+            }
+        }
+        pool::for_each_chunk(&mut chosen, 1, |_, chosen| {
+            for (text, row) in chosen {
+                text.next = Some(text.answer.choose(model, row));
+            }
+        });
+        let answer_tokens = chosen.iter().filter(|(text, _)| text.has_token()).count();
+        self.shared.update(|status| {
+            status.prompt_tokens += prompt_tokens as u64;
+            status.reused_tokens += reused_tokens as u64;
+            status.answer_tokens += answer_tokens as u64;
+        });
+    }
+
+    /// Tells the callers, and ends what is over.
+    fn tell(&mut self, shares: &[usize]) {
+        let mut ended = Vec::new();
+        for (index, (text, &share)) in self.texts.iter_mut().zip(shares).enumerate() {
+            if text.next.is_some() {
+                ended.extend(text.take_next().map(|(finish, is_told)| (index, finish, is_told)));
+            } else if share > 0 && !text.tell(Event::Reading(text.past.tokens())) {
+                ended.push((index, Finish::Stopped, false));
+            }
+        }
+        ended.into_iter().rev().for_each(|(index, finish, is_told)| self.end(index, finish, is_told));
+    }
+}
+
+/// Runs the model while another thread finds out which tokens the answers' forms allow.
+fn beside<R>(constrained: Vec<&mut Answer>, run: impl FnOnce() -> R) -> R {
+    if constrained.is_empty() {
+        return run();
+    }
+    std::thread::scope(|scope| {
+        // Where the system gives no thread, each is done when it is needed.
+        let helper = std::thread::Builder::new().name("bantam-constraints".to_owned());
+        let helper = helper.spawn_scoped(scope, || constrained.into_iter().for_each(Answer::prepare));
+        let result = run();
+        if let Ok(helper) = helper {
+            helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
+        result
+    })
+}

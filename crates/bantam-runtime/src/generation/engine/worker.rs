@@ -1,0 +1,126 @@
+//! The engine's thread: which texts are under way, and what memory they may use.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bantam_model::Past;
+
+use super::Request;
+use super::prefixes::{Prefixes, common};
+use super::queue::{Phase, Shared, Waiting};
+use super::text::{Text, blocks_to_come};
+use crate::generation::{Finish, LanguageModel};
+
+/// Tokens that are worth taking from another text: the block that they end in must be copied, which takes as long as to read some.
+const LEAST_REUSED: usize = 16;
+
+/// See above.
+pub(super) struct Worker {
+    pub(super) model: Arc<LanguageModel>,
+    pub(super) shared: Arc<Shared>,
+    /// Those under way, the oldest first.
+    pub(super) texts: Vec<Text>,
+    prefixes: Prefixes,
+    block_bytes: usize,
+}
+
+impl Worker {
+    pub(super) fn new(model: Arc<LanguageModel>, shared: Arc<Shared>, block_bytes: usize) -> Self {
+        Self { model, shared, texts: Vec::new(), prefixes: Prefixes::default(), block_bytes }
+    }
+
+    /// Answers until the engine ends.
+    pub(super) fn run(mut self) {
+        while self.shared.phase() != Phase::Ending {
+            self.shared.take_late(Instant::now()).into_iter().for_each(|late| self.refuse(late, Finish::Deadline));
+            self.begin();
+            if !self.texts.is_empty() {
+                self.step();
+            } else if !self.shared.wait() {
+                break;
+            }
+        }
+        (0..self.texts.len()).rev().for_each(|index| self.end(index, Finish::Stopped, true));
+        self.shared.take_all().into_iter().for_each(|waiting| self.refuse(waiting, Finish::Stopped));
+    }
+
+    /// Begins those that wait as long as there is room.
+    fn begin(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        while self.texts.len() < shared.options.most_running {
+            let mut past = Past::metered(&shared.meter);
+            let first = shared.take_first(|request| {
+                if let Some(known) = known(&self.texts, &mut self.prefixes, &request.prompt) {
+                    past = known;
+                }
+                self.make_room(request, &past)
+            });
+            let Some(first) = first else { return };
+            self.texts.push(Text::new(&self.model, first, past));
+        }
+    }
+
+    /// Whether a request with this past can be answered to its end beside the others, once texts that nobody reads are forgotten.
+    fn make_room(&mut self, request: &Request, past: &Past) -> bool {
+        let to_come: usize = self.texts.iter().map(|text| text.blocks_to_come(&self.model)).sum();
+        let bytes = (to_come + blocks_to_come(&self.model, request, past)).saturating_mul(self.block_bytes);
+        while self.shared.meter.bytes().saturating_add(bytes) > self.shared.options.past_bytes {
+            if !self.prefixes.forget_one() {
+                return self.texts.is_empty();
+            }
+        }
+        true
+    }
+
+    /// Looks once more for what the others have read by now, before a text is begun to be read.
+    pub(super) fn catch_up(&mut self, index: usize) {
+        if self.texts[index].is_fresh()
+            && let Some(past) = known(&self.texts, &mut self.prefixes, &self.texts[index].tokens)
+            && past.tokens() > self.texts[index].past.tokens()
+        {
+            self.texts[index].start_from(past);
+        }
+    }
+
+    /// Ends a text under way; what was read of it is kept for others.
+    pub(super) fn end(&mut self, index: usize, finish: Finish, is_told: bool) {
+        let mut text = self.texts.remove(index);
+        let past = std::mem::take(&mut text.past);
+        self.prefixes.keep(text.tokens[..past.tokens()].to_vec(), past);
+        self.shared.update(|status| {
+            status.running = self.texts.len();
+            status.cached_prefixes = self.prefixes.len();
+            if is_told { status.finished_requests += 1 } else { status.cancelled_requests += 1 }
+        });
+        if is_told {
+            text.finish(&self.model, finish);
+        }
+    }
+
+    /// Ends what was not begun.
+    fn refuse(&self, waiting: Waiting, finish: Finish) {
+        self.shared.update(|status| status.finished_requests += 1);
+        Text::new(&self.model, waiting, Past::new()).finish(&self.model, finish);
+    }
+}
+
+impl Drop for Worker {
+    /// Should the thread end by a panic, nobody waits for it.
+    fn drop(&mut self) {
+        self.shared.enter(Phase::Ending);
+        self.shared.take_all();
+        self.shared.update(|status| (status.running, status.cached_prefixes) = (0, 0));
+    }
+}
+
+/// What was read of another text that begins like `prompt`, as far as that; at least one token stays to be read.
+fn known(texts: &[Text], prefixes: &mut Prefixes, prompt: &[u32]) -> Option<Past> {
+    let under_way = texts.iter().map(|text| (common(&text.tokens[..text.past.tokens()], prompt), &text.past));
+    let (length, past) = under_way.chain(prefixes.longest(prompt)).max_by_key(|&(length, _)| length)?;
+    let length = length.min(prompt.len() - 1);
+    (length >= LEAST_REUSED).then(|| {
+        let mut past = past.clone();
+        past.truncate(length);
+        past
+    })
+}
