@@ -96,6 +96,28 @@ fn benches_print_what_other_tools_rely_on() {
         }
         assert_eq!(found["bandwidth_share"].is_null(), phase == "prefill");
     }
+    let text = answer(&[
+        "bench",
+        "serve",
+        model().to_str().unwrap(),
+        "--chats",
+        "3",
+        "--prompt",
+        "9",
+        "--tokens",
+        "8",
+        "--json",
+    ]);
+    let found: Value = serde_json::from_str(&text).unwrap();
+    for key in
+        ["tokens_per_second", "prompt_tokens_per_second", "bits_per_weight", "peak_bytes", "past_bytes", "threads"]
+    {
+        assert!(found[key].as_f64().unwrap() > 0.0, "serve {key}: {text}");
+    }
+    for key in ["between_tokens_milliseconds", "first_token_milliseconds"] {
+        let [middle, late] = ["p50", "p99"].map(|share| found[key][share].as_f64().unwrap());
+        assert!(0.0 < middle && middle <= late, "serve {key}: {text}");
+    }
 }
 
 #[test]
@@ -117,6 +139,8 @@ fn what_cannot_be_is_refused() {
     let path = path.to_str().unwrap();
     refused(&["generate", "nowhere", "--prompt", "a"], ["nowhere", "config.json"]);
     refused(&["generate", &broken, "--prompt", "a"], ["broken.gguf", "copy or download"]);
+    refused(&["bench", "serve", path, "--chats", "0"], ["--chats", "1024"]);
+    refused(&["bench", "serve", path, "--tokens", "1000"], ["of 1000 tokens", "ask for fewer"]);
     refused(&["generate", path, "--prompt", "a", "--temperature=-1"], ["temperature", "-1"]);
     refused(&["generate", path, "--prompt", &"when ".repeat(5_000)], ["prompt has", "shorten"]);
     refused(&["bench", "decode", path, "--tokens", "0"], ["--tokens", "from 1"]);

@@ -20,7 +20,7 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { most_running: 32, most_waiting: 256, past_bytes: 1 << 30, chunk: 128 }
+        Self { most_running: 32, most_waiting: 256, past_bytes: 1 << 30, chunk: 32 }
     }
 }
 
