@@ -170,19 +170,20 @@ fn a_row_does_not_depend_on_the_rows_beside_it() {
         let mut random = Random::new(12);
         for [m, n, k] in [[17, 70, 45], [9, 100, 300], [14, 130, 1100]] {
             let (weight, x) = (random.vector(n * k), random.vector(m * k));
-            let check = |what: &str, multiply: &dyn Fn(&[f32], usize, &mut [f32])| {
-                let (mut together, mut alone) = (vec![0.0; m * n], vec![0.0; m * n]);
-                multiply(&x, m, &mut together);
-                x.chunks(k).zip(alone.chunks_mut(n)).for_each(|(x, out)| multiply(x, 1, out));
-                assert!(together == alone, "{m} x {n} x {k}, {what} with {isa:?}");
-            };
+            let (mut together, mut alone) = (vec![0.0; m * n], vec![0.0; m * n]);
             for format in [PackedFormat::F32, PackedFormat::Bf16, PackedFormat::Int8] {
                 let matrix = PackedMatrix::pack(&weight, n, k, format);
-                check(&format!("{format:?}"), &|x, m, out| matrix.multiply(x, m, out, &Epilogue::default()));
+                let multiply = |x: &[f32], m, out: &mut [f32]| matrix.multiply(x, m, out, &Epilogue::default());
+                multiply(&x, m, &mut together);
+                x.chunks(k).zip(alone.chunks_mut(n)).for_each(|(x, out)| multiply(x, 1, out));
+                assert!(together == alone, "{m} x {n} x {k}, {format:?} with {isa:?}");
             }
             for bits in [Bits::Four, Bits::Eight] {
                 let matrix = GroupedMatrix::quantize(&weight, n, k, bits);
-                check(&format!("{bits:?}"), &|x, m, out| matrix.multiply(x, m, out, &Epilogue::default()));
+                let multiply = |x: &[f32], m, out: &mut [f32]| matrix.multiply(x, m, out, &Epilogue::default());
+                multiply(&x, m, &mut together);
+                x.chunks(k).zip(alone.chunks_mut(n)).for_each(|(x, out)| multiply(x, 1, out));
+                assert!(together == alone, "{m} x {n} x {k}, {bits:?} with {isa:?}");
             }
         }
     });

@@ -6,8 +6,11 @@ use super::super::tests::truth;
 use super::*;
 use crate::testing::{Random, assert_close, for_each_isa};
 
+/// How a number looks in a format.
+type Rounding = fn(f32) -> f32;
+
 /// Formats, how a number looks in them, and the error that remains where all inputs look so: of f32 sums, or of probabilities in bf16.
-const FORMATS: [(PastFormat, fn(f32) -> f32, f32); 2] =
+const FORMATS: [(PastFormat, Rounding, f32); 2] =
     [(PastFormat::F16, |x| f16::from_f32(x).to_f32(), 2e-5), (PastFormat::Bf16, |x| bf16::from_f32(x).to_f32(), 8e-3)];
 
 fn shape((heads, kv_heads, head_dim): (usize, usize, usize)) -> AttentionShape {

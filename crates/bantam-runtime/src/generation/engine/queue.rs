@@ -42,9 +42,9 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(options: EngineOptions) -> Self {
-        let options =
-            EngineOptions { most_running: options.most_running.max(1), chunk: options.chunk.max(1), ..options };
+    pub(super) fn new(mut options: EngineOptions) -> Self {
+        options.most_running = options.most_running.max(1);
+        options.chunk = options.chunk.max(1);
         let queue = Queue { waiting: VecDeque::new(), phase: Phase::Open, status: EngineStatus::default() };
         Self { options, queue: Mutex::new(queue), changed: Condvar::new(), meter: PastMeter::default() }
     }
