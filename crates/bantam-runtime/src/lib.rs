@@ -5,6 +5,7 @@
 
 mod assistant;
 mod bundle;
+pub mod chat;
 mod classifier;
 mod consistency;
 mod entities;
