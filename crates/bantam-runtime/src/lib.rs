@@ -8,6 +8,7 @@ mod bundle;
 pub mod chat;
 mod classifier;
 mod consistency;
+pub mod constraints;
 mod entities;
 mod error;
 pub mod generation;

@@ -73,8 +73,9 @@ fn bare(answer: &str) -> Parsed {
     for lead in LEADS {
         body = body.strip_prefix(lead).unwrap_or(body).trim_start();
     }
-    body = body.strip_suffix("```").unwrap_or(body);
-    calls_of(body).map_or_else(
+    // Where the tags are special tokens, the text has none of them, or only those that close.
+    let body = body.strip_suffix("```").unwrap_or(body).replace(CLOSE, "");
+    calls_of(&body).map_or_else(
         || Parsed { text: answer.to_owned(), calls: Vec::new() },
         |calls| Parsed { text: String::new(), calls },
     )

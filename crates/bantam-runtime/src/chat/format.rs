@@ -179,8 +179,7 @@ impl ChatFormat {
                 let knows_developer = template.knows("developer");
                 let messages: Vec<Value> =
                     messages.iter().map(|message| for_template(message, marks, knows_developer)).collect();
-                let tools: Vec<Value> =
-                    tools.iter().map(|tool| marks.seal_value(&serde_json::to_value(tool).unwrap_or_default())).collect();
+                let tools: Vec<Value> = tools.iter().map(|tool| described(tool, marks)).collect();
                 template.render(&messages, &tools, answer_next)
             }
         }
@@ -220,20 +219,33 @@ fn for_template(message: &Message, marks: &Marks, knows_developer: bool) -> Valu
         }
     }
     if !message.tool_calls.is_empty() {
-        let calls: Vec<Value> =
-            message.tool_calls.iter().map(|call| marks.seal_value(&call.for_template())).collect();
+        let seal = |text: &str| marks.seal(text, false);
+        let called = |call: &ToolCall| {
+            // Templates read the arguments as an object.
+            let function = json!({"name": seal(&call.name), "arguments": marks.seal_value(&call.arguments)});
+            json!({"id": seal(&call.id), "type": "function", "function": function})
+        };
+        let calls: Vec<Value> = message.tool_calls.iter().map(called).collect();
         fields.insert("tool_calls".to_owned(), calls.into());
     }
     fields.into()
 }
 
+/// A tool as templates read it, sealed.
+fn described(tool: &Tool, marks: &Marks) -> Value {
+    let mut function = json!({"name": marks.seal(&tool.name, false)});
+    if let Some(description) = &tool.description {
+        function["description"] = marks.seal(description, false).into();
+    }
+    function["parameters"] = marks.seal_value(&tool.parameters);
+    json!({"type": "function", "function": function})
+}
+
 fn plain_text(marks: &Marks, messages: &[Message], tools: &[Tool], answer_next: bool) -> String {
     let mut text = String::new();
     if !tools.is_empty() {
-        let tools: Vec<Value> =
-            tools.iter().map(|tool| marks.seal_value(&serde_json::to_value(tool).unwrap_or_default())).collect();
         text += "These tools may be called, by an answer of the form {\"name\": ..., \"arguments\": {...}}:\n";
-        tools.iter().for_each(|tool| text += &format!("{tool}\n"));
+        tools.iter().for_each(|tool| text += &format!("{}\n", described(tool, marks)));
         text.push('\n');
     }
     for message in messages {
@@ -252,6 +264,9 @@ fn plain_text(marks: &Marks, messages: &[Message], tools: &[Tool], answer_next: 
 }
 
 fn plain_calls(calls: &[ToolCall], marks: &Marks) -> String {
-    let written = calls.iter().map(|call| marks.seal_value(&json!({"name": call.name, "arguments": call.arguments})));
-    written.map(|call| call.to_string()).collect::<Vec<_>>().join("\n")
+    let written = |call: &ToolCall| {
+        let name = marks.seal(&call.name, false);
+        json!({"name": name, "arguments": marks.seal_value(&call.arguments)}).to_string()
+    };
+    calls.iter().map(written).collect::<Vec<_>>().join("\n")
 }

@@ -1,8 +1,9 @@
 //! Tokens with a role in a conversation, which only the template may write.
 //!
-//! Whatever comes from outside is marked before the template runs: a noncharacter of Unicode, which no text has, is put
+//! Whatever comes from outside is sealed before the template runs: a noncharacter of Unicode, which no text has, is put
 //! after every character that begins the spelling of such a token. What the template has rendered is then cut at the
-//! spellings that are still whole, and the noncharacters are taken out of the rest.
+//! spellings that are still whole, and the noncharacters are taken out of the rest. A template that asks for the length
+//! of a message counts them, too.
 
 use std::collections::{HashMap, HashSet};
 
@@ -59,7 +60,10 @@ impl Marks {
             }
             match self.beginning(&text[place..]) {
                 Some(mark) if is_assistant && !mark.is_special => kept = place + mark.spelling.len(),
-                _ => sealed.push(SEAL),
+                Some(_) => sealed.push(SEAL),
+                // Brackets always; letters would tear words and keys that templates look for.
+                None if !character.is_alphanumeric() && !character.is_whitespace() => sealed.push(SEAL),
+                None => {}
             }
         }
         sealed

@@ -61,14 +61,6 @@ pub enum ToolChoice {
     Named(String),
 }
 
-impl ToolCall {
-    /// With the arguments as an object, which templates read.
-    pub(crate) fn for_template(&self) -> Value {
-        let function = json!({"name": self.name, "arguments": self.arguments});
-        json!({"id": self.id, "type": "function", "function": function})
-    }
-}
-
 #[derive(Deserialize)]
 struct CallForm {
     #[serde(default)]

@@ -12,6 +12,7 @@ mod python;
 mod template;
 
 pub use calls::Parsed;
+pub(crate) use format::ENDS;
 pub use format::{CallStyle, ChatFormat};
 pub use message::{Message, Tool, ToolCall, ToolChoice};
 

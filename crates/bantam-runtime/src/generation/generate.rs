@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bantam_model::Past;
 
 use super::LanguageModel;
-use crate::sampling::{Sampler, SamplingError, SamplingOptions, StopStrings, TextStream};
+use crate::sampling::{Constraint, Sampler, SamplingError, SamplingOptions, StopStrings, TextStream};
 
 /// How an answer is made.
 #[derive(Debug, Clone)]
@@ -91,6 +91,9 @@ pub enum GenerateError {
     /// Nothing could be chosen: damaged weights give no numbers.
     #[error("no token can be chosen: the model's scores are no numbers; check its weights")]
     NoChoice,
+    /// The form that the answer must have cannot be followed any further.
+    #[error("the answer's form cannot be followed any further: {0}; make it simpler")]
+    Form(String),
 }
 
 /// Answers a prompt. `show` gets each piece of text as it becomes certain, and says whether to go on; it is asked once a token.
@@ -101,26 +104,58 @@ pub fn generate(
     model: &LanguageModel,
     prompt: &[u32],
     options: &GenerateOptions,
+    constraint: Option<Box<dyn Constraint>>,
     show: &mut dyn FnMut(&str) -> bool,
 ) -> Result<Generated, GenerateError> {
+    generate_after(model, &mut Past::new(), prompt, options, constraint, show)
+}
+
+/// [`generate`] for a model that has read the beginning of the prompt: `past` has read its first tokens, not all. Afterwards it has
+/// read the prompt and the answer, but for the answer's last token.
+///
+/// # Errors
+/// As [`generate`]; the past is empty then.
+///
+/// # Panics
+/// When the past has read the whole prompt or more.
+pub fn generate_after(
+    model: &LanguageModel,
+    past: &mut Past,
+    prompt: &[u32],
+    options: &GenerateOptions,
+    mut constraint: Option<Box<dyn Constraint>>,
+    show: &mut dyn FnMut(&str) -> bool,
+) -> Result<Generated, GenerateError> {
+    let read = std::mem::take(past);
     check(model, prompt, options)?;
     let mut sampler = Sampler::new(options.sampling.clone(), options.sampling.seed.unwrap_or(0));
     sampler.see_prompt(prompt);
     let (mut stream, mut stops) = (TextStream::new(), StopStrings::new(&options.stop));
-    let end = model.tokenizer().and_then(|tokenizer| tokenizer.special().end).filter(|_| !options.ignores_end);
     let began = Instant::now();
-    let (mut logits, past) = model.read(Past::new(), prompt, &|| false).expect("nobody stops it");
+    let unread = &prompt[read.tokens()..];
+    let (mut logits, now) = model.read(read, unread, &|| false).expect("nobody stops it");
     let (prompt_time, began) = (began.elapsed(), Instant::now());
-    let (mut pasts, mut tokens, mut log_probabilities, mut text) = (vec![past], Vec::new(), Vec::new(), String::new());
+    let (mut pasts, mut tokens, mut log_probabilities, mut text) = (vec![now], Vec::new(), Vec::new(), String::new());
     let finish = loop {
+        if constraint.as_ref().is_some_and(|constraint| constraint.is_done()) {
+            break Finish::End;
+        }
         if tokens.len() == options.tokens {
             break Finish::Length;
         }
-        let choice = sampler.choose(&logits, None).ok_or(GenerateError::NoChoice)?;
-        if Some(choice.token) == end {
+        let mask = constraint.as_mut().map(|constraint| constraint.mask());
+        let Some(choice) = sampler.choose(&logits, mask) else {
+            return Err(constraint.map_or(GenerateError::NoChoice, |constraint| {
+                GenerateError::Form(constraint.fault().unwrap_or("no token can go on with it").to_owned())
+            }));
+        };
+        if !options.ignores_end && model.is_end(choice.token) {
             break Finish::End;
         }
         sampler.accept(choice.token);
+        if let Some(constraint) = &mut constraint {
+            constraint.accept(choice.token);
+        }
         tokens.push(choice.token);
         log_probabilities.push(choice.log_probability);
         let piece = model.tokenizer().map(|tokenizer| stream.push(tokenizer, choice.token)).unwrap_or_default();
@@ -149,6 +184,7 @@ pub fn generate(
         text.push_str(&rest);
         show(&rest);
     }
+    *past = pasts.remove(0);
     Ok(Generated { tokens, log_probabilities, text, finish, prompt_time, answer_time: began.elapsed() })
 }
 

@@ -5,5 +5,5 @@
 mod generate;
 mod model;
 
-pub use generate::{Finish, GenerateError, GenerateOptions, Generated, generate};
+pub use generate::{Finish, GenerateError, GenerateOptions, Generated, generate, generate_after};
 pub use model::{LanguageModel, WeightFormat};
