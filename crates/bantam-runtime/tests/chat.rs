@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bantam_runtime::chat::{ChatFormat, Message, Tool};
+use bantam_runtime::generation::{LanguageModel, WeightFormat};
 use bantam_tokens::{Kind, SpecialTokens, Tokenizer, TrainOptions};
 use serde_json::Value;
 
@@ -31,8 +32,8 @@ fn templates_give_what_transformers_gives() {
         let format = ChatFormat::new(&template(case["template"].as_str().unwrap()), &tokenizer).unwrap();
         let conversation = &expected["conversations"][case["conversation"].as_str().unwrap()];
         let messages: Vec<Message> = serde_json::from_value(conversation["messages"].clone()).unwrap();
-        let tools: Vec<Tool> = serde_json::from_value(conversation.get("tools").cloned().unwrap_or_default())
-            .unwrap_or_default();
+        let tools: Vec<Tool> =
+            serde_json::from_value(conversation.get("tools").cloned().unwrap_or_default()).unwrap_or_default();
         let answer_next = case["answer_next"] == true;
         let place = format!("{} {}", case["template"], case["conversation"]);
         let text = format.text(&tokenizer, &messages, &tools, answer_next);
@@ -58,7 +59,19 @@ fn pieces() -> Tokenizer {
     let vocabulary = bantam_tokens::GgufVocabulary {
         model: "llama".to_owned(),
         scores: (0..tokens.len()).map(|id| -(id as f32)).collect(),
-        kinds: (0..tokens.len()).map(|id| if id == 0 { 2 } else if id < 5 { 3 } else if id < 261 { 6 } else { 1 }).collect(),
+        kinds: (0..tokens.len())
+            .map(|id| {
+                if id == 0 {
+                    2
+                } else if id < 5 {
+                    3
+                } else if id < 261 {
+                    6
+                } else {
+                    1
+                }
+            })
+            .collect(),
         tokens,
         begin: Some(1),
         end: Some(2),
@@ -204,12 +217,38 @@ fn templates_fail_with_line_and_cause_and_never_hang() {
 #[test]
 fn the_plain_format_names_who_speaks() {
     let tokenizer = tokenizer();
-    let messages =
-        [Message::new("system", "Be terse."), Message::new("user", "Hi"), Message::new("assistant", "Hello"), Message::new("user", "Bye")];
+    let messages = [
+        Message::new("system", "Be terse."),
+        Message::new("user", "Hi"),
+        Message::new("assistant", "Hello"),
+        Message::new("user", "Bye"),
+    ];
     let text = ChatFormat::plain().text(&tokenizer, &messages, &[], true).unwrap();
     assert_eq!(text, "Be terse.\n\nUser: Hi\nAssistant: Hello\nUser: Bye\nAssistant:");
     assert!(ChatFormat::plain().stops().contains(&"\nUser:".to_owned()));
     // A mark that ends answers and is no token must be found as text.
     let format = ChatFormat::new("{{ '<|im_end|>' }}{{ '<end_of_turn>' }}", &trained(Kind::Bpe)).unwrap();
     assert_eq!(format.stops(), ["<end_of_turn>"]);
+}
+
+#[test]
+fn a_model_knows_all_that_ends_its_answers() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bantam-model/tests/golden/llama_tied");
+    let model = |tokenizer: Option<Tokenizer>| {
+        let read = bantam_model::folder::read_predictor(&path, bantam_kernels::gemm::Precision::F32).unwrap();
+        let tokenizer = tokenizer.or(read.tokenizer);
+        LanguageModel::new(read.architecture, &read.weights, tokenizer, WeightFormat::F32)
+    };
+    let own = model(None).with_chat(None, &[5, 3, 999]);
+    assert_eq!(own.ends(), [3, 5], "[SEP], and those named by id that the model has");
+    assert!(own.is_end(5) && !own.is_end(4) && own.chat_format().is_plain());
+    let tokenizer = tokenizer();
+    let spelled = ["</s>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<end_of_turn>", "<|end|>"];
+    let mut ids = spelled.map(|spelling| tokenizer.id(spelling).unwrap());
+    ids.sort_unstable();
+    let chatting = model(Some(tokenizer.clone())).with_chat(Some("{% if %}"), &[]);
+    assert_eq!(chatting.ends(), ids);
+    // A broken template is told when it is used: the model can still go on with texts.
+    let told = chatting.chat_format().render(&tokenizer, &[Message::new("user", "a")], &[], true).unwrap_err();
+    assert!(told.to_string().contains("chat template, line 1"), "{told}");
 }

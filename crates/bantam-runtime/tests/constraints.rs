@@ -134,13 +134,10 @@ fn schemas() -> Vec<(Value, Check)> {
         (json!({"enum": ["refund", "delivery", 7, null]}), |value| {
             [json!("refund"), json!("delivery"), json!(7), json!(null)].contains(value)
         }),
-        (
-            json!({"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 2, "maxItems": 4}),
-            |value| {
-                let items = value.as_array().unwrap();
-                (2..=4).contains(&items.len()) && items.iter().all(|item| item == "a" || item == "b")
-            },
-        ),
+        (json!({"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 2, "maxItems": 4}), |value| {
+            let items = value.as_array().unwrap();
+            (2..=4).contains(&items.len()) && items.iter().all(|item| item == "a" || item == "b")
+        }),
         (
             json!({
                 "$defs": {"point": {
@@ -163,9 +160,10 @@ fn schemas() -> Vec<(Value, Check)> {
                 && text[2] == b'-'
                 && text[3..].iter().all(u8::is_ascii_digit)
         }),
-        (json!({"type": "object", "properties": {"name": {"type": "string", "maxLength": 30}}, "required": ["name"]}), |value| {
-            value["name"].as_str().is_some_and(|name| name.chars().count() <= 30)
-        }),
+        (
+            json!({"type": "object", "properties": {"name": {"type": "string", "maxLength": 30}}, "required": ["name"]}),
+            |value| value["name"].as_str().is_some_and(|name| name.chars().count() <= 30),
+        ),
     ]
 }
 
@@ -224,7 +222,11 @@ fn weather() -> Tool {
 
 #[test]
 fn forced_calls_are_read_as_calls_in_every_style() {
-    let now = Tool { name: "now".to_owned(), description: None, parameters: json!({"type": "object", "properties": {}, "additionalProperties": false}) };
+    let now = Tool {
+        name: "now".to_owned(),
+        description: None,
+        parameters: json!({"type": "object", "properties": {}, "additionalProperties": false}),
+    };
     let tools = [weather(), now];
     let model = &models()[0];
     for template in ["<tool_call>", "[TOOL_CALLS]", "<|python_tag|>", "none"] {
@@ -260,7 +262,10 @@ fn what_cannot_be_met_is_refused_before_the_first_token_with_its_place() {
     let cases = [
         (json!({"type": "array", "uniqueItems": true}), "/uniqueItems"),
         (json!({"type": "integer", "minimum": 5, "maximum": 3}), "minimum"),
-        (json!({"type": "object", "properties": {"age": {"type": "integer", "minimum": 5, "maximum": 3}}, "required": ["age"]}), "age"),
+        (
+            json!({"type": "object", "properties": {"age": {"type": "integer", "minimum": 5, "maximum": 3}}, "required": ["age"]}),
+            "age",
+        ),
         (json!({"type": "object", "properties": {"a": false}, "required": ["a"]}), "'a'"),
         (json!({"type": "strnig"}), "strnig"),
         (json!({"$ref": "#/$defs/none"}), "none"),
@@ -288,7 +293,10 @@ fn what_cannot_be_met_is_refused_before_the_first_token_with_its_place() {
     assert!(refused(constraints.grammar(&"(".repeat(100_000))).contains("nested deeper"));
     let format = ChatFormat::plain();
     let tools = [Tool { parameters: json!({"properties": {"a": {"if": {}}}}), ..weather() }];
-    assert!(refused(constraints.tool_call(&format, &tools, &ToolChoice::Required)).contains("weather\" at /properties/a/if"));
+    assert!(
+        refused(constraints.tool_call(&format, &tools, &ToolChoice::Required))
+            .contains("weather\" at /properties/a/if")
+    );
     let unknown = ToolChoice::Named("nothing".to_owned());
     assert!(refused(constraints.tool_call(&format, &[weather()], &unknown)).contains("nothing"));
 }

@@ -58,7 +58,8 @@ impl Tokenizer {
             .collect();
         let tokens = self.each_token(|token| {
             let digits = token.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
-            if let Some(byte) = digits.filter(|digits| digits.len() == 2).and_then(|hex| u8::from_str_radix(hex, 16).ok())
+            if let Some(byte) =
+                digits.filter(|digits| digits.len() == 2).and_then(|hex| u8::from_str_radix(hex, 16).ok())
             {
                 return Some(vec![byte]);
             }

@@ -154,7 +154,8 @@ mod tests {
         let two = "Let me see.\n<tool_call>{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}</tool_call>\n\
                    <tool_call>{\"name\": \"now\", \"arguments\": {}}</tool_call>";
         assert_eq!(read(two), ("Let me see.".to_owned(), vec![rome(), now.clone()]));
-        let several = "{\"name\": \"weather\", \"parameters\": {\"city\": \"Rome\"}}; {\"name\": \"now\", \"parameters\": {}}";
+        let several =
+            "{\"name\": \"weather\", \"parameters\": {\"city\": \"Rome\"}}; {\"name\": \"now\", \"parameters\": {}}";
         assert_eq!(read(several), (String::new(), vec![rome(), now]));
     }
 

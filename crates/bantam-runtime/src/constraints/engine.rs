@@ -31,7 +31,8 @@ impl Engine {
         vocabulary: usize,
     ) -> Result<Self, String> {
         // Bytes that are no text in any place are the engine's mark for special tokens.
-        let is_text = |token: &Vec<u8>| token.len() <= MOST_TOKEN_BYTES && !token.contains(&TokTrie::SPECIAL_TOKEN_MARKER);
+        let is_text =
+            |token: &Vec<u8>| token.len() <= MOST_TOKEN_BYTES && !token.contains(&TokTrie::SPECIAL_TOKEN_MARKER);
         let mut words: Vec<Vec<u8>> =
             bytes.tokens.into_iter().map(|token| token.filter(is_text).unwrap_or_default()).collect();
         words.resize(words.len().max(vocabulary), Vec::new());

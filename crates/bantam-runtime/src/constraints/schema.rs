@@ -54,7 +54,8 @@ fn at(schema: &Value, place: &str, depth: usize) -> Result<Value, (String, Strin
                 return Err((inner, format!("the keyword `{key}` is not supported; leave it out")));
             }
             (key, Value::Array(items)) if INSIDE.contains(&key) => {
-                let each = items.iter().enumerate().map(|(index, item)| at(item, &format!("{inner}/{index}"), depth + 1));
+                let each =
+                    items.iter().enumerate().map(|(index, item)| at(item, &format!("{inner}/{index}"), depth + 1));
                 each.collect::<Result<Value, _>>()?
             }
             (key, value) if INSIDE.contains(&key) => at(value, &inner, depth + 1)?,

@@ -108,7 +108,8 @@ impl Arguments {
     fn constraint(&self, model: &LanguageModel) -> anyhow::Result<Option<Box<dyn Constraint>>> {
         let Some(tokenizer) = model.tokenizer() else { return Ok(None) };
         let constraints = || Constraints::new(tokenizer, model.ends(), model.vocabulary());
-        let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+        let read =
+            |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
         Ok(match (&self.schema, &self.regex, &self.grammar) {
             (Some(path), _, _) => {
                 let schema = serde_json::from_str(&read(path)?)

@@ -5,12 +5,17 @@ use std::io::{Read, Write};
 use bantam_runtime::{Answer, Assistant};
 
 use super::Style;
-use crate::commands::classify::Lines;
 use crate::commands::chat::visible;
+use crate::commands::classify::Lines;
 
 const HELP: &str = "Write what a customer would write. /labels lists what the model knows, /quit or Ctrl-D ends.";
 
-pub(super) fn chat(assistant: &Assistant, input: impl Read, output: &mut impl Write, style: Style) -> anyhow::Result<()> {
+pub(super) fn chat(
+    assistant: &Assistant,
+    input: impl Read,
+    output: &mut impl Write,
+    style: Style,
+) -> anyhow::Result<()> {
     let mut lines = Lines::new(input);
     if style == Style::Terminal {
         let labels = assistant.parts().labels.len();

@@ -138,7 +138,8 @@ impl<'a> Conversation<'a> {
         let read_before = self.keep_common(&prompt);
         // All but the last token, so that a long prompt can be stopped, too.
         let (unread, past) = (&prompt[read_before..prompt.len() - 1], std::mem::take(&mut self.past));
-        let begun = if unread.is_empty() { Some(past) } else { self.model.read(past, unread, is_stopped).map(|read| read.1) };
+        let begun =
+            if unread.is_empty() { Some(past) } else { self.model.read(past, unread, is_stopped).map(|read| read.1) };
         let Some(begun) = begun.filter(|_| !is_stopped()) else {
             self.read.clear();
             return Ok(None);

@@ -71,8 +71,8 @@ impl Arguments {
             (false, true) => Style::Terminal,
             (false, false) => Style::Plain,
         };
-        let is_model = self.model.is_dir()
-            || matches!(self.model.extension().and_then(OsStr::to_str), Some("gguf" | "bin"));
+        let is_model =
+            self.model.is_dir() || matches!(self.model.extension().and_then(OsStr::to_str), Some("gguf" | "bin"));
         if !is_model {
             let assistant = Assistant::load(&self.model)?;
             return bundle::chat(&assistant, std::io::stdin().lock(), &mut std::io::stdout().lock(), style);

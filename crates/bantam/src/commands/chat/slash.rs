@@ -19,8 +19,7 @@ pub(super) enum Slash {
 }
 
 /// What each command does, for people.
-pub(super) const HELP: &str = "\
-  /system TEXT       tell the model how to answer; without a text, tell it nothing
+pub(super) const HELP: &str = "  /system TEXT       tell the model how to answer; without a text, tell it nothing
   /retry             make the last answer again
   /undo              take the last message and its answer back
   /forget            drop the oldest message and its answer
@@ -56,5 +55,26 @@ pub(super) fn read(line: &str) -> Result<Slash, String> {
         },
         "/quit" | "/exit" => Ok(Slash::Quit),
         _ => Err(format!("there is no command {name}; /help lists them")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_that_help_lists_is_one_and_others_are_told() {
+        for line in HELP.lines().filter_map(|line| line.trim_start().split_whitespace().next()) {
+            if let Some(name) = line.strip_prefix('/') {
+                assert!(read(&format!("/{name} 1")).is_ok(), "{name}");
+            }
+        }
+        assert_eq!(read("/temperature 0.5"), Ok(Slash::Temperature(0.5)));
+        assert_eq!(read("/save a b.json"), Ok(Slash::Save(PathBuf::from("a b.json"))));
+        for (line, part) in
+            [("/save", "name of a file"), ("/temperature x", "from 0 to 100"), ("/retri", "/help lists")]
+        {
+            assert!(read(line).unwrap_err().contains(part), "{line}");
+        }
     }
 }
