@@ -158,6 +158,27 @@ impl LanguageModel {
         let (logits, mut pasts) = self.next(pasts, &[rest]);
         Some((logits.data().to_vec(), pasts.remove(0)))
     }
+
+    /// The mean of the states that the head would multiply, over all tokens of a text, `[width]`: what the model makes of the text as a
+    /// whole. The text is read in pieces.
+    ///
+    /// # Panics
+    /// As [`LanguageModel::next`], and for a text without token.
+    pub fn mean_state(&self, text: &[u32]) -> Vec<f32> {
+        let (mut pasts, mut sum) = (vec![Past::new()], Vec::new());
+        for piece in text.chunks(CHUNK) {
+            let batch = Batch::continuing(pasts.iter().map(Past::tokens).zip([piece]));
+            let mut pass = Pass::continuing(pasts);
+            let states = self.architecture.hidden(&self.weights, &batch, &mut pass);
+            let states = states.last().expect("there is always the embedding");
+            sum.resize(states.width(), 0.0);
+            for row in states.data().chunks(states.width()) {
+                sum.iter_mut().zip(row).for_each(|(sum, state)| *sum += state);
+            }
+            pasts = pass.into_pasts();
+        }
+        sum.iter().map(|sum| sum / text.len() as f32).collect()
+    }
 }
 
 /// The tokenizer's own end, and special tokens with spellings that end answers everywhere.

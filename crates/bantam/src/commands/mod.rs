@@ -45,7 +45,7 @@ pub(crate) enum Command {
     Generate(generate::Arguments),
     /// Turn lines of text into token ids
     Tokenize(tokenize::Arguments),
-    /// Serve a bundle over HTTP, with a page to talk to it
+    /// Serve bundles and language models over HTTP, in the way of OpenAI
     Serve(serve::Arguments),
     /// Tell what a bundle or a model folder holds, and check it
     Inspect(inspect::Arguments),
