@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, StatusCode};
+use bantam_runtime::generation::AnswerToken;
+use bantam_runtime::generation::engine::{Event, Finished, Request, SubmitError};
 use bantam_runtime::generation::{GenerateError, GenerateOptions};
 use bantam_runtime::sampling::Constraint;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -11,8 +13,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::failure::Failure;
 use crate::metrics::Metrics;
 use crate::service::{Language, Service};
-use bantam_runtime::generation::AnswerToken;
-use bantam_runtime::generation::engine::{Event, Finished, Request, SubmitError};
 
 /// How long a client should wait where the queue is full.
 const RETRY_SECONDS: u32 = 1;
@@ -146,6 +146,12 @@ fn sink(
         };
         sender.send((index, told)).is_ok()
     })
+}
+
+/// Refuses a prompt that is too long before copies of it are made for several answers.
+pub(crate) fn expect_fitting(prompt: &[u32], language: &Language) -> Result<(), Failure> {
+    let (tokens, most) = (prompt.len(), language.model().max_tokens().saturating_sub(1));
+    if tokens <= most { Ok(()) } else { Err(refused(SubmitError::Invalid(GenerateError::TooLong { tokens, most }))) }
 }
 
 fn refused(error: SubmitError) -> Failure {

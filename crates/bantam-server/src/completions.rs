@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bantam_runtime::generation::GenerateOptions;
 use serde_json::{Value, json};
 
-use crate::answers::{Answers, Asked, Told, Whole, deadline, ended};
+use crate::answers::{Answers, Asked, Told, Whole, deadline, ended, expect_fitting};
 use crate::body::{self, Fields};
 use crate::chat::Streaming;
 use crate::conversation::finish_reason;
@@ -98,6 +98,7 @@ fn asked(prompts: Vec<Prompt>, settings: &Settings, language: &Language) -> Resu
     let mut asked = Vec::new();
     for prompt in prompts {
         let prompt = prompt.into_tokens(language)?;
+        expect_fitting(&prompt, language)?;
         for index in 0..settings.count {
             let constraint = settings.form.as_ref().map(|form| form.constraint(language, &[])).transpose()?;
             let options = sampling::of_answer(&settings.options, index);

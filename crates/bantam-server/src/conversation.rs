@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::http::StatusCode;
+use bantam_runtime::chat::{Message, Tool};
+use bantam_runtime::generation::engine::Finished;
 use bantam_runtime::generation::{Finish, GenerateOptions};
 
-use crate::answers::{Answers, Asked, ended, late};
+use crate::answers::{Answers, Asked, ended, expect_fitting, late};
 use crate::failure::Failure;
 use crate::forms::{Form, ToolUse};
 use crate::sampling::of_answer;
 use crate::service::{Language, Service};
-use axum::http::StatusCode;
-use bantam_runtime::chat::{Message, Tool};
-use bantam_runtime::generation::engine::Finished;
 
 /// A conversation and how it goes on.
 pub(crate) struct Conversation {
@@ -56,6 +56,7 @@ impl Conversation {
         let prompt = format
             .render(language.tokenizer()?, &self.messages, &self.tools, true)
             .map_err(|error| Failure::field("messages", error.to_string(), "change the messages"))?;
+        expect_fitting(&prompt, language)?;
         self.options.stop.extend(format.stops());
         let asked = |index| {
             let constraint = self.form.as_ref().map(|form| form.constraint(language, &self.tools)).transpose()?;

@@ -1,12 +1,12 @@
 //! The form that an answer must have: JSON, a schema, a pattern, a grammar, or the call of a tool.
 
+use bantam_runtime::chat::{Tool, ToolChoice};
 use bantam_runtime::sampling::Constraint;
 use serde_json::Value;
 
 use crate::body::Fields;
 use crate::failure::Failure;
 use crate::service::Language;
-use bantam_runtime::chat::{Tool, ToolChoice};
 
 /// A form.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,11 +1,11 @@
 //! Log-probabilities of an answer's tokens, as chats and as completions have them.
 
+use bantam_runtime::generation::AnswerToken;
 use serde_json::{Map, Value, json};
 
 use crate::body::Fields;
 use crate::failure::Failure;
 use crate::service::Language;
-use bantam_runtime::generation::AnswerToken;
 
 /// The most likely tokens that are told beside each.
 pub(crate) const MOST_TOP: usize = 20;

@@ -9,9 +9,9 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
+use bantam_runtime::generation::engine::EngineStatus;
 
 use crate::service::Service;
-use bantam_runtime::generation::engine::EngineStatus;
 
 /// Upper ends of the parts that times are counted in, in seconds.
 const BOUNDS: [f64; 15] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];

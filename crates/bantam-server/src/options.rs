@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bantam_runtime::Assistant;
 use bantam_runtime::generation::LanguageModel;
-
 use bantam_runtime::generation::engine::EngineOptions;
 
 /// A model and the name that requests call it by.

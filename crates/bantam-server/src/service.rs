@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use bantam_runtime::Assistant;
+use bantam_runtime::chat::ChatFormat;
 use bantam_runtime::constraints::Constraints;
 use bantam_runtime::generation::LanguageModel;
+use bantam_runtime::generation::engine::Engine;
 use bantam_tokens::Tokenizer;
 use tokio::sync::Semaphore;
 
@@ -16,8 +18,6 @@ use crate::identifier::now;
 use crate::metrics::Metrics;
 use crate::options::{ServeOptions, Served, ServedModel};
 use crate::responses::Store;
-use bantam_runtime::chat::ChatFormat;
-use bantam_runtime::generation::engine::Engine;
 
 /// A model that is being served.
 pub(crate) enum Model {

@@ -1,8 +1,7 @@
 //! How many tokens a request took.
 
-use serde_json::{Value, json};
-
 use bantam_runtime::generation::engine::Finished;
+use serde_json::{Value, json};
 
 /// Tokens of a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! The input of a response: a text, or messages, calls of tools and what came of them.
 
+use bantam_runtime::chat::{Message, ToolCall};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::messages::message;
-use bantam_runtime::chat::{Message, ToolCall};
 
 /// The most items of an input.
 const MOST_ITEMS: usize = 4096;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
+use bantam_runtime::chat::{Message, ToolCall};
+use bantam_runtime::generation::engine::Finished;
 use serde_json::{Value, json};
 
 use super::input::input;
@@ -23,8 +25,6 @@ use crate::sampling;
 use crate::service::{Language, Service};
 use crate::tool_text::ToolText;
 use crate::usage::Usage;
-use bantam_runtime::chat::{Message, ToolCall};
-use bantam_runtime::generation::engine::Finished;
 
 /// A response that is being made.
 pub(super) struct Making {

@@ -1,9 +1,9 @@
 //! A response as the protocol spells it.
 
+use bantam_runtime::chat::ToolCall;
 use serde_json::{Value, json};
 
 use crate::identifier::identifier;
-use bantam_runtime::chat::ToolCall;
 
 /// What a response tells of its request.
 #[derive(Clone)]

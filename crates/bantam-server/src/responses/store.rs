@@ -3,10 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bantam_runtime::chat::Message;
 use serde_json::Value;
 
 use crate::keys::Caller;
-use bantam_runtime::chat::Message;
 
 /// The most responses, and the most bytes of them.
 const MOST: usize = 4096;
