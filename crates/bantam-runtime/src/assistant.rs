@@ -104,6 +104,12 @@ impl Assistant {
         answers
     }
 
+    /// For each text, as far as it is looked at, the numbers that the labels are decided by, and the tokens of all texts together.
+    pub fn embeddings(&self, texts: &[&str]) -> (Vec<Vec<f32>>, usize) {
+        let texts: Vec<&str> = texts.iter().map(|text| cut(text)).collect();
+        self.classifier.embeddings(&texts)
+    }
+
     fn judge(&self, text: &str, scores: &[f32]) -> Answer {
         let probabilities = softmax(scores, self.parts.temperature);
         let labels = &self.parts.labels;

@@ -1,8 +1,9 @@
 //! A model with all that it needs to read text.
 
 use bantam_kernels::pool::with_threads;
-use bantam_model::architectures::Classifier;
+use bantam_model::architectures::{Classification, Classifier};
 use bantam_model::{Pass, TextEncoder, Weights};
+use bantam_tensor::Tensor;
 
 /// Products below which a pass is computed by the calling thread: waking others would take longer than they save.
 const ALONE: usize = 1 << 27;
@@ -22,18 +23,31 @@ pub struct TextClassifier {
 impl TextClassifier {
     /// For each text one score per label, in one batch.
     pub fn logits(&self, texts: &[&str]) -> Vec<Vec<f32>> {
+        self.classify(texts).map_or_else(Vec::new, |(found, _)| rows(&found.logits))
+    }
+
+    /// For each text the numbers that the labels are decided by, in one batch, and the tokens of all texts together.
+    pub fn embeddings(&self, texts: &[&str]) -> (Vec<Vec<f32>>, usize) {
+        self.classify(texts).map_or_else(Default::default, |(found, tokens)| (rows(&found.pooled), tokens))
+    }
+
+    fn classify(&self, texts: &[&str]) -> Option<(Classification, usize)> {
         if texts.is_empty() {
-            return Vec::new();
+            return None;
         }
         let batch = self.encoder.batch(texts.iter().copied());
-        let compute = || self.architecture.classify(&self.weights, &batch, &mut Pass::plain()).logits;
-        let products = batch.tokens().len().saturating_mul(self.parameters());
-        let logits = if products < ALONE { with_threads(1, compute) } else { compute() };
-        logits.data().chunks(logits.width()).map(<[f32]>::to_vec).collect()
+        let tokens = batch.tokens().len();
+        let compute = || self.architecture.classify(&self.weights, &batch, &mut Pass::plain());
+        let products = tokens.saturating_mul(self.parameters());
+        Some((if products < ALONE { with_threads(1, compute) } else { compute() }, tokens))
     }
 
     /// Numbers in the model.
     pub fn parameters(&self) -> usize {
         self.architecture.schema().parameters()
     }
+}
+
+fn rows(matrix: &Tensor) -> Vec<Vec<f32>> {
+    matrix.data().chunks(matrix.width()).map(<[f32]>::to_vec).collect()
 }

@@ -5,8 +5,10 @@
 
 mod assistant;
 mod bundle;
+pub mod chat;
 mod classifier;
 mod consistency;
+pub mod constraints;
 mod entities;
 mod error;
 pub mod generation;

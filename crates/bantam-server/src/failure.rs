@@ -1,9 +1,10 @@
-//! What a client is told when a request cannot be answered: what is wrong, and what to do about it.
+//! What a client is told when a request cannot be answered: what is wrong, and what to do about it. The form is OpenAI's,
+//! with the remedy as one more field.
 
 use axum::Json;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A request that was refused.
 #[derive(Debug)]
@@ -11,32 +12,61 @@ pub(crate) struct Failure {
     status: StatusCode,
     message: String,
     remedy: String,
+    field: Option<String>,
+    code: Option<&'static str>,
+    retry_after_seconds: Option<u32>,
 }
 
 impl Failure {
     /// A refusal with its HTTP status.
     pub(crate) fn new(status: StatusCode, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { status, message: message.into(), remedy: remedy.into() }
+        let (message, remedy) = (message.into(), remedy.into());
+        Self { status, message, remedy, field: None, code: None, retry_after_seconds: None }
+    }
+
+    /// A request with a field that cannot be used.
+    pub(crate) fn field(field: &str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { field: Some(field.to_owned()), ..Self::new(StatusCode::BAD_REQUEST, message, remedy) }
+    }
+
+    /// The same with another status.
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    /// The same with a word that programs can tell it by.
+    pub(crate) fn with_code(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
+    }
+
+    /// The same, to be tried again after so long.
+    pub(crate) fn retry_after(self, seconds: u32) -> Self {
+        Self { retry_after_seconds: Some(seconds), ..self }
+    }
+
+    /// The body that tells it.
+    pub(crate) fn body(&self) -> Value {
+        let kind = match self.status.as_u16() {
+            401 | 403 => "authentication_error",
+            429 => "rate_limit_error",
+            500.. => "server_error",
+            _ => "invalid_request_error",
+        };
+        json!({"error": {
+            "message": self.message, "type": kind, "param": self.field, "code": self.code, "remedy": self.remedy,
+        }})
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let body = json!({"error": {"message": self.message, "remedy": self.remedy}});
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(self.body())).into_response();
+        if let Some(seconds) = self.retry_after_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
-}
-
-/// No endpoint has this path.
-pub(crate) async fn not_found(uri: Uri) -> Failure {
-    let remedy = "the endpoints are POST /v1/classify, GET /v1/model, GET /health and GET /";
-    Failure::new(StatusCode::NOT_FOUND, format!("there is nothing at {}", uri.path()), remedy)
-}
-
-/// The endpoint answers to another method.
-pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Failure {
-    let path = uri.path();
-    let right = if path == "/v1/classify" { "POST" } else { "GET" };
-    let message = format!("{path} does not answer to {method}");
-    Failure::new(StatusCode::METHOD_NOT_ALLOWED, message, format!("use {right}"))
 }

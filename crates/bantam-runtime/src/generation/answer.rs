@@ -80,6 +80,12 @@ impl Answer {
         self.constraint.is_some()
     }
 
+    /// Why its form lets no token follow.
+    pub(super) fn fault(&self) -> Option<String> {
+        let constraint = self.constraint.as_ref()?;
+        Some(constraint.fault().unwrap_or("no token can go on with it").to_owned())
+    }
+
     /// Finds out which tokens the form allows next. That depends on the tokens so far only, so it can be done while the model computes.
     pub(super) fn prepare(&mut self) {
         self.mask = self.constraint.as_mut().map(|constraint| constraint.mask().clone());

@@ -12,6 +12,7 @@ mod make;
 mod new;
 mod report;
 mod run;
+mod sampling;
 mod serve;
 mod tokenize;
 
@@ -36,7 +37,7 @@ pub(crate) enum Command {
     Report(report::Arguments),
     /// Measure a bundle on labelled texts, and compare it with another
     Eval(eval::Arguments),
-    /// Talk to a bundle
+    /// Talk to a bundle, or to a language model
     Chat(chat::Arguments),
     /// Answer lines of text, one JSON object each
     Classify(classify::Arguments),
@@ -44,7 +45,7 @@ pub(crate) enum Command {
     Generate(generate::Arguments),
     /// Turn lines of text into token ids
     Tokenize(tokenize::Arguments),
-    /// Serve a bundle over HTTP, with a page to talk to it
+    /// Serve bundles and language models over HTTP, in the way of OpenAI
     Serve(serve::Arguments),
     /// Tell what a bundle or a model folder holds, and check it
     Inspect(inspect::Arguments),

@@ -1,80 +1,27 @@
-//! The server as its clients meet it: requests over real connections.
+//! Classifiers: what they were before there were language models.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use bantam_runtime::{Answer, Assistant, sample};
-use bantam_server::{ServeError, serve};
+use bantam_server::Place;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-struct Server {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<Result<(), ServeError>>>,
+use super::client::{Server, bundle, options, parse, request, run};
+
+fn start() -> Server {
+    Server::start(vec![bundle()], options())
 }
 
-fn run(
-    address: SocketAddr,
-    stop: oneshot::Receiver<()>,
-    ready: impl FnOnce(SocketAddr) + Send,
-) -> Result<(), ServeError> {
-    let assistant = Arc::new(Assistant::from_parts(sample::quantised_parts()).unwrap());
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(serve(assistant, address, async { drop(stop.await) }, ready))
+fn send(server: &Server, method: &str, path: &str, kind: &str, body: &[u8]) -> (u16, Value) {
+    let reply = server.exchange(&request(method, path, &format!("Content-Type: {kind}\r\n"), body));
+    (reply.status, reply.json())
 }
 
-impl Server {
-    fn start() -> Self {
-        let (stop, stopped) = oneshot::channel();
-        let (tell, hear) = mpsc::channel();
-        let thread =
-            std::thread::spawn(move || run(([127, 0, 0, 1], 0).into(), stopped, move |at| tell.send(at).unwrap()));
-        Self { address: hear.recv().unwrap(), stop: Some(stop), thread: Some(thread) }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream
-    }
-
-    /// Sends raw bytes, and reads to the end: the status, the headers, the body.
-    fn exchange(&self, request: &[u8]) -> (u16, String, String) {
-        let mut stream = self.connect();
-        // A server that refuses by the announced length may close before all is written.
-        let _ = stream.write_all(request);
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        parse(&answer)
-    }
-
-    fn send(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> (u16, Value) {
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        let (status, _, body) = self.exchange(&[head.as_bytes(), body].concat());
-        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
-    }
-
-    fn classify(&self, body: &str) -> (u16, Value) {
-        self.send("POST", "/v1/classify", "application/json", body.as_bytes())
-    }
-
-    fn stop(&mut self) -> Result<(), ServeError> {
-        self.stop.take().unwrap().send(()).unwrap();
-        self.thread.take().unwrap().join().unwrap()
-    }
-}
-
-fn parse(answer: &[u8]) -> (u16, String, String) {
-    let text = String::from_utf8_lossy(answer);
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP answer: {text:?}"));
-    (head[9..12].parse().unwrap(), head.to_lowercase(), body.to_owned())
+fn classify(server: &Server, body: &str) -> (u16, Value) {
+    send(server, "POST", "/v1/classify", "application/json", body.as_bytes())
 }
 
 /// An answer after its way through text: numbers are written as short as they can be.
@@ -84,30 +31,31 @@ fn as_sent(answer: &Answer) -> Value {
 
 #[test]
 fn one_text_and_many_are_answered_as_by_the_assistant() {
-    let server = Server::start();
+    let server = start();
     let assistant = Assistant::from_parts(sample::quantised_parts()).unwrap();
     let text = "where is my order LF-482913?";
-    let (status, answer) = server.classify(&json!({"text": text}).to_string());
+    let (status, answer) = classify(&server, &json!({"text": text}).to_string());
     assert_eq!((status, &answer), (200, &as_sent(&assistant.answer(text))));
     assert_eq!(answer["entities"][0]["value"], "LF-482913");
     let texts = ["i want a refund", text, "", "§ émoji \u{1f600}"];
-    let (status, answers) = server.classify(&json!({"texts": texts}).to_string());
+    let (status, answers) = classify(&server, &json!({"texts": texts}).to_string());
     assert_eq!(status, 200);
     let labels: Vec<&str> =
         answers["answers"].as_array().unwrap().iter().map(|a| a["label"].as_str().unwrap()).collect();
     assert_eq!(labels, texts.map(|text| assistant.answer(text).label));
-    assert_eq!(server.classify(r#"{"texts": []}"#).1, json!({"answers": []}));
+    assert_eq!(classify(&server, r#"{"texts": []}"#).1, json!({"answers": []}));
 }
 
 #[test]
 fn what_is_served_is_told_and_the_page_needs_nothing_else() {
-    let server = Server::start();
-    assert_eq!(server.send("GET", "/health", "", b""), (200, json!({"status": "ok"})));
-    let (_, model) = server.send("GET", "/v1/model", "", b"");
+    let server = start();
+    assert_eq!(send(&server, "GET", "/health", "", b""), (200, json!({"status": "ok"})));
+    let (_, model) = send(&server, "GET", "/v1/model", "", b"");
     assert_eq!((&model["name"], &model["licence"]), (&json!("sample"), &json!("MIT")));
     assert_eq!(model["labels"].as_array().unwrap().len(), 3);
     assert!(model["parameters"].as_u64().unwrap() > 1000 && model["bytes"].as_u64().unwrap() > 1000);
-    let (status, head, page) = server.exchange(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let reply = server.exchange(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let (status, head, page) = (reply.status, &reply.head, &reply.body);
     assert!(status == 200 && head.contains("content-type: text/html"), "{head}");
     assert!(head.contains("content-security-policy: default-src 'none'"), "{head}");
     assert!(page.len() < 40_000 && page.contains("<textarea") && page.contains("lang=\"en\""));
@@ -118,7 +66,7 @@ fn what_is_served_is_told_and_the_page_needs_nothing_else() {
 
 #[test]
 fn every_refusal_says_what_to_do() {
-    let server = Server::start();
+    let server = start();
     let long = json!({"text": "é".repeat(10_001)}).to_string();
     let many = json!({"texts": vec!["a"; 1025]}).to_string();
     let huge = json!({"text": "a".repeat(1 << 20)}).to_string();
@@ -142,38 +90,38 @@ fn every_refusal_says_what_to_do() {
         ("GET", "/../../etc/passwd", "", b"", 404),
     ];
     for (method, path, kind, body, expected) in cases {
-        let (status, answer) = server.send(method, path, kind, body);
+        let (status, answer) = send(&server, method, path, kind, body);
         assert_eq!(status, expected, "{method} {path} {}", String::from_utf8_lossy(&body[..body.len().min(40)]));
         let error = &answer["error"];
         assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path}: {answer}");
         assert!(error["remedy"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path}: {answer}");
     }
     let type_with_parameter =
-        server.send("POST", "/v1/classify", "application/json; charset=utf-8", b"{\"text\":\"a\"}");
+        send(&server, "POST", "/v1/classify", "application/json; charset=utf-8", b"{\"text\":\"a\"}");
     assert_eq!(type_with_parameter.0, 200);
 }
 
 #[test]
 fn a_long_body_is_refused_though_its_length_was_not_announced() {
-    let server = Server::start();
+    let server = start();
     let head = "POST /v1/classify HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
     let mut request = head.as_bytes().to_vec();
     let size = (1 << 20) + 1;
     request.extend(format!("{size:x}\r\n").bytes());
     request.extend(std::iter::repeat_n(b' ', size));
     request.extend(b"\r\n0\r\n\r\n");
-    let (status, _, body) = server.exchange(&request);
-    assert_eq!(status, 413, "{body}");
+    let reply = server.exchange(&request);
+    assert_eq!(reply.status, 413, "{}", reply.body);
 }
 
 #[test]
 fn clients_are_served_side_by_side_and_over_kept_connections() {
-    let server = Server::start();
+    let server = start();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..20 {
-                    assert_eq!(server.classify(r#"{"text": "where is my order"}"#).0, 200);
+                    assert_eq!(classify(&server, r#"{"text": "where is my order"}"#).0, 200);
                 }
             });
         }
@@ -188,13 +136,13 @@ fn clients_are_served_side_by_side_and_over_kept_connections() {
             assert!(count > 0);
             answer.extend(&bytes[..count]);
         }
-        assert_eq!(parse(&answer).0, 200);
+        assert_eq!(parse(&answer).status, 200);
     }
 }
 
 #[test]
 fn started_requests_finish_after_the_end_was_asked_for() {
-    let mut server = Server::start();
+    let mut server = start();
     let mut idle = server.connect();
     let mut slow = server.connect();
     let body = r#"{"text": "where is my order"}"#;
@@ -208,11 +156,11 @@ fn started_requests_finish_after_the_end_was_asked_for() {
     std::thread::sleep(Duration::from_millis(200));
     server.stop.take().unwrap().send(()).unwrap();
     std::thread::sleep(Duration::from_millis(200));
-    assert!(TcpStream::connect(server.address).is_err(), "no new connection is taken");
+    assert!(TcpStream::connect(server.address()).is_err(), "no new connection is taken");
     slow.write_all(&body.as_bytes()[10..]).unwrap();
     let mut answer = Vec::new();
     slow.read_to_end(&mut answer).unwrap();
-    assert_eq!(parse(&answer).0, 200);
+    assert_eq!(parse(&answer).status, 200);
     let begin = Instant::now();
     server.thread.take().unwrap().join().unwrap().unwrap();
     assert!(begin.elapsed() < Duration::from_secs(5), "idle connections do not hold the end up");
@@ -224,8 +172,9 @@ fn a_port_in_use_is_named_with_the_remedy() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let (_stop, stopped) = oneshot::channel();
-    let error = run(address, stopped, |_| panic!("it cannot be ready")).unwrap_err().to_string();
+    let at = bantam_server::ServeOptions::at(Place::Address(address));
+    let error = run(vec![bundle()], at, stopped, |_| panic!("it cannot be ready")).unwrap_err().to_string();
     assert!(error.contains(&address.port().to_string()) && error.contains("--port"), "{error}");
-    let mut server = Server::start();
+    let mut server = start();
     server.stop().unwrap();
 }

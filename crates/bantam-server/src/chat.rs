@@ -1,0 +1,205 @@
+//! `POST /v1/chat/completions`: a conversation in, its next message out.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::answers::{Answers, Told, Whole, deadline, ended};
+use crate::body::{self, Fields};
+use crate::conversation::{Conversation, finish_reason};
+use crate::events::{self, Gone, Writer};
+use crate::failure::Failure;
+use crate::forms::{form, tool_use};
+use crate::identifier::{identifier, now};
+use crate::messages::{messages, tools};
+use crate::service::{Language, Service};
+use crate::tool_text::ToolText;
+use crate::usage::Usage;
+use crate::{log_probabilities, sampling};
+
+pub(crate) const SHAPE: &str = r#"send {"model": "...", "messages": [{"role": "user", "content": "..."}]}"#;
+
+/// What the answers to one request have in common.
+struct Head {
+    language: Arc<Language>,
+    id: String,
+    created: u64,
+    has_tools: bool,
+    log_probabilities: bool,
+}
+
+/// Answers a conversation.
+pub(crate) async fn chat(
+    State(service): State<Arc<Service>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Failure> {
+    let mut fields: Fields = body::read(&headers, body, service.limits.body_bytes, SHAPE).await?;
+    let language = service.language(fields.take::<String>("model")?.as_deref())?;
+    language.tokenizer()?;
+    fields.refuse(&[
+        ("functions", "send them as `tools`"),
+        ("function_call", "send it as `tool_choice`"),
+        ("audio", "this server writes text"),
+        ("echo", "the answer does not begin with the prompt; join them"),
+    ])?;
+    let stream = Streaming::of(&mut fields)?;
+    let log_probabilities = fields.take::<bool>("logprobs")?.unwrap_or(false);
+    let conversation = conversation(&mut fields, &language, &service, log_probabilities)?;
+    let head = Head {
+        language: Arc::clone(&language),
+        id: identifier("chatcmpl-"),
+        created: now(),
+        has_tools: conversation.has_tools(),
+        log_probabilities,
+    };
+    let count = conversation.count;
+    let answers = conversation.ask(&service, &language, deadline(&service, &headers)?).await?;
+    match stream {
+        None => head.whole(answers.whole().await?).map(IntoResponse::into_response),
+        Some(stream) => Ok(events::respond(|writer| head.stream(answers, count, stream.with_usage, writer))),
+    }
+}
+
+/// How a streamed answer is told.
+pub(crate) struct Streaming {
+    /// Whether the tokens are counted at its end.
+    pub(crate) with_usage: bool,
+}
+
+impl Streaming {
+    /// Reads `stream` and `stream_options`.
+    pub(crate) fn of(fields: &mut Fields) -> Result<Option<Self>, Failure> {
+        let options = fields.take::<Value>("stream_options")?;
+        let with_usage = options.is_some_and(|options| options["include_usage"] == true);
+        Ok(fields.take::<bool>("stream")?.unwrap_or(false).then_some(Self { with_usage }))
+    }
+}
+
+fn conversation(
+    fields: &mut Fields,
+    language: &Language,
+    service: &Service,
+    log_probabilities: bool,
+) -> Result<Conversation, Failure> {
+    let top = log_probabilities::top(fields, "top_logprobs")?;
+    if top.is_some_and(|top| top > 0) && !log_probabilities {
+        let remedy = r#"send "logprobs": true, or leave top_logprobs out"#;
+        return Err(Failure::field("top_logprobs", "top_logprobs needs logprobs", remedy));
+    }
+    let tools = tools(fields.take("tools")?.unwrap_or_default())?;
+    let limits_named = ["max_completion_tokens", "max_tokens"];
+    Ok(Conversation {
+        messages: messages(fields.require("messages")?)?,
+        tool_use: tool_use(fields, &tools)?,
+        tools,
+        form: form(fields)?,
+        options: sampling::options(fields, &limits_named, language.model().max_tokens(), language, &service.limits)?,
+        top: top.unwrap_or(0),
+        count: sampling::answers(fields)?,
+    })
+}
+
+impl Head {
+    fn whole(&self, wholes: Vec<Whole>) -> Result<Json<Value>, Failure> {
+        let mut usage = Usage::default();
+        let mut choices = Vec::new();
+        for (index, Whole { tokens, text, finished }) in wholes.into_iter().enumerate() {
+            usage.add(&finished, index == 0);
+            let parsed = ToolText::whole(self.has_tools, &text, self.language.chat());
+            let mut message = json!({"role": "assistant", "content": parsed.text, "refusal": null});
+            if !parsed.calls.is_empty() {
+                message["tool_calls"] = json!(parsed.calls);
+                if parsed.text.is_empty() {
+                    message["content"] = Value::Null;
+                }
+            }
+            let tokens = tokens.iter().map(|token| log_probabilities::of_chat(&self.language, token));
+            let told = self.log_probabilities.then(|| json!({"content": tokens.collect::<Vec<_>>(), "refusal": null}));
+            choices.push(json!({
+                "index": index,
+                "message": message,
+                "logprobs": told,
+                "finish_reason": finish_reason(&finished, !parsed.calls.is_empty())?,
+            }));
+        }
+        let mut value = self.value("chat.completion", choices);
+        value["usage"] = usage.of_completion();
+        Ok(Json(value))
+    }
+
+    async fn stream(self, mut answers: Answers, count: usize, with_usage: bool, writer: Writer) -> Result<(), Gone> {
+        let format = self.language.chat();
+        let mut texts: Vec<Option<ToolText>> = Vec::new();
+        for index in 0..count {
+            texts.push(Some(ToolText::new(self.has_tools)));
+            self.chunk(&writer, index, json!({"role": "assistant", "content": ""}), None, Value::Null).await?;
+        }
+        let mut usage = Usage::default();
+        while texts.iter().any(Option::is_some) {
+            let Some((index, event)) = answers.next().await else { return writer.data(&ended().body()).await };
+            match event {
+                Told::Token(token) => {
+                    let text = texts[index].as_mut().map(|text| text.push(&token.text, format)).unwrap_or_default();
+                    let told = self.log_probabilities.then(
+                        || json!({"content": [log_probabilities::of_chat(&self.language, &token)], "refusal": null}),
+                    );
+                    if !text.is_empty() || told.is_some() {
+                        self.chunk(&writer, index, json!({"content": text}), told, Value::Null).await?;
+                    }
+                }
+                Told::Finished(finished) => {
+                    usage.add(&finished, index == 0);
+                    let Some(text) = texts[index].take() else { continue };
+                    let parsed = text.finish(&finished.text, format);
+                    if !parsed.text.is_empty() {
+                        self.chunk(&writer, index, json!({"content": parsed.text}), None, Value::Null).await?;
+                    }
+                    for (place, found) in parsed.calls.iter().enumerate() {
+                        let mut value = json!(found);
+                        value["index"] = place.into();
+                        self.chunk(&writer, index, json!({"tool_calls": [value]}), None, Value::Null).await?;
+                    }
+                    match finish_reason(&finished, !parsed.calls.is_empty()) {
+                        Ok(reason) => self.chunk(&writer, index, json!({}), None, reason.into()).await?,
+                        Err(failure) => return writer.data(&failure.body()).await,
+                    }
+                }
+            }
+        }
+        if with_usage {
+            let mut value = self.value("chat.completion.chunk", Vec::new());
+            value["usage"] = usage.of_completion();
+            writer.data(&value).await?;
+        }
+        writer.done().await
+    }
+
+    async fn chunk(
+        &self,
+        writer: &Writer,
+        index: usize,
+        delta: Value,
+        told: Option<Value>,
+        reason: Value,
+    ) -> Result<(), Gone> {
+        let choice = json!({"index": index, "delta": delta, "logprobs": told, "finish_reason": reason});
+        writer.data(&self.value("chat.completion.chunk", vec![choice])).await
+    }
+
+    fn value(&self, object: &str, choices: Vec<Value>) -> Value {
+        json!({
+            "id": self.id,
+            "object": object,
+            "created": self.created,
+            "model": self.language.name,
+            "system_fingerprint": null,
+            "choices": choices,
+        })
+    }
+}

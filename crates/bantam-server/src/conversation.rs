@@ -1,0 +1,87 @@
+//! A conversation that is to be gone on with: what chats and responses have in common.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::http::StatusCode;
+use bantam_runtime::chat::{Message, Tool};
+use bantam_runtime::generation::engine::Finished;
+use bantam_runtime::generation::{Finish, GenerateOptions};
+
+use crate::answers::{Answers, Asked, ended, expect_fitting, late};
+use crate::failure::Failure;
+use crate::forms::{Form, ToolUse};
+use crate::sampling::of_answer;
+use crate::service::{Language, Service};
+
+/// A conversation and how it goes on.
+pub(crate) struct Conversation {
+    pub(crate) messages: Vec<Message>,
+    pub(crate) tools: Vec<Tool>,
+    pub(crate) tool_use: ToolUse,
+    pub(crate) form: Option<Form>,
+    pub(crate) options: GenerateOptions,
+    /// How many likely tokens are told beside each.
+    pub(crate) top: usize,
+    /// How many answers are made.
+    pub(crate) count: usize,
+}
+
+impl Conversation {
+    /// Whether an answer may call tools.
+    pub(crate) fn has_tools(&self) -> bool {
+        !self.tools.is_empty() && self.tool_use != ToolUse::Never
+    }
+
+    /// Asks the model to go on.
+    pub(crate) async fn ask(
+        mut self,
+        service: &Service,
+        language: &Arc<Language>,
+        deadline: Option<Instant>,
+    ) -> Result<Answers, Failure> {
+        if !self.has_tools() {
+            self.tools.clear();
+        }
+        if let ToolUse::Must(choice) = &self.tool_use {
+            self.form = Some(Form::Calls(choice.clone()));
+        }
+        let owner = Arc::clone(language);
+        let asked = service.compute(move || self.asked(&owner)).await??;
+        Answers::submit(service, language, asked, deadline)
+    }
+
+    fn asked(mut self, language: &Language) -> Result<Vec<Asked>, Failure> {
+        let format = language.chat();
+        let prompt = format
+            .render(language.tokenizer()?, &self.messages, &self.tools, true)
+            .map_err(|error| Failure::field("messages", error.to_string(), "change the messages"))?;
+        expect_fitting(&prompt, language)?;
+        self.options.stop.extend(format.stops());
+        let asked = |index| {
+            let constraint = self.form.as_ref().map(|form| form.constraint(language, &self.tools)).transpose()?;
+            Ok(Asked { prompt: prompt.clone(), options: of_answer(&self.options, index), top: self.top, constraint })
+        };
+        (0..self.count).map(asked).collect()
+    }
+}
+
+/// Why an answer ended, in OpenAI's words.
+///
+/// # Errors
+/// Where the deadline came before the first token (later it cuts the answer, as a limit of tokens does), and where the
+/// answer could not be made.
+pub(crate) fn finish_reason(finished: &Finished, calls: bool) -> Result<&'static str, Failure> {
+    match finished.finish {
+        Finish::Deadline if finished.answer_tokens == 0 => Err(late()),
+        Finish::Deadline => Ok("length"),
+        Finish::Stopped => Err(ended()),
+        Finish::Failed => {
+            let message =
+                "no token can be chosen: the form that the answer must have allows none, or the model is damaged";
+            Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message, "change the form, or check the model's file"))
+        }
+        Finish::End | Finish::Stop(_) if calls => Ok("tool_calls"),
+        finish => Ok(finish.name()),
+    }
+}

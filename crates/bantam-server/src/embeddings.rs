@@ -1,0 +1,138 @@
+//! `POST /v1/embeddings`: texts to numbers that are near each other where the texts mean the same.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use bantam_runtime::Assistant;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+use crate::answers::{deadline, late};
+use crate::body::{self, Fields};
+use crate::failure::Failure;
+use crate::prompts::{Prompt, prompts};
+use crate::service::{Language, Model, Service};
+
+const SHAPE: &str = r#"send {"model": "...", "input": "..."}"#;
+/// Texts that a bundle reads in one batch.
+const BATCH: usize = 64;
+
+/// Embeds each input.
+pub(crate) async fn embeddings(
+    State(service): State<Arc<Service>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let mut fields: Fields = body::read(&headers, body, service.limits.body_bytes, SHAPE).await?;
+    let (name, model) = service.any(fields.take::<String>("model")?.as_deref())?;
+    let inputs = prompts(&mut fields, "input")?;
+    let is_base64 = match fields.take::<String>("encoding_format")?.as_deref() {
+        None | Some("float") => false,
+        Some("base64") => true,
+        Some(other) => {
+            let message = format!("encoding_format is {other:?}");
+            return Err(Failure::field("encoding_format", message, "take one of: float, base64"));
+        }
+    };
+    let dimensions = fields.take::<usize>("dimensions")?;
+    let embedding = async {
+        match model {
+            Model::Bundle(bundle) => of_bundle(&service, bundle, inputs).await,
+            Model::Language(language) => of_language(&service, language, inputs).await,
+        }
+    };
+    let (rows, tokens) = match deadline(&service, &headers)? {
+        None => embedding.await?,
+        Some(limit) => tokio::time::timeout_at(limit.into(), embedding).await.map_err(|_| late())??,
+    };
+    let mut data = Vec::new();
+    for (index, row) in rows.into_iter().enumerate() {
+        let row = shortened(row, dimensions)?;
+        let embedding = if is_base64 {
+            let bytes: Vec<u8> = row.iter().flat_map(|number| number.to_le_bytes()).collect();
+            Value::String(BASE64_STANDARD.encode(bytes))
+        } else {
+            json!(row)
+        };
+        data.push(json!({"object": "embedding", "index": index, "embedding": embedding}));
+    }
+    let usage = json!({"prompt_tokens": tokens, "total_tokens": tokens});
+    Ok(Json(json!({"object": "list", "data": data, "model": name, "usage": usage})))
+}
+
+/// One input after the other, so that other requests have their turn, and nothing goes on where the client is gone.
+async fn of_language(
+    service: &Service,
+    language: &Arc<Language>,
+    inputs: Vec<Prompt>,
+) -> Result<(Vec<Vec<f32>>, usize), Failure> {
+    let (mut rows, mut count) = (Vec::new(), 0);
+    for input in inputs {
+        let language = Arc::clone(language);
+        let work = move || {
+            let tokens = input.into_tokens(&language)?;
+            check(&tokens, &language)?;
+            Ok((language.model().mean_state(&tokens), tokens.len()))
+        };
+        let (row, tokens) = service.compute(work).await??;
+        rows.push(row);
+        count += tokens;
+    }
+    Ok((rows, count))
+}
+
+async fn of_bundle(
+    service: &Service,
+    bundle: &Arc<Assistant>,
+    inputs: Vec<Prompt>,
+) -> Result<(Vec<Vec<f32>>, usize), Failure> {
+    let text = |input| match input {
+        Prompt::Text(text) => Ok(text),
+        Prompt::Ids(_) => Err(Failure::field("input", "a classifier reads no token ids", "send texts")),
+    };
+    let texts = inputs.into_iter().map(text).collect::<Result<Vec<String>, Failure>>()?;
+    let (mut rows, mut count) = (Vec::new(), 0);
+    for batch in texts.chunks(BATCH) {
+        let (batch, bundle) = (batch.to_vec(), Arc::clone(bundle));
+        let work = move || bundle.embeddings(&batch.iter().map(String::as_str).collect::<Vec<_>>());
+        let (found, tokens) = service.compute(work).await?;
+        rows.extend(found);
+        count += tokens;
+    }
+    Ok((rows, count))
+}
+
+fn check(tokens: &[u32], language: &Language) -> Result<(), Failure> {
+    let (most, vocabulary) = (language.model().max_tokens(), language.model().vocabulary());
+    if tokens.is_empty() {
+        return Err(Failure::field("input", "an input has no token", "leave it out"));
+    }
+    if tokens.len() > most {
+        let message = format!("an input has {} tokens, and the model reads {most} at most", tokens.len());
+        return Err(Failure::field("input", message, "shorten it").with_code("context_length_exceeded"));
+    }
+    match tokens.iter().find(|&&token| token as usize >= vocabulary) {
+        None => Ok(()),
+        Some(token) => {
+            let message = format!("token {token} is not in the vocabulary of {vocabulary}");
+            Err(Failure::field("input", message, "send ids of this model"))
+        }
+    }
+}
+
+/// The first `dimensions` numbers, at the length of 1.
+fn shortened(mut row: Vec<f32>, dimensions: Option<usize>) -> Result<Vec<f32>, Failure> {
+    if let Some(count) = dimensions {
+        if count == 0 || count > row.len() {
+            let message = format!("dimensions is {count}");
+            return Err(Failure::field("dimensions", message, format!("ask for 1 to {} numbers", row.len())));
+        }
+        row.truncate(count);
+    }
+    let length = row.iter().map(|&number| f64::from(number).powi(2)).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+    Ok(row.into_iter().map(|number| (f64::from(number) / length) as f32).collect())
+}

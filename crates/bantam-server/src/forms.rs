@@ -1,0 +1,130 @@
+//! The form that an answer must have: JSON, a schema, a pattern, a grammar, or the call of a tool.
+
+use bantam_runtime::chat::{Tool, ToolChoice};
+use bantam_runtime::sampling::Constraint;
+use serde_json::Value;
+
+use crate::body::Fields;
+use crate::failure::Failure;
+use crate::service::Language;
+
+/// A form.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Form {
+    /// Any JSON object.
+    Object,
+    /// JSON that fits a schema.
+    Schema(Value),
+    /// Text that matches a regular expression as a whole.
+    Pattern(String),
+    /// Text of a grammar, in Lark's notation.
+    Grammar(String),
+    /// Calls of tools.
+    Calls(ToolChoice),
+}
+
+/// Whether an answer calls tools.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ToolUse {
+    /// It does not.
+    Never,
+    /// As the model likes.
+    Free,
+    /// It has to.
+    Must(ToolChoice),
+}
+
+/// Reads `response_format` of a chat or a completion, and `structured_outputs` as vLLM has them.
+pub(crate) fn form(fields: &mut Fields) -> Result<Option<Form>, Failure> {
+    let standard = fields
+        .take::<Value>("response_format")?
+        .map(|format| format_of(&format, "response_format"))
+        .transpose()?
+        .flatten();
+    let Some(outputs) = fields.take::<Value>("structured_outputs")? else { return Ok(standard) };
+    let mut outputs = Fields::of(outputs, "structured_outputs")?;
+    let mut found: Vec<Form> = standard.into_iter().collect();
+    found.extend(outputs.take::<Value>("json")?.map(schema_of).transpose()?.map(Form::Schema));
+    found.extend(outputs.take("regex")?.map(Form::Pattern));
+    found.extend(outputs.take("grammar")?.map(Form::Grammar));
+    found.extend(outputs.take::<bool>("json_object")?.filter(|&asked| asked).map(|_| Form::Object));
+    let choices = outputs.take::<Vec<String>>("choice")?;
+    found.extend(choices.map(|choices| {
+        Form::Pattern(choices.iter().map(|choice| regex::escape(choice)).collect::<Vec<_>>().join("|"))
+    }));
+    if found.len() > 1 {
+        let remedy = "send one of response_format and structured_outputs, with one of json, json_object, regex, grammar and choice";
+        return Err(Failure::field("structured_outputs", "an answer cannot have two forms", remedy));
+    }
+    Ok(found.pop())
+}
+
+/// Reads the format of an answer; none for plain text. Schemas are in `json_schema` in a chat, and beside the type in a response.
+pub(crate) fn format_of(format: &Value, place: &str) -> Result<Option<Form>, Failure> {
+    match format["type"].as_str() {
+        Some("text") => Ok(None),
+        Some("json_object") => Ok(Some(Form::Object)),
+        Some("json_schema") => {
+            let schema = format["json_schema"].get("schema").or_else(|| format.get("schema"));
+            match schema {
+                Some(schema @ (Value::Object(_) | Value::Bool(_))) => Ok(Some(Form::Schema(schema.clone()))),
+                _ => Err(Failure::field(
+                    place,
+                    format!("{place} has no schema"),
+                    r#"send {"type": "json_schema", "json_schema": {"name": "...", "schema": {}}}"#,
+                )),
+            }
+        }
+        _ => {
+            let message = format!("{place} has the type {}", format["type"]);
+            Err(Failure::field(place, message, "take one of: text, json_object, json_schema"))
+        }
+    }
+}
+
+/// A schema, which some clients send as text.
+fn schema_of(value: Value) -> Result<Value, Failure> {
+    let Value::String(text) = value else { return Ok(value) };
+    serde_json::from_str(&text).map_err(|error| {
+        Failure::field("structured_outputs", format!("its schema is no JSON: {error}"), "send the schema as an object")
+    })
+}
+
+/// Reads `tool_choice`, whose function is in `function` in a chat, and beside the type in a response.
+pub(crate) fn tool_use(fields: &mut Fields, tools: &[Tool]) -> Result<ToolUse, Failure> {
+    let free = if tools.is_empty() { ToolUse::Never } else { ToolUse::Free };
+    let Some(choice) = fields.take::<Value>("tool_choice")? else { return Ok(free) };
+    let named = choice["function"]["name"].as_str().or_else(|| choice["name"].as_str());
+    match (choice.as_str(), named) {
+        (Some("none"), _) => Ok(ToolUse::Never),
+        (Some("auto"), _) => Ok(free),
+        (Some("required"), _) if !tools.is_empty() => Ok(ToolUse::Must(ToolChoice::Required)),
+        (_, Some(name)) if tools.iter().any(|tool| tool.name == name) => {
+            Ok(ToolUse::Must(ToolChoice::Named(name.to_owned())))
+        }
+        _ => {
+            let message = format!("tool_choice is {choice}, which `tools` does not have");
+            Err(Failure::field("tool_choice", message, r#"send "none", "auto", "required" or the function of a tool"#))
+        }
+    }
+}
+
+impl Form {
+    /// What holds an answer to it. The first one of a model takes a while, and so do long schemas.
+    pub(crate) fn constraint(&self, language: &Language, tools: &[Tool]) -> Result<Box<dyn Constraint>, Failure> {
+        let constraints = language.constraints()?;
+        let made = match self {
+            Self::Object => constraints.json_object(),
+            Self::Schema(schema) => constraints.json_schema(schema),
+            Self::Pattern(pattern) => constraints.regex(pattern),
+            Self::Grammar(grammar) => constraints.grammar(grammar),
+            Self::Calls(choice) => constraints.tool_call(language.chat(), tools, choice),
+        };
+        let field = match self {
+            Self::Object | Self::Schema(_) => "response_format",
+            Self::Pattern(_) | Self::Grammar(_) => "structured_outputs",
+            Self::Calls(_) => "tools",
+        };
+        made.map_err(|error| Failure::field(field, error.to_string(), "simplify it, or leave it out"))
+    }
+}

@@ -1,0 +1,181 @@
+//! One response, from its request to its last event.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use bantam_runtime::chat::{Message, ToolCall};
+use bantam_runtime::generation::engine::Finished;
+use serde_json::{Value, json};
+
+use super::input::input;
+use super::object::{Told, call, message};
+use super::store::Kept;
+use super::unknown;
+use super::writing::{Numbered, Written};
+use crate::answers::{Answers, Told as Step, deadline, ended};
+use crate::body::Fields;
+use crate::conversation::{Conversation, finish_reason};
+use crate::events::{Gone, Writer};
+use crate::failure::Failure;
+use crate::forms::{format_of, tool_use};
+use crate::identifier::{identifier, now};
+use crate::keys::Caller;
+use crate::messages::tools;
+use crate::sampling;
+use crate::service::{Language, Service};
+use crate::tool_text::ToolText;
+use crate::usage::Usage;
+
+/// A response that is being made.
+pub(super) struct Making {
+    service: Arc<Service>,
+    language: Arc<Language>,
+    caller: Caller,
+    told: Told,
+    /// The conversation that the response belongs to, without the instructions, which each request sends anew.
+    messages: Vec<Message>,
+    has_tools: bool,
+}
+
+/// Reads the request and asks the model.
+pub(super) async fn begin(
+    service: &Arc<Service>,
+    caller: Caller,
+    mut fields: Fields,
+    headers: &HeaderMap,
+) -> Result<(Making, Answers), Failure> {
+    let language = service.language(fields.take::<String>("model")?.as_deref())?;
+    language.tokenizer()?;
+    fields.refuse(&[
+        ("background", "leave it out: this server answers at once"),
+        ("conversation", "go on from a response by previous_response_id"),
+        ("prompt", "send `input`: this server keeps no prompts"),
+    ])?;
+    let previous: Option<String> = fields.take("previous_response_id")?;
+    let mut messages = match &previous {
+        None => Vec::new(),
+        Some(id) => {
+            let kept = service.store.find(caller, id).ok_or_else(|| unknown(id, "previous_response_id"))?;
+            kept.messages.clone()
+        }
+    };
+    messages.extend(input(fields.require("input")?)?);
+    let instructions: Option<String> = fields.take("instructions")?;
+    let spelled_tools: Vec<Value> = fields.take("tools")?.unwrap_or_default();
+    let tools = tools(spelled_tools.clone())?;
+    let spelled_choice = fields.peek("tool_choice");
+    let tool_use = tool_use(&mut fields, &tools)?;
+    let format = fields.take::<Value>("text")?.map(|text| text["format"].clone()).filter(|format| !format.is_null());
+    let format = format.unwrap_or_else(|| json!({"type": "text"}));
+    let form = format_of(&format, "text.format")?;
+    let most_tokens = fields.peek("max_output_tokens");
+    let (tokens, named) = (language.model().max_tokens(), ["max_output_tokens"]);
+    let options = sampling::options(&mut fields, &named, tokens, &language, &service.limits)?;
+    let told = Told {
+        id: identifier("resp_"),
+        created: now(),
+        model: language.name.clone(),
+        instructions: json!(instructions),
+        previous,
+        most_tokens,
+        temperature: options.sampling.temperature,
+        top_p: options.sampling.top_p,
+        format,
+        tools: json!(spelled_tools),
+        tool_choice: if spelled_choice.is_null() { json!("auto") } else { spelled_choice },
+        metadata: fields.take("metadata")?.unwrap_or_else(|| json!({})),
+        store: fields.take("store")?.unwrap_or(true),
+    };
+    let system = instructions.map(|text| Message::new("system", text));
+    let conversation = Conversation {
+        messages: system.into_iter().chain(messages.iter().cloned()).collect(),
+        tools,
+        tool_use,
+        form,
+        options,
+        top: 0,
+        count: 1,
+    };
+    let has_tools = conversation.has_tools();
+    let answers = conversation.ask(service, &language, deadline(service, headers)?).await?;
+    let service = Arc::clone(service);
+    Ok((Making { service, language, caller, told, messages, has_tools }, answers))
+}
+
+impl Making {
+    /// The response when it is done.
+    pub(super) async fn whole(self, answers: Answers) -> Result<Value, Failure> {
+        let whole = answers.whole().await?.pop().ok_or_else(ended)?;
+        let parsed = ToolText::whole(self.has_tools, &whole.text, self.language.chat());
+        let mut output = Vec::new();
+        let status = status(&whole.finished)?;
+        if !parsed.text.is_empty() || parsed.calls.is_empty() {
+            output.push(message(&identifier("msg_"), status, Some(&parsed.text)));
+        }
+        output.extend(parsed.calls.iter().map(call));
+        Ok(self.finish(&whole.finished, status, &output, parsed.text, parsed.calls))
+    }
+
+    /// Keeps the response if it is to be kept, and gives it.
+    fn finish(self, finished: &Finished, status: &str, output: &[Value], text: String, calls: Vec<ToolCall>) -> Value {
+        let mut usage = Usage::default();
+        usage.add(finished, true);
+        let response = self.told.response(status, output, usage.of_response());
+        if self.told.store {
+            let answer = Message { tool_calls: calls, ..Message::new("assistant", text) };
+            let messages = self.messages.into_iter().chain([answer]).collect();
+            self.service.store.keep(self.told.id, Kept { response: response.clone(), messages, caller: self.caller });
+        }
+        response
+    }
+
+    /// Writes the response as events.
+    pub(super) async fn stream(self, mut answers: Answers, writer: Writer) -> Result<(), Gone> {
+        let mut events = Numbered::new(writer);
+        let begun = self.told.response("in_progress", &[], Value::Null);
+        events.write("response.created", json!({"response": begun})).await?;
+        events.write("response.in_progress", json!({"response": begun})).await?;
+        let language = Arc::clone(&self.language);
+        let format = language.chat();
+        let (mut text, mut output) = (ToolText::new(self.has_tools), Vec::new());
+        let mut open = Written::new();
+        let finished = loop {
+            match answers.next().await {
+                Some((_, Step::Token(token))) => open.push(&mut events, &text.push(&token.text, format)).await?,
+                Some((_, Step::Finished(finished))) => break finished,
+                None => return self.fail(&mut events, ended()).await,
+            }
+        };
+        let status = match status(&finished) {
+            Ok(status) => status,
+            Err(failure) => return self.fail(&mut events, failure).await,
+        };
+        let parsed = text.finish(&finished.text, format);
+        if parsed.calls.is_empty() {
+            open.begin(&mut events).await?;
+        }
+        open.push(&mut events, &parsed.text).await?;
+        let text = open.text.clone();
+        output.extend(open.end(&mut events, status).await?);
+        for found in &parsed.calls {
+            let item = call(found);
+            events.call(output.len(), &item).await?;
+            output.push(item);
+        }
+        let name = if status == "completed" { "response.completed" } else { "response.incomplete" };
+        let response = self.finish(&finished, status, &output, text, parsed.calls);
+        events.write(name, json!({"response": response})).await
+    }
+
+    async fn fail(&self, events: &mut Numbered, failure: Failure) -> Result<(), Gone> {
+        let mut response = self.told.response("failed", &[], Value::Null);
+        let error = &failure.body()["error"];
+        response["error"] =
+            json!({"code": error["code"].as_str().unwrap_or("server_error"), "message": error["message"]});
+        events.write("response.failed", json!({"response": response})).await
+    }
+}
+
+fn status(finished: &Finished) -> Result<&'static str, Failure> {
+    Ok(if finish_reason(finished, false)? == "length" { "incomplete" } else { "completed" })
+}

@@ -1,0 +1,75 @@
+//! `POST /tokenize` and `POST /detokenize`: texts to token ids and back, with the fields of vLLM and of llama.cpp.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde_json::{Value, json};
+
+use crate::body::{self, Fields};
+use crate::failure::Failure;
+use crate::messages::{messages, tools};
+use crate::service::Service;
+
+const TEXT_SHAPE: &str = r#"send {"model": "...", "prompt": "..."}"#;
+const IDS_SHAPE: &str = r#"send {"model": "...", "tokens": [1, 2, 3]}"#;
+
+/// Text or messages to ids. `prompt` gets the tokens that begin a text unless `add_special_tokens` is false, and
+/// `content` only where `add_special` is true, as these servers have it.
+pub(crate) async fn tokenize(
+    State(service): State<Arc<Service>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let mut fields: Fields = body::read(&headers, body, service.limits.body_bytes, TEXT_SHAPE).await?;
+    let language = service.language(fields.take::<String>("model")?.as_deref())?;
+    language.tokenizer()?;
+    let with_pieces = fields.take("return_token_strs")?.or(fields.take("with_pieces")?).unwrap_or(false);
+    let conversation = fields.take("messages")?.map(messages).transpose()?;
+    let tools = tools(fields.take("tools")?.unwrap_or_default())?;
+    let (prompt, content) = (fields.take::<String>("prompt")?, fields.take::<String>("content")?);
+    let add = fields.take("add_special_tokens")?.or(fields.take("add_special")?);
+    let goes_on = fields.take("add_generation_prompt")?.unwrap_or(true);
+    if conversation.is_none() && prompt.is_none() && content.is_none() {
+        return Err(Failure::field("prompt", "there is nothing to turn into tokens", TEXT_SHAPE));
+    }
+    let value = service.compute(move || {
+        let tokenizer = language.tokenizer()?;
+        let tokens = match conversation {
+            Some(messages) => language
+                .chat()
+                .render(tokenizer, &messages, &tools, goes_on)
+                .map_err(|error| Failure::field("messages", error.to_string(), "change the messages"))?,
+            None => {
+                let begins = if add.unwrap_or(prompt.is_some()) { tokenizer.around().0 } else { &[] };
+                let text = prompt.or(content).unwrap_or_default();
+                [begins, &tokenizer.encode_content(&text)].concat()
+            }
+        };
+        let pieces = with_pieces.then(|| tokens.iter().map(|&id| language.token_text(id)).collect::<Vec<_>>());
+        let most = language.model().max_tokens();
+        Ok(json!({"count": tokens.len(), "max_model_len": most, "tokens": tokens, "token_strs": pieces}))
+    });
+    value.await?.map(Json)
+}
+
+/// Ids to text.
+pub(crate) async fn detokenize(
+    State(service): State<Arc<Service>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let mut fields: Fields = body::read(&headers, body, service.limits.body_bytes, IDS_SHAPE).await?;
+    let language = service.language(fields.take::<String>("model")?.as_deref())?;
+    language.tokenizer()?;
+    let tokens: Vec<u32> = fields.require("tokens")?;
+    let vocabulary = language.model().vocabulary();
+    if let Some(token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
+        let message = format!("token {token} is not in the vocabulary of {vocabulary}");
+        return Err(Failure::field("tokens", message, "send ids of this model"));
+    }
+    let text = service.compute(move || language.tokenizer().map(|tokenizer| tokenizer.decode(&tokens))).await??;
+    Ok(Json(json!({"prompt": text, "content": text})))
+}

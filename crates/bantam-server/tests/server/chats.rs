@@ -1,0 +1,198 @@
+//! `POST /v1/chat/completions`.
+
+use serde_json::{Value, json};
+
+use super::client::{Server, tokenizer};
+
+const PATH: &str = "/v1/chat/completions";
+
+fn with(fields: &Value) -> Value {
+    let mut body = json!({
+        "model": "tiny", "max_completion_tokens": 400, "seed": 5,
+        "messages": [{"role": "system", "content": "help"}, {"role": "user", "content": "where is my order"}],
+    });
+    body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    body
+}
+
+fn tools() -> Value {
+    let parameters = json!({"type": "object", "properties": {"kind": {"enum": ["order", "refund"]}},
+        "required": ["kind"], "additionalProperties": false});
+    json!([{"type": "function", "function": {"name": "track", "description": "Tracks", "parameters": parameters}},
+        {"type": "function", "function": {"name": "wait", "parameters": parameters}}])
+}
+
+/// The message that a stream's pieces make, and why it ended.
+fn joined(events: &[Value]) -> (Value, Value) {
+    let (mut content, mut calls, mut reason) = (String::new(), Vec::new(), Value::Null);
+    for choice in events.iter().flat_map(|event| event["choices"].as_array().unwrap()) {
+        assert!(reason.is_null(), "nothing follows the end");
+        content += choice["delta"]["content"].as_str().unwrap_or_default();
+        for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
+            assert_eq!(call["index"], calls.len());
+            calls.push(call["function"].clone());
+        }
+        reason = choice["finish_reason"].clone();
+    }
+    (json!({"content": content, "calls": calls}), reason)
+}
+
+fn message(whole: &Value) -> (Value, Value) {
+    let choice = &whole["choices"][0];
+    let calls = choice["message"]["tool_calls"].as_array().into_iter().flatten();
+    let calls: Vec<&Value> = calls.map(|call| &call["function"]).collect();
+    let content = choice["message"]["content"].as_str().unwrap_or_default();
+    (json!({"content": content, "calls": calls}), choice["finish_reason"].clone())
+}
+
+#[test]
+fn a_streamed_message_is_the_message() {
+    let server = Server::both();
+    let schema = json!({"type": "object", "properties": {"sure": {"type": "boolean"}}, "required": ["sure"],
+        "additionalProperties": false});
+    for fields in [
+        json!({"ignore_eos": true}),
+        json!({"temperature": 0}),
+        json!({"tools": tools()}),
+        json!({"tools": tools(), "tool_choice": "required"}),
+        json!({"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}}),
+    ] {
+        let whole = server.fine(PATH, &with(&fields));
+        let mut fields = fields;
+        fields["stream"] = true.into();
+        fields["stream_options"] = json!({"include_usage": true});
+        let reply = server.post(PATH, &with(&fields));
+        assert!(reply.body.ends_with("data: [DONE]\n\n"), "{}", reply.body);
+        let events = reply.events();
+        assert_eq!(events[0]["choices"][0]["delta"]["role"], "assistant");
+        assert!(
+            events.iter().all(|event| event["object"] == "chat.completion.chunk" && event["id"] == events[0]["id"])
+        );
+        assert_eq!(joined(&events), message(&whole), "{fields}");
+        let usage = &events.last().unwrap()["usage"];
+        assert_eq!(usage["completion_tokens"], whole["usage"]["completion_tokens"]);
+        assert_eq!(usage["prompt_tokens"], whole["usage"]["prompt_tokens"]);
+    }
+}
+
+#[test]
+fn answers_have_the_form_that_was_asked_for() {
+    let server = Server::both();
+    let answer = |fields: Value| {
+        let whole = server.fine(PATH, &with(&fields));
+        assert_eq!(whole["choices"][0]["finish_reason"], "stop", "{whole}");
+        whole["choices"][0]["message"]["content"].as_str().unwrap().to_owned()
+    };
+    let schema = json!({"type": "object", "properties": {"label": {"enum": ["yes", "no"]}, "sure": {"type": "boolean"}},
+        "required": ["label", "sure"], "additionalProperties": false});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "a", "schema": schema}});
+    let value: Value = serde_json::from_str(&answer(json!({"response_format": format}))).unwrap();
+    assert!(["yes", "no"].contains(&value["label"].as_str().unwrap()) && value["sure"].is_boolean(), "{value}");
+    let choice = answer(json!({"structured_outputs": {"choice": ["re: fund?", "order*"]}}));
+    assert!(["re: fund?", "order*"].contains(&choice.as_str()), "{choice}");
+    let pattern = answer(json!({"structured_outputs": {"regex": "[ab]{3}-[0-9]{2}"}}));
+    assert!(pattern.len() == 6 && pattern.as_bytes()[3] == b'-', "{pattern}");
+    let grammar = answer(json!({"structured_outputs": {"grammar": "start: \"one\" | \"two\""}}));
+    assert!(["one", "two"].contains(&grammar.as_str()), "{grammar}");
+}
+
+#[test]
+fn tools_are_called_when_they_must_be() {
+    let server = Server::both();
+    for (choice, names) in [
+        (json!("required"), &["track", "wait"][..]),
+        (json!({"type": "function", "function": {"name": "wait"}}), &["wait"]),
+    ] {
+        let whole = server.fine(PATH, &with(&json!({"tools": tools(), "tool_choice": choice})));
+        let chosen = &whole["choices"][0];
+        assert_eq!(chosen["finish_reason"], "tool_calls", "{whole}");
+        let call = &chosen["message"]["tool_calls"][0];
+        assert!(call["id"].as_str().unwrap().starts_with("call_") && call["type"] == "function");
+        assert!(names.contains(&call["function"]["name"].as_str().unwrap()));
+        let arguments: Value = serde_json::from_str(call["function"]["arguments"].as_str().unwrap()).unwrap();
+        assert!(["order", "refund"].contains(&arguments["kind"].as_str().unwrap()), "{arguments}");
+        // The conversation goes on with what came of it.
+        let answered = json!({"role": "tool", "tool_call_id": call["id"], "content": "on its way"});
+        server.fine(PATH, &with(&json!({"messages": [{"role": "user", "content": "a"}, chosen["message"], answered]})));
+    }
+    let none = server.fine(PATH, &with(&json!({"tools": tools(), "tool_choice": "none"})));
+    let without = server.fine(PATH, &with(&json!({})));
+    assert_eq!(message(&none), message(&without));
+}
+
+#[test]
+fn tokens_are_told_with_their_probabilities_and_bytes() {
+    let server = Server::both();
+    let fields = json!({"logprobs": true, "top_logprobs": 3, "temperature": 0, "ignore_eos": true,
+        "max_completion_tokens": 40});
+    let whole = server.fine(PATH, &with(&fields));
+    let content = whole["choices"][0]["logprobs"]["content"].as_array().unwrap();
+    assert_eq!(content.len(), 40);
+    let bytes: Vec<u8> =
+        content.iter().flat_map(|token| serde_json::from_value::<Vec<u8>>(token["bytes"].clone()).unwrap()).collect();
+    let special = ["<s>", "</s>", "<pad>", "<unk>"];
+    if !content.iter().any(|token| special.contains(&token["token"].as_str().unwrap())) {
+        assert_eq!(whole["choices"][0]["message"]["content"], String::from_utf8_lossy(&bytes).as_ref());
+    }
+    for token in content {
+        let top = token["top_logprobs"].as_array().unwrap();
+        assert!(
+            top.len() == 3
+                && top[0]["logprob"] == token["logprob"]
+                && top[1]["logprob"].as_f64() <= top[0]["logprob"].as_f64()
+        );
+    }
+}
+
+#[test]
+fn what_was_read_before_is_told_and_parts_are_one_text() {
+    let server = Server::both();
+    let long = "where is my order please ".repeat(20);
+    let ask = |content: Value| {
+        server.fine(PATH, &with(&json!({"messages": [{"role": "user", "content": content}], "temperature": 0})))
+    };
+    let first = ask(json!(long));
+    assert_eq!(first["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
+    let parts = json!([{"type": "text", "text": long[..50]}, {"type": "text", "text": long[50..]}]);
+    let again = ask(parts);
+    assert_eq!(message(&again), message(&first));
+    let (read, prompt) = (&again["usage"]["prompt_tokens_details"]["cached_tokens"], &again["usage"]["prompt_tokens"]);
+    assert!(read.as_u64().unwrap() > 0 && read.as_u64() < prompt.as_u64(), "{read} of {prompt}");
+    assert!(prompt.as_u64().unwrap() as usize >= tokenizer().encode_content(&long).len());
+}
+
+#[test]
+fn what_cannot_be_asked_is_refused_by_its_field() {
+    let server = Server::both();
+    let user = |content: Value| json!([{"role": "user", "content": content}]);
+    let cases = [
+        (json!({"model": "none"}), 404, "model"),
+        (json!({"model": "sample"}), 400, "model"),
+        (json!({"messages": []}), 400, "messages"),
+        (json!({"messages": null}), 400, "messages"),
+        (json!({"messages": "hello"}), 400, "messages"),
+        (json!({"messages": [{"content": "a"}]}), 400, "messages[0]"),
+        (json!({"messages": user(json!([{"type": "image_url", "image_url": {"url": "x"}}]))}), 400, "messages[0]"),
+        (json!({"messages": [{"role": "king", "content": "a"}]}), 400, "messages"),
+        (json!({"top_logprobs": 2}), 400, "top_logprobs"),
+        (json!({"tools": [{"type": "web_search"}]}), 400, "tools[0]"),
+        (json!({"tools": [{"type": "function"}]}), 400, "tools[0]"),
+        (json!({"tool_choice": "required"}), 400, "tool_choice"),
+        (
+            json!({"tools": tools(), "tool_choice": {"type": "function", "function": {"name": "no"}}}),
+            400,
+            "tool_choice",
+        ),
+        (json!({"functions": [{"name": "a"}]}), 400, "functions"),
+        (json!({"response_format": {"type": "json_schema"}}), 400, "response_format"),
+        (
+            json!({"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "no"}}}}),
+            400,
+            "response_format",
+        ),
+        (json!({"max_tokens": 1.5, "max_completion_tokens": null}), 400, "max_tokens"),
+    ];
+    for (fields, status, field) in cases {
+        assert_eq!(server.refused(PATH, &with(&fields), status).0, field, "{fields}");
+    }
+}

@@ -1,0 +1,11 @@
+//! The server as its clients meet it: requests over real connections.
+
+mod bundles;
+mod chats;
+mod client;
+mod completions;
+mod embeddings;
+mod guards;
+mod operation;
+mod responses;
+mod tokens;
