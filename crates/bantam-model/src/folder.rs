@@ -14,6 +14,7 @@ use crate::architectures::encoder::{Encoder, EncoderConfig};
 use crate::architectures::llama::{Llama, LlamaConfig};
 use crate::architectures::{Architecture, Classifier, TokenPredictor};
 use crate::arrays::{Array, Arrays, ArraysError, read_safetensors, write_safetensors};
+use crate::chat_files;
 use crate::foreign_config::{earlier_keys, with_special_ids};
 use crate::weights::{MismatchError, Weights};
 
@@ -98,6 +99,10 @@ pub struct PredictorFolder {
     pub weights: Weights,
     /// Text to ids; bare weights have none.
     pub tokenizer: Option<Tokenizer>,
+    /// How a conversation is put into one text, in the template language Jinja.
+    pub chat_template: Option<String>,
+    /// Tokens that end an answer, as far as the files name them by id.
+    pub ends: Vec<u32>,
 }
 
 /// Builds the classifier that a `config.json` describes; `path` is where it came from, for messages.
@@ -192,7 +197,26 @@ pub fn read_predictor(folder: &Path, precision: Precision) -> Result<PredictorFo
     let weights = read_weights(folder, architecture.as_ref(), precision)?;
     let path = folder.join("tokenizer.json");
     let tokenizer = if path.exists() { Some(Tokenizer::load(path)?) } else { None };
-    Ok(PredictorFolder { architecture, weights, tokenizer })
+    let tokenizer = tokenizer.map(|tokenizer| chat_files::with_named_ends(tokenizer, folder)).transpose()?;
+    let chat_template = chat_files::template_of(folder)?;
+    let ends = chat_files::ends_of(folder, &config, architecture.vocabulary())?;
+    Ok(PredictorFolder { architecture, weights, tokenizer, chat_template, ends })
+}
+
+/// [`write`] for a token predictor, with its chat template and the tokens that end its answers.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_predictor(
+    folder: &Path,
+    config: &Value,
+    arrays: &Arrays,
+    tokenizer: &Tokenizer,
+    chat_template: Option<&str>,
+    ends: &[u32],
+) -> Result<(), FolderError> {
+    write(folder, config, arrays, tokenizer)?;
+    chat_files::write(folder, chat_template, ends)
 }
 
 /// Writes a folder that `transformers` can load when the config names a family that it knows.

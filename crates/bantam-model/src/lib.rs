@@ -9,6 +9,7 @@
 pub mod architectures;
 pub mod arrays;
 mod batch;
+mod chat_files;
 pub mod folder;
 mod foreign_config;
 pub mod gguf;

@@ -84,8 +84,19 @@ fn a_written_model_reads_back_with_its_tokenizer() {
             let place =
                 std::env::var_os("BANTAM_GOLDEN_FOLDER").map_or_else(|| folder.path().to_owned(), PathBuf::from);
             let path = place.join(format!("{}_{is_tied}.gguf", format.name()));
-            write_predictor(&path, &Llama::new(config.clone()), &arrays, &tokenizer, format).unwrap();
+            write_predictor(
+                &path,
+                &Llama::new(config.clone()),
+                &arrays,
+                &tokenizer,
+                Some("{{ messages }}"),
+                &[7, 9],
+                format,
+            )
+            .unwrap();
             let read = read_predictor(&path, Precision::F32).unwrap();
+            assert_eq!(read.chat_template.as_deref(), Some("{{ messages }}"));
+            assert!([7, 9].iter().all(|end| read.ends.contains(end)), "{:?}", read.ends);
             let expected =
                 serde_json::json!({"head_dim": 16, "num_key_value_heads": 2, "tie_word_embeddings": is_tied});
             for (key, value) in expected.as_object().unwrap() {
@@ -213,7 +224,16 @@ fn stored_groups_answer_like_their_decoded_numbers() {
         }
         for format in [TensorFormat::Q8_0, TensorFormat::Q4_0, TensorFormat::F16] {
             let tokenizer = tokenizer();
-            write_predictor(&path, &Llama::new(config.clone()), &arrays, &tokenizer, format).unwrap();
+            write_predictor(
+                &path,
+                &Llama::new(config.clone()),
+                &arrays,
+                &tokenizer,
+                Some("{{ messages }}"),
+                &[7, 9],
+                format,
+            )
+            .unwrap();
             let stored = read_grouped_predictor(&path, Bits::Eight).unwrap();
             let decoded = read_predictor(&path, Precision::F32).unwrap();
             assert!(stored.weights.bytes() < decoded.weights.bytes() / 2);

@@ -205,3 +205,50 @@ fn gradients_agree_with_pytorch() {
         }
     }
 }
+
+#[test]
+fn a_folder_says_how_conversations_are_written_and_what_ends_answers() {
+    let golden = fixture("llama_tied");
+    let temporary = tempfile::tempdir().unwrap();
+    let place = |name: &str| temporary.path().join(name);
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        fs::copy(golden.join(name), place(name)).unwrap();
+    }
+    let read = || folder::read_predictor(temporary.path(), Precision::F32);
+    let (template, ends) = read().map(|read| (read.chat_template, read.ends)).unwrap();
+    assert_eq!((template, ends), (None, vec![3]), "config.json has eos_token_id 3");
+
+    fs::write(place("generation_config.json"), r#"{"eos_token_id": [4, 5, 99999]}"#).unwrap();
+    fs::write(
+        place("tokenizer_config.json"),
+        r#"{"chat_template": "one", "bos_token": {"content": "when"}, "eos_token": "now"}"#,
+    )
+    .unwrap();
+    let found = read().unwrap();
+    assert_eq!((found.chat_template.as_deref(), found.ends), (Some("one"), vec![4, 5]));
+    let tokenizer = found.tokenizer.unwrap();
+    assert_eq!((tokenizer.special().begin, tokenizer.special().end), (tokenizer.id("when"), tokenizer.id("now")));
+
+    let named = r#"{"chat_template": [{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]}"#;
+    fs::write(place("tokenizer_config.json"), named).unwrap();
+    assert_eq!(read().unwrap().chat_template.as_deref(), Some("{% if tools %}T{% else %}D{% endif %}"));
+    fs::write(place("tokenizer_config.json"), r#"{"chat_template": 5}"#).unwrap();
+    assert!(read().err().unwrap().to_string().contains("tokenizer_config.json: chat_template"));
+    fs::write(place("chat_template.jinja"), "file").unwrap();
+    assert_eq!(read().unwrap().chat_template.as_deref(), Some("file"));
+
+    let copy = temporary.path().join("copy");
+    let found = read().unwrap();
+    let (config, arrays) = (found.architecture.config(), found.weights.to_arrays());
+    folder::write_predictor(
+        &copy,
+        &config,
+        &arrays,
+        &found.tokenizer.unwrap(),
+        found.chat_template.as_deref(),
+        &found.ends,
+    )
+    .unwrap();
+    let back = folder::read_predictor(&copy, Precision::F32).unwrap();
+    assert_eq!((back.chat_template.as_deref(), back.ends), (Some("file"), vec![4, 5]));
+}

@@ -162,6 +162,21 @@ impl Tokenizer {
         Ok(Tokenizer { engine, vocabulary_size, prefix, suffix, special, cache })
     }
 
+    /// The same tokenizer with the begin and the end that a model's own settings name; what they leave out, or spell as
+    /// no token here, stays.
+    #[must_use]
+    pub fn with_begin_and_end(self, begin: Option<&str>, end: Option<&str>) -> Self {
+        let id = |spelling: Option<&str>| self.id(spelling?);
+        let special = self.special;
+        let special = SpecialIds { begin: id(begin).or(special.begin), end: id(end).or(special.end), ..special };
+        self.with_special(special)
+    }
+
+    /// What encodes and decodes.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// The same tokenizer with other ids of the special tokens.
     pub(crate) fn with_special(self, special: SpecialIds) -> Self {
         Tokenizer { special, ..self }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use bantam_tokens::{Error, Kind, Normalisation, SpecialTokens, Tokenizer, TrainOptions};
+use bantam_tokens::{Error, Kind, Normalisation, Piece, SpecialTokens, Tokenizer, TrainOptions};
 
 const KINDS: [Kind; 3] = [Kind::Bpe, Kind::WordPiece, Kind::Unigram];
 
@@ -272,4 +272,43 @@ fn files_that_are_no_tokenizer_are_named() {
     assert!(error.contains("[NONE]"), "{error}");
     let missing = Tokenizer::load("/nowhere/tokenizer.json").err().expect("refused").to_string();
     assert!(missing.contains("/nowhere/tokenizer.json"), "{missing}");
+}
+
+#[test]
+fn the_bytes_of_tokens_are_the_text() {
+    let texts = ["where is my order", "naïve café, 東京!", "it's  two\nlines"];
+    for kind in [Kind::Bpe, Kind::Unigram, Kind::WordPiece] {
+        let options = TrainOptions { vocabulary: 400, min_frequency: 1, ..TrainOptions::default() };
+        let tokenizer = Tokenizer::train(kind, texts, &options).unwrap();
+        let bytes = tokenizer.token_bytes().unwrap();
+        assert_eq!(bytes.tokens.len(), tokenizer.vocabulary_size());
+        for text in texts {
+            let ids = tokenizer.encode_content(text);
+            let joined: Vec<u8> = ids.iter().flat_map(|&id| bytes.tokens[id as usize].clone().unwrap()).collect();
+            let joined = String::from_utf8(joined).unwrap();
+            let joined = if bytes.drops_first_space { joined.strip_prefix(' ').unwrap_or(&joined) } else { &joined };
+            assert_eq!(joined, tokenizer.decode(&ids), "{kind:?}");
+            assert!(!bytes.never_first.contains(&ids[0]));
+        }
+        let special = tokenizer.special();
+        assert!([special.pad, special.begin].iter().flatten().all(|&id| bytes.tokens[id as usize].is_none()));
+    }
+}
+
+#[test]
+fn marks_come_from_their_pieces_alone() {
+    let options = TrainOptions { vocabulary: 300, min_frequency: 1, ..TrainOptions::default() };
+    for kind in [Kind::Bpe, Kind::Unigram, Kind::WordPiece] {
+        let tokenizer = Tokenizer::train(kind, ["a [SEP] b [CLS] [ ] S E P"; 3], &options).unwrap();
+        let special = tokenizer.special();
+        let (begin, end) = (special.begin.unwrap(), special.end.unwrap());
+        let is_mark = |id| id == begin || id == end;
+        let encode =
+            |text| tokenizer.encode_pieces(&[Piece::Mark(begin), Piece::Text(text), Piece::Mark(end)], &is_mark);
+        assert_eq!(encode("a b"), tokenizer.encode("a b", 99), "{kind:?}");
+        let spelled = encode("a [SEP] b[CLS]");
+        assert_eq!(spelled.iter().filter(|&&id| is_mark(id)).count(), 2, "{kind:?}");
+        let letters: String = tokenizer.decode(&spelled).chars().filter(|c| !c.is_whitespace()).collect();
+        assert!(letters.to_lowercase().contains("[sep]b[cls]"), "{kind:?}: {letters}");
+    }
 }

@@ -87,6 +87,43 @@ fn a_stop_string_ends_the_answer_and_is_not_shown() {
 }
 
 #[test]
+fn an_answer_has_the_form_that_it_must_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let (grammar, schema) = (folder.path().join("form.lark"), folder.path().join("form.json"));
+    fs::write(
+        &grammar,
+        "start: \"my \" thing (\" is \" state)?\nthing: \"card\" | \"bill\"\nstate: \"lost\" | \"due\"\n",
+    )
+    .unwrap();
+    fs::write(&schema, "{\"type\": \"object\", \"properties\": {\"a\": {\"not\": {}}}}").unwrap();
+    for seed in ["1", "2", "3", "4", "5", "6"] {
+        let found = generated(&model(), &["--regex", "(lost|stolen|gone)( today)?", "--seed", seed]);
+        let all = ["lost", "stolen", "gone", "lost today", "stolen today", "gone today"];
+        assert!(all.contains(&found["text"].as_str().unwrap()), "{found}");
+        assert_eq!(found["finish_reason"], "stop");
+        let found = generated(&model(), &["--grammar", grammar.to_str().unwrap(), "--seed", seed]);
+        let text = found["text"].as_str().unwrap();
+        let rest = text.strip_prefix("my card").or(text.strip_prefix("my bill")).expect(text);
+        assert!(["", " is lost", " is due"].contains(&rest), "{text}");
+    }
+    let path = model();
+    let arguments = |flag, form| ["generate", path.to_str().unwrap(), "--prompt", "a", flag, form];
+    refused(&arguments("--schema", schema.to_str().unwrap()), ["form.json", "/properties/a/not"]);
+    refused(&arguments("--regex", "("), ["--regex", "unclosed"]);
+    refused(&arguments("--grammar", "nowhere.lark"), ["nowhere.lark", "cannot read"]);
+    refused(&arguments("--grammar", path.join("config.json").to_str().unwrap()), ["config.json", "grammar"]);
+}
+
+#[test]
+fn a_chat_answers_each_line() {
+    let output = run(&["chat", model().to_str().unwrap(), "--tokens", "2", "--greedy"], "when is my day\nnow\n");
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);
+    let output = run(&["chat", model().to_str().unwrap(), "--tokens", "2", "--json"], "when is my day\n");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(answer["tokens"].as_u64().unwrap() <= 2 && answer["content"].is_string(), "{answer}");
+}
+
+#[test]
 fn benches_print_what_other_tools_rely_on() {
     for phase in ["prefill", "decode"] {
         let text = answer(&["bench", phase, model().to_str().unwrap(), "--tokens", "8", "--context", "3", "--json"]);

@@ -14,7 +14,7 @@ use super::formats::TensorFormat;
 use super::model::{llama_of, stored_llama_of, write_llama};
 use super::reader::Gguf;
 use super::value::Value;
-use super::vocabulary::vocabulary_of;
+use super::vocabulary::{chat_template_of, ends_of, vocabulary_of};
 use crate::architectures::llama::{Llama, LlamaConfig};
 use crate::architectures::{Architecture, TokenPredictor};
 use crate::arrays::Arrays;
@@ -76,7 +76,8 @@ pub(crate) fn dense(precision: Precision) -> impl Fn(&Arc<Schema>, &Arrays) -> R
 fn predictor_of(bytes: &[u8], read: &ReadLlama<'_>, lay_out: &LayOut<'_>) -> Result<PredictorFolder, GgufError> {
     let file = Gguf::parse(bytes)?;
     let (config, arrays) = read(&file)?;
-    assemble(config, &arrays, tokenizer_of(&file)?, lay_out)
+    let read = assemble(config, &arrays, tokenizer_of(&file)?, lay_out)?;
+    Ok(PredictorFolder { chat_template: chat_template_of(file.metadata())?, ends: ends_of(file.metadata())?, ..read })
 }
 
 /// Puts a Llama together; the token ids must be rows of its table.
@@ -92,10 +93,12 @@ pub(crate) fn assemble(
     }
     let architecture = Llama::new(config);
     let weights = lay_out(architecture.schema(), arrays)?;
-    Ok(PredictorFolder { architecture: Box::new(architecture), weights, tokenizer })
+    let architecture = Box::new(architecture);
+    Ok(PredictorFolder { architecture, weights, tokenizer, chat_template: None, ends: Vec::new() })
 }
 
-/// Writes a model with its tokenizer as llama.cpp loads it: matrices as `format`, norms as F32.
+/// Writes a model with its tokenizer, its chat template and the tokens that end its answers, as llama.cpp loads it:
+/// matrices as `format`, norms as F32.
 ///
 /// # Errors
 /// For other architectures than Llama, for tokenizers and weights that GGUF has no form for, and when the file cannot
@@ -105,6 +108,8 @@ pub fn write_predictor(
     architecture: &dyn TokenPredictor,
     arrays: &Arrays,
     tokenizer: &Tokenizer,
+    chat_template: Option<&str>,
+    ends: &[u32],
     format: TensorFormat,
 ) -> Result<(), FileError> {
     let content = |source| FileError::Content { path: path.to_owned(), source };
@@ -115,7 +120,10 @@ pub fn write_predictor(
         return Err(content(unsupported()));
     }
     let config: LlamaConfig = serde_json::from_value(config).map_err(|_| content(unsupported()))?;
-    let vocabulary = tokenizer.to_gguf().map_err(|error| content(GgufError::Vocabulary(error.to_string())))?;
+    let mut vocabulary = tokenizer.to_gguf().map_err(|error| content(GgufError::Vocabulary(error.to_string())))?;
+    vocabulary.chat_template = chat_template.map(str::to_owned);
+    let mut others = ends.iter().copied().filter(|&end| Some(end) != vocabulary.end);
+    (vocabulary.end_of_turn, vocabulary.end_of_message) = (others.next(), others.next());
     let bytes = write_llama(&config, arrays, &vocabulary, format).map_err(content)?;
     write_atomic(path, &bytes)?;
     Ok(())

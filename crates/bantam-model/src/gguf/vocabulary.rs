@@ -6,6 +6,8 @@ use super::error::GgufError;
 use super::metadata::Metadata;
 use super::value::{List, Value};
 
+const CHAT_TEMPLATE: &str = "tokenizer.chat_template";
+
 /// The vocabulary under `tokenizer.ggml.`, for [`bantam_tokens::Tokenizer::from_gguf`].
 ///
 /// # Errors
@@ -38,8 +40,22 @@ pub fn vocabulary_of(metadata: &Metadata) -> Result<GgufVocabulary, GgufError> {
         add_begin: metadata.truth(&key("add_bos_token"))?,
         add_end: metadata.truth(&key("add_eos_token"))?,
         add_space_prefix: metadata.truth(&key("add_space_prefix"))?,
+        end_of_turn: id(&["eot_token_id"])?,
+        end_of_message: id(&["eom_token_id"])?,
+        chat_template: chat_template_of(metadata)?,
         model,
     })
+}
+
+/// `tokenizer.chat_template`.
+pub(super) fn chat_template_of(metadata: &Metadata) -> Result<Option<String>, GgufError> {
+    metadata.get(CHAT_TEMPLATE).map(|_| metadata.text(CHAT_TEMPLATE).map(str::to_owned)).transpose()
+}
+
+/// The tokens that end an answer: of a text, of a turn, of a message.
+pub(super) fn ends_of(metadata: &Metadata) -> Result<Vec<u32>, GgufError> {
+    let ids = ["eos_token_id", "eot_token_id", "eom_token_id"].map(|name| id_at(metadata, name).transpose());
+    ids.into_iter().flatten().collect()
 }
 
 /// Puts a vocabulary under `tokenizer.ggml.`.
@@ -60,6 +76,8 @@ pub(super) fn insert_vocabulary(metadata: &mut Metadata, vocabulary: &GgufVocabu
         ("unknown_token_id", id(vocabulary.unknown)),
         ("padding_token_id", id(vocabulary.pad)),
         ("mask_token_id", id(vocabulary.mask)),
+        ("eot_token_id", id(vocabulary.end_of_turn)),
+        ("eom_token_id", id(vocabulary.end_of_message)),
         ("add_bos_token", truth(vocabulary.add_begin)),
         ("add_eos_token", truth(vocabulary.add_end)),
         ("add_space_prefix", truth(vocabulary.add_space_prefix)),
@@ -68,6 +86,9 @@ pub(super) fn insert_vocabulary(metadata: &mut Metadata, vocabulary: &GgufVocabu
         if let Some(value) = value {
             metadata.insert(key(name), value);
         }
+    }
+    if let Some(template) = &vocabulary.chat_template {
+        metadata.insert(CHAT_TEMPLATE, text(template));
     }
 }
 

@@ -1,6 +1,6 @@
 //! One answer under way: how its tokens are chosen, which text became certain, and when it is over.
 
-use super::{Finish, GenerateOptions, LanguageModel};
+use super::{Finish, GenerateError, GenerateOptions, LanguageModel};
 use crate::sampling::{Constraint, Sampler, StopStrings, TextStream, TokenMask, top_log_probabilities};
 
 /// What an answer needs from one token to the next. Its past is the caller's.
@@ -80,6 +80,13 @@ impl Answer {
         self.constraint.is_some()
     }
 
+    /// Why no token could be chosen.
+    pub(super) fn fault(&self) -> GenerateError {
+        self.constraint.as_ref().map_or(GenerateError::NoChoice, |constraint| {
+            GenerateError::Form(constraint.fault().unwrap_or("no token can go on with it").to_owned())
+        })
+    }
+
     /// Finds out which tokens the form allows next. That depends on the tokens so far only, so it can be done while the model computes.
     pub(super) fn prepare(&mut self) {
         self.mask = self.constraint.as_mut().map(|constraint| constraint.mask().clone());
@@ -119,8 +126,7 @@ impl Answer {
             None if self.tokens == self.most => Some(Finish::Length),
             None => None,
         };
-        let token =
-            AnswerToken { token: choice.token, text: shown.text, log_probability: choice.log_probability, top };
+        let token = AnswerToken { token: choice.token, text: shown.text, log_probability: choice.log_probability, top };
         Next { token: Some(token), finish }
     }
 

@@ -6,7 +6,7 @@ use bantam_model::Past;
 
 use super::LanguageModel;
 use super::answer::Answer;
-use crate::sampling::{SamplingError, SamplingOptions};
+use crate::sampling::{Constraint, SamplingError, SamplingOptions};
 
 /// How an answer is made.
 #[derive(Debug, Clone)]
@@ -93,7 +93,9 @@ pub enum GenerateError {
         vocabulary: usize,
     },
     /// An engine could never keep what it reads of prompt and answer.
-    #[error("prompt and answer take {bytes} bytes of past, and all texts together may have {most}; ask for fewer tokens, or allow more bytes")]
+    #[error(
+        "prompt and answer take {bytes} bytes of past, and all texts together may have {most}; ask for fewer tokens, or allow more bytes"
+    )]
     TooLarge {
         /// Of this text at its end.
         bytes: usize,
@@ -106,6 +108,9 @@ pub enum GenerateError {
     /// Nothing could be chosen: damaged weights give no numbers.
     #[error("no token can be chosen: the model's scores are no numbers; check its weights")]
     NoChoice,
+    /// The form that the answer must have cannot be followed any further.
+    #[error("the answer's form cannot be followed any further: {0}; make it simpler")]
+    Form(String),
 }
 
 /// Answers a prompt. `show` gets each piece of text as it becomes certain, and says whether to go on; it is asked once a token.
@@ -116,14 +121,36 @@ pub fn generate(
     model: &LanguageModel,
     prompt: &[u32],
     options: &GenerateOptions,
+    constraint: Option<Box<dyn Constraint>>,
     show: &mut dyn FnMut(&str) -> bool,
 ) -> Result<Generated, GenerateError> {
+    generate_after(model, &mut Past::new(), prompt, options, constraint, show)
+}
+
+/// [`generate`] for a model that has read the beginning of the prompt: `past` has read its first tokens, not all. Afterwards it has
+/// read the prompt and the answer, but for the answer's last token.
+///
+/// # Errors
+/// As [`generate`]; the past is empty then.
+///
+/// # Panics
+/// When the past has read the whole prompt or more.
+pub fn generate_after(
+    model: &LanguageModel,
+    past: &mut Past,
+    prompt: &[u32],
+    options: &GenerateOptions,
+    constraint: Option<Box<dyn Constraint>>,
+    show: &mut dyn FnMut(&str) -> bool,
+) -> Result<Generated, GenerateError> {
+    let read = std::mem::take(past);
     check(model, prompt, options)?;
-    let mut answer = Answer::new(model, prompt, options);
+    let mut answer = Answer::new(model, prompt, options).constrained(constraint);
     let began = Instant::now();
-    let (mut logits, past) = model.read(Past::new(), prompt, &|| false).expect("nobody stops it");
+    let unread = &prompt[read.tokens()..];
+    let (mut logits, now) = model.read(read, unread, &|| false).expect("nobody stops it");
     let (prompt_time, began) = (began.elapsed(), Instant::now());
-    let (mut pasts, mut tokens, mut log_probabilities, mut text) = (vec![past], Vec::new(), Vec::new(), String::new());
+    let (mut pasts, mut tokens, mut log_probabilities, mut text) = (vec![now], Vec::new(), Vec::new(), String::new());
     let finish = loop {
         let next = answer.choose(model, &logits);
         let Some(token) = next.token else { break next.finish.expect("no token, no answer") };
@@ -142,12 +169,13 @@ pub fn generate(
     };
     // A caller that wanted no more is not asked again.
     if finish == Finish::Failed {
-        return Err(GenerateError::NoChoice);
+        return Err(answer.fault());
     } else if finish != Finish::Stopped {
         let rest = answer.rest(model, finish);
         text.push_str(&rest);
         show(&rest);
     }
+    *past = pasts.remove(0);
     Ok(Generated { tokens, log_probabilities, text, finish, prompt_time, answer_time: began.elapsed() })
 }
 

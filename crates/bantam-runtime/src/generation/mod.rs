@@ -9,5 +9,5 @@ mod generate;
 mod model;
 
 pub use answer::AnswerToken;
-pub use generate::{Finish, GenerateError, GenerateOptions, Generated, generate};
+pub use generate::{Finish, GenerateError, GenerateOptions, Generated, generate, generate_after};
 pub use model::{LanguageModel, WeightFormat};

@@ -8,6 +8,8 @@ use bantam_model::{Batch, Pass, Past, Weights};
 use bantam_tensor::{Matrix, Tensor};
 use bantam_tokens::Tokenizer;
 
+use crate::chat::{ChatFormat, ENDS};
+
 /// Tokens of a prompt that are read at once: enough to use each weight many times, few enough for the caches.
 pub(super) const CHUNK: usize = 512;
 
@@ -30,6 +32,8 @@ pub struct LanguageModel {
     weights: Weights,
     head: Matrix,
     tokenizer: Option<Tokenizer>,
+    ends: Vec<u32>,
+    chat_format: ChatFormat,
 }
 
 impl LanguageModel {
@@ -47,7 +51,36 @@ impl LanguageModel {
             WeightFormat::Int4 => weights.grouped(Bits::Four),
         };
         let head = architecture.head(&weights);
-        Self { architecture, weights, head, tokenizer }
+        let ends = tokenizer.as_ref().map(usual_ends).unwrap_or_default();
+        Self { architecture, weights, head, tokenizer, ends, chat_format: ChatFormat::plain() }
+    }
+
+    /// The model with what its files say about conversations: the chat template, and tokens that end answers beside
+    /// those that are known by their spelling. A broken template shows when it is used.
+    #[must_use]
+    pub fn with_chat(mut self, template: Option<&str>, ends: &[u32]) -> Self {
+        self.ends.extend(ends.iter().copied().filter(|&end| (end as usize) < self.architecture.vocabulary()));
+        self.ends.sort_unstable();
+        self.ends.dedup();
+        if let (Some(template), Some(tokenizer)) = (template, &self.tokenizer) {
+            self.chat_format = ChatFormat::new(template, tokenizer).unwrap_or_else(ChatFormat::broken);
+        }
+        self
+    }
+
+    /// How conversations are put into tokens.
+    pub fn chat_format(&self) -> &ChatFormat {
+        &self.chat_format
+    }
+
+    /// The tokens that end an answer, by rising id.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    /// Whether a token ends an answer.
+    pub fn is_end(&self, token: u32) -> bool {
+        self.ends.binary_search(&token).is_ok()
     }
 
     /// The tokenizer, which a file of bare weights lacks.
@@ -73,11 +106,6 @@ impl LanguageModel {
     /// Numbers that were learnt.
     pub fn parameters(&self) -> usize {
         self.architecture.schema().entries().iter().map(Entry::len).sum()
-    }
-
-    /// Whether a token ends an answer.
-    pub fn is_end(&self, token: u32) -> bool {
-        self.tokenizer.as_ref().and_then(|tokenizer| tokenizer.special().end) == Some(token)
     }
 
     /// Bytes of past that each [`Past::BLOCK`] tokens of a text take; one token is read to see it.
@@ -130,4 +158,14 @@ impl LanguageModel {
         let (logits, mut pasts) = self.next(pasts, &[rest]);
         Some((logits.data().to_vec(), pasts.remove(0)))
     }
+}
+
+/// The tokenizer's own end, and special tokens with spellings that end answers everywhere.
+fn usual_ends(tokenizer: &Tokenizer) -> Vec<u32> {
+    let spelled = tokenizer.added_tokens().into_iter().filter(|token| token.is_special);
+    let spelled = spelled.filter(|token| ENDS.contains(&token.spelling.as_str())).map(|token| token.id);
+    let mut ends: Vec<u32> = tokenizer.special().end.into_iter().chain(spelled).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    ends
 }

@@ -12,4 +12,9 @@ pub trait Constraint: Send {
 
     /// Whether the answer is whole and nothing may follow.
     fn is_done(&self) -> bool;
+
+    /// Why the mask allows nothing although the answer is not whole: a form that has become too much work.
+    fn fault(&self) -> Option<&str> {
+        None
+    }
 }

@@ -17,6 +17,11 @@ impl TokenMask {
         Self { words }
     }
 
+    /// The words.
+    pub fn words(&self) -> &[u32] {
+        &self.words
+    }
+
     /// The words, to be filled in place.
     pub fn words_mut(&mut self) -> &mut [u32] {
         &mut self.words

@@ -50,6 +50,12 @@ pub struct GgufVocabulary {
     pub add_end: Option<bool>,
     /// `add_space_prefix`: whether a text is read as if it began with a space; only for `llama`, true where absent.
     pub add_space_prefix: Option<bool>,
+    /// `eot_token_id`: ends a turn of a conversation.
+    pub end_of_turn: Option<u32>,
+    /// `eom_token_id`: ends a message of a turn.
+    pub end_of_message: Option<u32>,
+    /// `tokenizer.chat_template`: how a conversation is put into one text.
+    pub chat_template: Option<String>,
 }
 
 /// What a token is, as `token_type` numbers it.
@@ -99,6 +105,8 @@ impl GgufVocabulary {
             ("unknown_token_id", self.unknown),
             ("padding_token_id", self.pad),
             ("mask_token_id", self.mask),
+            ("eot_token_id", self.end_of_turn),
+            ("eom_token_id", self.end_of_message),
         ];
         if let Some((key, Some(id))) = ids.iter().find(|(_, id)| id.is_some_and(|id| id as usize >= count)) {
             return Err(format!("tokenizer.ggml.{key} is {id}, and there are {count} tokens"));

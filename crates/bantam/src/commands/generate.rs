@@ -1,54 +1,48 @@
 //! `bantam generate`: a language model goes on with a text.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use bantam_kernels::pool;
-use bantam_runtime::generation::{GenerateOptions, generate};
-use bantam_runtime::sampling::SamplingOptions;
+use bantam_runtime::constraints::Constraints;
+use bantam_runtime::generation::{GenerateOptions, LanguageModel, generate};
+
+use bantam_runtime::sampling::Constraint;
 use serde_json::json;
 
 use super::language_model::{Format, open};
 use super::print_json;
+use super::sampling::Sampling;
 
 /// The arguments of `bantam generate`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   bantam generate stories --prompt 'Once upon a time' --tokens 200
   bantam generate stories --prompt 'Once upon a time' --greedy --json
+  bantam generate model.gguf --prompt 'The order as JSON: ' --schema order.json
 
 Prompt and answer together have as many tokens as the model knows positions for; an answer that reaches the last ends there.")]
 pub(crate) struct Arguments {
     /// The model: a Hugging Face folder, a GGUF file, or a llama2.c file beside its tokenizer
     model: PathBuf,
-    /// The text to go on with
+    /// The text to go on with, as it is: special tokens that it spells count as such
     #[arg(long)]
     prompt: String,
+    /// The answer is JSON that meets the schema in this file
+    #[arg(long, value_name = "FILE", group = "form")]
+    schema: Option<PathBuf>,
+    /// The answer is a text that this regular expression matches as a whole
+    #[arg(long, value_name = "TEXT", group = "form")]
+    regex: Option<String>,
+    /// The answer is a text that the grammar in this file makes, written as for Lark
+    #[arg(long, value_name = "FILE", group = "form")]
+    grammar: Option<PathBuf>,
     /// The most tokens of the answer
     #[arg(long, default_value_t = 128)]
     tokens: usize,
-    /// Always take the likeliest token
-    #[arg(long)]
-    greedy: bool,
-    /// Below 1 prefers likely tokens, above 1 evens them out; 0 is greedy
-    #[arg(long, default_value_t = 0.8)]
-    temperature: f32,
-    /// Choose among so many likeliest tokens; 0 for all
-    #[arg(long, default_value_t = 40)]
-    top_k: usize,
-    /// Choose among the likeliest tokens that together have this probability
-    #[arg(long, default_value_t = 0.95)]
-    top_p: f32,
-    /// Leave out tokens less likely than this share of the likeliest
-    #[arg(long, default_value_t = 0.05)]
-    min_p: f32,
-    /// Above 1 makes tokens less likely that were there before
-    #[arg(long, default_value_t = 1.0)]
-    repetition_penalty: f32,
-    /// The same seed gives the same answer
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    #[command(flatten)]
+    sampling: Sampling,
     /// A text that ends the answer; may be given several times
     #[arg(long)]
     stop: Vec<String>,
@@ -75,19 +69,16 @@ impl Arguments {
         };
         // What the tokenizer puts behind a text would say that it is over.
         let prompt = [tokenizer.around().0, &tokenizer.encode_content(&self.prompt)].concat();
-        let sampling = SamplingOptions {
-            temperature: if self.greedy { 0.0 } else { self.temperature },
-            top_k: self.top_k,
-            top_p: self.top_p,
-            min_p: self.min_p,
-            repetition_penalty: self.repetition_penalty,
-            seed: Some(self.seed),
-            ..SamplingOptions::default()
+        let constraint = self.constraint(&model)?;
+        let options = GenerateOptions {
+            tokens: self.tokens,
+            sampling: self.sampling.options(),
+            stop: self.stop,
+            ignores_end: false,
         };
-        let options = GenerateOptions { tokens: self.tokens, sampling, stop: self.stop, ignores_end: false };
         let mut screen = std::io::stdout().lock();
         let mut failure = None;
-        let generated = generate(&model, &prompt, &options, &mut |piece| {
+        let generated = generate(&model, &prompt, &options, constraint, &mut |piece| {
             let shown =
                 if self.json { Ok(()) } else { screen.write_all(piece.as_bytes()).and_then(|()| screen.flush()) };
             failure = shown.err();
@@ -111,5 +102,26 @@ impl Arguments {
             "tokens_per_second": per_second(generated.tokens.len(), generated.answer_time),
         }))?;
         Ok(())
+    }
+
+    /// The form that the answer must have.
+    fn constraint(&self, model: &LanguageModel) -> anyhow::Result<Option<Box<dyn Constraint>>> {
+        let Some(tokenizer) = model.tokenizer() else { return Ok(None) };
+        let constraints = || Constraints::new(tokenizer, model.ends(), model.vocabulary());
+        let read =
+            |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+        Ok(match (&self.schema, &self.regex, &self.grammar) {
+            (Some(path), _, _) => {
+                let schema = serde_json::from_str(&read(path)?)
+                    .with_context(|| format!("{} is no JSON; write a JSON schema", path.display()))?;
+                let constraint = constraints()?.json_schema(&schema).with_context(|| path.display().to_string())?;
+                Some(constraint)
+            }
+            (_, Some(expression), _) => Some(constraints()?.regex(expression).context("--regex")?),
+            (_, _, Some(path)) => {
+                Some(constraints()?.grammar(&read(path)?).with_context(|| path.display().to_string())?)
+            }
+            _ => None,
+        })
     }
 }

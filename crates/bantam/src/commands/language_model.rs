@@ -54,7 +54,8 @@ pub(crate) fn open(path: &Path, format: Format) -> anyhow::Result<LanguageModel>
         Some("bin") => llama2c::read_predictor(path, &vocabulary_beside(path)?, Precision::F32)?,
         _ => folder::read_predictor(path, Precision::F32)?,
     };
-    Ok(LanguageModel::new(read.architecture, &read.weights, read.tokenizer, format.resolve()))
+    Ok(LanguageModel::new(read.architecture, &read.weights, read.tokenizer, format.resolve())
+        .with_chat(read.chat_template.as_deref(), &read.ends))
 }
 
 /// The tokenizer of a model that [`open`] takes, or a `tokenizer.json` itself.

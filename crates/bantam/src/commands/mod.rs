@@ -12,6 +12,7 @@ mod make;
 mod new;
 mod report;
 mod run;
+mod sampling;
 mod serve;
 mod tokenize;
 
@@ -36,7 +37,7 @@ pub(crate) enum Command {
     Report(report::Arguments),
     /// Measure a bundle on labelled texts, and compare it with another
     Eval(eval::Arguments),
-    /// Talk to a bundle
+    /// Talk to a bundle, or to a language model
     Chat(chat::Arguments),
     /// Answer lines of text, one JSON object each
     Classify(classify::Arguments),

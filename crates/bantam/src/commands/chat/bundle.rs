@@ -1,53 +1,21 @@
-//! `bantam chat`: talk to a bundle.
+//! Talking to a bundle: one request, one intent, one reply.
 
-use std::io::{IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::io::{Read, Write};
 
 use bantam_runtime::{Answer, Assistant};
 
-use super::classify::Lines;
+use super::Style;
+use crate::commands::chat::visible;
+use crate::commands::classify::Lines;
 
 const HELP: &str = "Write what a customer would write. /labels lists what the model knows, /quit or Ctrl-D ends.";
 
-/// The arguments of `bantam chat`.
-#[derive(clap::Args)]
-#[command(
-    after_help = "Examples:\n  bantam chat runs/support/support.bantam\n  echo 'where is my order?' | bantam chat runs/support/support.bantam --json"
-)]
-pub(crate) struct Arguments {
-    /// The bundle: a .bantam file
-    bundle: PathBuf,
-    /// Print each answer as one line of JSON
-    #[arg(long)]
-    json: bool,
-}
-
-impl Arguments {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
-        let assistant = Assistant::load(&self.bundle)?;
-        let (input, mut output) = (std::io::stdin(), std::io::stdout().lock());
-        let is_terminal = input.is_terminal() && output.is_terminal();
-        let style = match (self.json, is_terminal) {
-            (true, _) => Style::Json,
-            (false, true) => Style::Terminal,
-            (false, false) => Style::Plain,
-        };
-        chat(&assistant, input.lock(), &mut output, style)
-    }
-}
-
-/// How the conversation looks.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Style {
-    /// With a greeting, a prompt and commands.
-    Terminal,
-    /// One block of lines per line of input.
-    Plain,
-    /// One JSON object per line of input.
-    Json,
-}
-
-fn chat(assistant: &Assistant, input: impl Read, output: &mut impl Write, style: Style) -> anyhow::Result<()> {
+pub(super) fn chat(
+    assistant: &Assistant,
+    input: impl Read,
+    output: &mut impl Write,
+    style: Style,
+) -> anyhow::Result<()> {
     let mut lines = Lines::new(input);
     if style == Style::Terminal {
         let labels = assistant.parts().labels.len();
@@ -112,11 +80,6 @@ fn reason(assistant: &Assistant, answer: &Answer) -> String {
         None => "this model was never sure enough to answer by itself".to_owned(),
         Some(threshold) => format!("unsure, it answers from {:.1} % on", 100.0 * threshold),
     }
-}
-
-/// Without what could steer a terminal: a bundle may come from anywhere.
-fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
