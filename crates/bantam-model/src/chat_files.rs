@@ -39,12 +39,16 @@ pub(crate) fn template_of(folder: &Path) -> Result<Option<String>, FolderError> 
 fn one_of(named: &[Value]) -> Option<String> {
     let template = |name: &str| {
         let found = named.iter().find(|entry| entry["name"] == name)?;
-        found["template"].as_str().map(str::to_owned)
+        found["template"].as_str()
     };
-    let default = template("default").or_else(|| named.first()?["template"].as_str().map(str::to_owned))?;
+    let default = template("default").or_else(|| named.first()?["template"].as_str())?;
     Some(match template("tool_use") {
-        Some(tools) => format!("{{% if tools %}}{tools}{{% else %}}{default}{{% endif %}}"),
-        None => default,
+        // Jinja drops the line break at the end of a template.
+        Some(tools) => {
+            let [tools, default] = [tools, default].map(|text| text.strip_suffix('\n').unwrap_or(text));
+            format!("{{% if tools %}}{tools}{{% else %}}{default}{{% endif %}}")
+        }
+        None => default.to_owned(),
     })
 }
 

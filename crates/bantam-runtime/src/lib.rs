@@ -1,5 +1,8 @@
 //! Runs a bundle: text in, label, confidence, reply and entities out.
 //!
+//! [`chat`] puts conversations into a language model's tokens, [`generation`] answers them, and [`constraints`] hold
+//! answers to a form.
+//!
 //! [`BundleParts`] is what a bundle holds, [`TextClassifier`] a model with all that it needs to read text, and
 //! [`Assistant`] what answers people: a calibrated classifier with replies, a threshold and entities.
 

@@ -214,8 +214,8 @@ fn expressions_and_grammars_are_met_to_the_end() {
 
 fn weather() -> Tool {
     let parameters = json!({
-        "type": "object", "properties": {"city": {"enum": ["Rome", "Oslo"]}},
-        "required": ["city"], "additionalProperties": false,
+        "$defs": {"city": {"enum": ["Rome", "Oslo"]}},
+        "properties": {"city": {"$ref": "#/$defs/city"}}, "required": ["city"], "additionalProperties": false,
     });
     Tool { name: "weather".to_owned(), description: None, parameters }
 }
@@ -316,4 +316,11 @@ fn a_model_without_end_stops_where_nothing_may_follow() {
     let mut other = constraints.regex("ab").unwrap();
     other.accept(tokenizer.id("b").unwrap());
     assert!(other.is_done(), "a token that was not allowed ends it");
+}
+
+#[test]
+fn one_is_shared_by_many_threads() {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Constraints>();
+    is_shared::<ChatFormat>();
 }

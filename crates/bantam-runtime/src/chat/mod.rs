@@ -4,6 +4,7 @@
 //! writes becomes a token with a role, and finds [`ToolCall`]s in an answer.
 
 mod calls;
+#[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
 mod dates;
 mod format;
 mod marks;

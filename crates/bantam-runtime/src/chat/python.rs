@@ -6,6 +6,7 @@ use minijinja::{Error, ErrorKind, Value};
 use super::marks::SEAL;
 
 /// The filter `tojson`, as `transformers` has it: no escapes for HTML, and letters as they are unless `ensure_ascii`.
+#[expect(clippy::needless_pass_by_value, reason = "filters get their options so")]
 pub(super) fn tojson(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<String, Error> {
     let indent = options.get::<Option<Value>>("indent")?.or(indent).filter(|indent| !indent.is_none());
     let indent = match indent {
@@ -149,7 +150,7 @@ fn float(number: f64) -> String {
     let scientific = format!("{number:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     match exponent.parse::<i32>() {
-        Ok(exponent) if exponent < -4 || exponent >= 16 => {
+        Ok(exponent) if !(-4..16).contains(&exponent) => {
             let sign = if exponent < 0 { '-' } else { '+' };
             format!("{digits}e{sign}{:02}", exponent.abs())
         }

@@ -56,6 +56,10 @@ fn place_of(place: &str) -> String {
 }
 
 /// What a text must be.
+#[cfg_attr(
+    all(target_arch = "wasm32", target_os = "unknown"),
+    expect(dead_code, reason = "nothing reads it where the engine is absent")
+)]
 enum Form {
     Schema(Value),
     Regex(String),

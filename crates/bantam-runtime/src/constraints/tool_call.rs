@@ -14,8 +14,7 @@ pub(super) fn grammar(
     special: &dyn Fn(&str) -> Option<u32>,
 ) -> String {
     let arguments = if style == CallStyle::Parameters { "parameters" } else { "arguments" };
-    let call = one_of(tools, arguments);
-    let json = with_whitespace(call.clone());
+    let json = with_whitespace(one_of(tools, arguments, "#"));
     let mark = |spelling: &str| special(spelling).map_or_else(|| json!(spelling).to_string(), |id| format!("<[{id}]>"));
     match style {
         CallStyle::Tagged => {
@@ -25,7 +24,8 @@ pub(super) fn grammar(
         }
         CallStyle::Listed => {
             let most = if is_one { 1 } else { MOST_CALLS };
-            let list = with_whitespace(json!({"type": "array", "items": call, "minItems": 1, "maxItems": most}));
+            let items = one_of(tools, arguments, "#/items");
+            let list = with_whitespace(json!({"type": "array", "items": items, "minItems": 1, "maxItems": most}));
             format!("start: {} \" \"? calls\ncalls: %json {list}\n", mark("[TOOL_CALLS]"))
         }
         CallStyle::Parameters | CallStyle::Plain => format!("start: call\ncall: %json {json}\n"),
@@ -35,9 +35,14 @@ pub(super) fn grammar(
 /// Calls of one answer at most, where they stand in a list.
 const MOST_CALLS: usize = 16;
 
-/// The schema of a call of one of the tools.
-fn one_of(tools: &[(&str, Value)], arguments: &str) -> Value {
-    let call = |(name, parameters): &(&str, Value)| {
+/// The schema, at `place`, of a call of one of the tools.
+fn one_of(tools: &[(&str, Value)], arguments: &str, place: &str) -> Value {
+    let call = |(index, (name, parameters)): (usize, &(&str, Value))| {
+        let mut parameters = parameters.clone();
+        refer_to(&mut parameters, &format!("{place}/anyOf/{index}/properties/{arguments}"));
+        if parameters.get("type").is_none() {
+            parameters["type"] = "object".into();
+        }
         json!({
             "type": "object",
             "properties": {"name": {"const": name}, arguments: parameters},
@@ -45,6 +50,26 @@ fn one_of(tools: &[(&str, Value)], arguments: &str) -> Value {
             "additionalProperties": false,
         })
     };
-    let calls: Vec<Value> = tools.iter().map(call).collect();
+    let calls: Vec<Value> = tools.iter().enumerate().map(call).collect();
     json!({"anyOf": calls})
+}
+
+/// Lets references from the root of a schema start from the place to which it was moved.
+fn refer_to(schema: &mut Value, place: &str) {
+    match schema {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match value {
+                    Value::String(target) if key == "$ref" => {
+                        if let Some(rest) = target.strip_prefix('#') {
+                            *target = format!("{place}{rest}");
+                        }
+                    }
+                    other => refer_to(other, place),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| refer_to(item, place)),
+        _ => {}
+    }
 }

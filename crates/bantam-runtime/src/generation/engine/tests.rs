@@ -108,7 +108,7 @@ fn answers_made_together_are_those_made_alone() {
             })
             .collect();
         for ((prompt, options), events) in asked.iter().zip(&events) {
-            let alone = generate(&model, prompt, options, &mut |_| true).unwrap();
+            let alone = generate(&model, prompt, options, None, &mut |_| true).unwrap();
             let (tokens, finished) = collect(events);
             let finished = finished.unwrap();
             assert_eq!(ids(&tokens), alone.tokens, "{format:?}: {} tokens, {options:?}", prompt.len());
@@ -140,7 +140,7 @@ fn what_was_read_before_is_not_read_again_and_changes_nothing() {
         // A chat that grows turn by turn: what was said and answered so far is known.
         for turn in 0..4 {
             let asked = options(30 + turn, SamplingOptions::greedy());
-            let alone = generate(&model, &chat, &asked, &mut |_| true).unwrap();
+            let alone = generate(&model, &chat, &asked, None, &mut |_| true).unwrap();
             let (tokens, finished) = ask(&engine, &chat, asked);
             assert_eq!(ids(&tokens), alone.tokens, "{format:?}, turn {turn}");
             assert_eq!(finished.reused_tokens, known);
@@ -152,7 +152,7 @@ fn what_was_read_before_is_not_read_again_and_changes_nothing() {
         // The same again: one token is read all the same.
         let again = &chat[..333];
         let asked = options(40, SamplingOptions::greedy());
-        let alone = generate(&model, again, &asked, &mut |_| true).unwrap();
+        let alone = generate(&model, again, &asked, None, &mut |_| true).unwrap();
         let (tokens, finished) = ask(&engine, again, asked);
         assert_eq!((ids(&tokens), finished.reused_tokens), (alone.tokens, 332));
         assert_eq!(engine.status().cached_prefixes, 2);
@@ -318,7 +318,7 @@ fn an_answer_has_the_form_that_it_must_have() {
     let model = model(WeightFormat::Int4, 1000);
     let engine = Engine::start(Arc::clone(&model), EngineOptions::default());
     let free = options(20, SamplingOptions::greedy());
-    let alone = generate(&model, &[7, 8], &free, &mut |_| true).unwrap();
+    let alone = generate(&model, &[7, 8], &free, None, &mut |_| true).unwrap();
     let counting = || Counting { mask: TokenMask::none(VOCABULARY), next: 100 };
     let asked: Vec<_> = (0..6)
         .map(|index| {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use bantam_model::Past;
 use bantam_runtime::chat::Message;
 use bantam_runtime::generation::{Finish, GenerateOptions, Generated, LanguageModel, generate_after};
@@ -170,7 +170,7 @@ impl<'a> Conversation<'a> {
     /// Writes the conversation as JSON.
     pub(super) fn save(&self, path: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(&serde_json::json!({"messages": self.messages}))?;
-        std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
+        std::fs::write(path, text + "\n").map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
     }
 
     /// Goes on with a conversation that was saved.
@@ -179,7 +179,7 @@ impl<'a> Conversation<'a> {
         struct Saved {
             messages: Vec<Message>,
         }
-        let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = std::fs::read(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
         let saved: Saved = serde_json::from_slice(&text)
             .with_context(|| format!("{} is no saved conversation; /save writes one", path.display()))?;
         self.messages = saved.messages;

@@ -57,6 +57,7 @@ pub(super) fn hold(
         };
         match turn {
             Ok(()) => {}
+            // Whoever reads is gone.
             Err(fault) if fault.downcast_ref::<std::io::Error>().is_some() => return Err(fault),
             Err(fault) if style == Style::Terminal => writeln!(output, "  {}", visible(&format!("{fault:#}")))?,
             Err(fault) if style == Style::Json => writeln!(output, "{}", json!({"error": format!("{fault:#}")}))?,
@@ -179,10 +180,10 @@ fn speed(answer: &Answer) -> f64 {
 /// The line below an answer in a terminal: how it went, dimmed.
 fn close(conversation: &Conversation<'_>, answer: &Answer, output: &mut impl Write) -> anyhow::Result<()> {
     let why = match answer.finish {
-        Finish::Stopped | Finish::Deadline | Finish::Failed => ", stopped",
+        Finish::Stopped => ", stopped",
         Finish::Length => ", cut off (--tokens)",
         Finish::Context => ", cut off: the context is full (/forget drops the oldest turn)",
-        Finish::End | Finish::Stop(_) => "",
+        Finish::End | Finish::Stop(_) | Finish::Deadline | Finish::Failed => "",
     };
     let used = answer.prompt_tokens + answer.tokens;
     let most = conversation.model().max_tokens();
