@@ -84,7 +84,7 @@ fn a_written_model_reads_back_with_its_tokenizer() {
             let place =
                 std::env::var_os("BANTAM_GOLDEN_FOLDER").map_or_else(|| folder.path().to_owned(), PathBuf::from);
             let path = place.join(format!("{}_{is_tied}.gguf", format.name()));
-            write_predictor(&path, &Llama::new(config.clone()), &arrays, &tokenizer, format).unwrap();
+            write_predictor(&path, &Llama::new(config.clone()), &arrays, Some(&tokenizer), format).unwrap();
             let read = read_predictor(&path, Precision::F32).unwrap();
             let expected =
                 serde_json::json!({"head_dim": 16, "num_key_value_heads": 2, "tie_word_embeddings": is_tied});
@@ -109,7 +109,7 @@ fn a_written_model_reads_back_with_its_tokenizer() {
 /// The small model with other metadata.
 fn changed(change: impl Fn(&mut Metadata)) -> Result<(LlamaConfig, Arrays), String> {
     let (config, arrays) = small(false);
-    let bytes = write_llama(&config, &arrays, &tokenizer().to_gguf().unwrap(), TensorFormat::F32).unwrap();
+    let bytes = write_llama(&config, &arrays, Some(&tokenizer().to_gguf().unwrap()), TensorFormat::F32).unwrap();
     let file = Gguf::parse(&bytes).unwrap();
     let mut metadata = file.metadata().clone();
     change(&mut metadata);
@@ -177,10 +177,10 @@ fn what_does_not_belong_together_is_not_written() {
     let mut vocabulary = tokenizer().to_gguf().unwrap();
     vocabulary.tokens.extend((0..50).map(|id| format!("more{id}")));
     vocabulary.kinds.resize(vocabulary.tokens.len(), 1);
-    let error = write_llama(&config, &arrays, &vocabulary, TensorFormat::F16).unwrap_err().to_string();
+    let error = write_llama(&config, &arrays, Some(&vocabulary), TensorFormat::F16).unwrap_err().to_string();
     assert!(error.contains("the model has rows for 300"), "{error}");
     arrays.remove("model.norm.weight");
-    let error = write_llama(&config, &arrays, &vocabulary, TensorFormat::F16).unwrap_err().to_string();
+    let error = write_llama(&config, &arrays, Some(&vocabulary), TensorFormat::F16).unwrap_err().to_string();
     assert!(error.contains("missing: model.norm.weight"), "{error}");
 }
 
@@ -213,7 +213,7 @@ fn stored_groups_answer_like_their_decoded_numbers() {
         }
         for format in [TensorFormat::Q8_0, TensorFormat::Q4_0, TensorFormat::F16] {
             let tokenizer = tokenizer();
-            write_predictor(&path, &Llama::new(config.clone()), &arrays, &tokenizer, format).unwrap();
+            write_predictor(&path, &Llama::new(config.clone()), &arrays, Some(&tokenizer), format).unwrap();
             let stored = read_grouped_predictor(&path, Bits::Eight).unwrap();
             let decoded = read_predictor(&path, Precision::F32).unwrap();
             assert!(stored.weights.bytes() < decoded.weights.bytes() / 2);

@@ -14,7 +14,7 @@ use super::formats::TensorFormat;
 use super::model::{llama_of, stored_llama_of, write_llama};
 use super::reader::Gguf;
 use super::value::Value;
-use super::vocabulary::vocabulary_of;
+use super::vocabulary::{NO_VOCABULARY, VOCABULARY_KEY, vocabulary_of};
 use crate::architectures::llama::{Llama, LlamaConfig};
 use crate::architectures::{Architecture, TokenPredictor};
 use crate::arrays::Arrays;
@@ -56,9 +56,8 @@ pub fn read_tokenizer(path: &Path) -> Result<Option<Tokenizer>, FileError> {
 }
 
 fn tokenizer_of(file: &Gguf) -> Result<Option<Tokenizer>, GgufError> {
-    let kind = file.metadata().get("tokenizer.ggml.model");
-    // llama.cpp's own word for bare weights.
-    if kind.is_none_or(|kind| matches!(kind, Value::Text(kind) if kind == "no_vocab")) {
+    let kind = file.metadata().get(VOCABULARY_KEY);
+    if kind.is_none_or(|kind| matches!(kind, Value::Text(kind) if kind == NO_VOCABULARY)) {
         return Ok(None);
     }
     let vocabulary = vocabulary_of(file.metadata())?;
@@ -95,7 +94,8 @@ pub(crate) fn assemble(
     Ok(PredictorFolder { architecture: Box::new(architecture), weights, tokenizer })
 }
 
-/// Writes a model with its tokenizer as llama.cpp loads it: matrices as `format`, norms as F32.
+/// Writes a model with its tokenizer, if it has one, as llama.cpp loads it: matrices in groups as they are, others as
+/// `format`, norms as F32.
 ///
 /// # Errors
 /// For other architectures than Llama, for tokenizers and weights that GGUF has no form for, and when the file cannot
@@ -104,7 +104,7 @@ pub fn write_predictor(
     path: &Path,
     architecture: &dyn TokenPredictor,
     arrays: &Arrays,
-    tokenizer: &Tokenizer,
+    tokenizer: Option<&Tokenizer>,
     format: TensorFormat,
 ) -> Result<(), FileError> {
     let content = |source| FileError::Content { path: path.to_owned(), source };
@@ -115,8 +115,9 @@ pub fn write_predictor(
         return Err(content(unsupported()));
     }
     let config: LlamaConfig = serde_json::from_value(config).map_err(|_| content(unsupported()))?;
-    let vocabulary = tokenizer.to_gguf().map_err(|error| content(GgufError::Vocabulary(error.to_string())))?;
-    let bytes = write_llama(&config, arrays, &vocabulary, format).map_err(content)?;
+    let vocabulary = tokenizer.map(Tokenizer::to_gguf).transpose();
+    let vocabulary = vocabulary.map_err(|error| content(GgufError::Vocabulary(error.to_string())))?;
+    let bytes = write_llama(&config, arrays, vocabulary.as_ref(), format).map_err(content)?;
     write_atomic(path, &bytes)?;
     Ok(())
 }

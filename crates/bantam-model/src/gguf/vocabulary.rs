@@ -6,6 +6,11 @@ use super::error::GgufError;
 use super::metadata::Metadata;
 use super::value::{List, Value};
 
+/// What says how texts are split.
+pub(super) const VOCABULARY_KEY: &str = "tokenizer.ggml.model";
+/// llama.cpp's own word for bare weights.
+pub(super) const NO_VOCABULARY: &str = "no_vocab";
+
 /// The vocabulary under `tokenizer.ggml.`, for [`bantam_tokens::Tokenizer::from_gguf`].
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! A decoder that is ready to answer.
 
+use std::ops::Range;
+
 use bantam_kernels::gemm::PackedFormat;
 use bantam_kernels::gemm::grouped::Bits;
 use bantam_model::architectures::TokenPredictor;
@@ -129,5 +131,23 @@ impl LanguageModel {
         }
         let (logits, mut pasts) = self.next(pasts, &[rest]);
         Some((logits.data().to_vec(), pasts.remove(0)))
+    }
+
+    /// Reads a text anew, as an answer's prompt is read: the state of each token that [`LanguageModel::scores`] takes, `[tokens, width]`.
+    ///
+    /// # Panics
+    /// As [`LanguageModel::next`].
+    pub fn states(&self, text: &[u32]) -> Tensor {
+        let mut pass = Pass::continuing(vec![Past::new()]);
+        let states = self.architecture.hidden(&self.weights, &Batch::new([text]), &mut pass);
+        let last = states.last().expect("there is always the embedding");
+        self.architecture.before_head(&self.weights, last, &mut pass)
+    }
+
+    /// Scores what may follow some of the tokens that [`LanguageModel::states`] read: `[tokens, vocabulary]`.
+    pub fn scores(&self, states: &Tensor, tokens: Range<usize>) -> Tensor {
+        let width = states.width();
+        let rows = &states.data()[tokens.start * width..tokens.end * width];
+        Tensor::from_vec([tokens.len(), width], rows).linear(&self.head, None)
     }
 }
