@@ -47,7 +47,12 @@ impl Importance {
             let means = floored(squares, tokens);
             entry.parts.iter().map(move |part| (part.name.clone(), means.clone()))
         });
-        Self { columns: columns.collect() }
+        Self::from_columns(columns)
+    }
+
+    /// What was measured elsewhere: one positive number for each column of each weight named.
+    pub fn from_columns(columns: impl IntoIterator<Item = (String, Vec<f32>)>) -> Self {
+        Self { columns: columns.into_iter().collect() }
     }
 
     /// One number for each column of the weight `name`; `None` where it is only looked up, so that all columns count alike.
@@ -60,4 +65,55 @@ fn floored(squares: &[f64], tokens: usize) -> Vec<f32> {
     let means: Vec<f32> = squares.iter().map(|sum| (sum / tokens.max(1) as f64) as f32).collect();
     let least = LEAST * means.iter().sum::<f32>() / means.len().max(1) as f32;
     means.into_iter().map(|mean| mean.max(least).max(f32::MIN_POSITIVE)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bantam_kernels::gemm::Precision;
+    use bantam_model::architectures::Architecture;
+    use bantam_model::architectures::llama::{Llama, LlamaConfig};
+
+    #[test]
+    fn a_head_is_multiplied_by_the_last_states_and_every_matrix_is_measured() {
+        let config = |tie_word_embeddings| LlamaConfig {
+            vocab_size: 20,
+            hidden_size: 8,
+            intermediate_size: 12,
+            num_hidden_layers: 2,
+            num_attention_heads: 2,
+            num_key_value_heads: Some(1),
+            head_dim: None,
+            max_position_embeddings: 16,
+            rms_norm_eps: 1e-5,
+            rope_theta: 10_000.0,
+            tie_word_embeddings,
+        };
+        for is_tied in [false, true] {
+            let model = Llama::new(config(is_tied));
+            let weights = Weights::initialise(model.schema(), 3, Precision::F32);
+            let texts = [vec![1, 2, 3], vec![9, 8, 7, 6]];
+            let found = Importance::measure(&model, &weights, texts.clone(), &mut || true);
+            let head = found.of(if is_tied { "model.embed_tokens.weight" } else { "lm_head.weight" }).unwrap();
+            let mut sums = [0.0f64; 8];
+            for text in &texts {
+                let hidden = model.hidden(&weights, &Batch::new([&text[..]]), &mut Pass::plain());
+                for (place, x) in hidden.last().unwrap().data().iter().enumerate() {
+                    sums[place % 8] += f64::from(*x).powi(2);
+                }
+            }
+            for (found, sum) in head.iter().zip(sums) {
+                assert!((f64::from(*found) / (sum / 7.0) - 1.0).abs() < 1e-5, "{found} and {sum}");
+            }
+            for entry in model.schema().entries() {
+                let is_measured = entry.columns.is_some() && (is_tied || entry.name() != "model.embed_tokens.weight");
+                for part in &entry.parts {
+                    let columns = found.of(&part.name).map(<[f32]>::len);
+                    assert_eq!(columns, is_measured.then(|| entry.shape()[1]), "{}", part.name);
+                }
+            }
+            let stopped = Importance::measure(&model, &weights, texts, &mut || false);
+            assert_ne!(stopped, found);
+        }
+    }
 }

@@ -44,7 +44,9 @@ pub enum LanguageError {
         most: usize,
     },
     /// An id that the model has no row for.
-    #[error("token {token} is not in the model's vocabulary of {vocabulary}; take a text that was split by its tokenizer")]
+    #[error(
+        "token {token} is not in the model's vocabulary of {vocabulary}; take a text that was split by its tokenizer"
+    )]
     UnknownToken {
         /// The id.
         token: u32,
@@ -52,7 +54,9 @@ pub enum LanguageError {
         vocabulary: usize,
     },
     /// Two models that know different tokens.
-    #[error("the model knows {model} tokens and the original {original}; only models with one vocabulary can be compared")]
+    #[error(
+        "the model knows {model} tokens and the original {original}; only models with one vocabulary can be compared"
+    )]
     Vocabularies {
         /// Of the model.
         model: usize,

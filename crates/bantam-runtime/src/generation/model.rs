@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use bantam_kernels::attention::PastFormat;
 use bantam_kernels::gemm::PackedFormat;
 use bantam_kernels::gemm::grouped::Bits;
 use bantam_model::architectures::TokenPredictor;
@@ -133,12 +134,13 @@ impl LanguageModel {
         Some((logits.data().to_vec(), pasts.remove(0)))
     }
 
-    /// Reads a text anew, as an answer's prompt is read: the state of each token that [`LanguageModel::scores`] takes, `[tokens, width]`.
+    /// Reads a text anew: the state of each token that [`LanguageModel::scores`] takes, `[tokens, width]`. Keys and values are rounded to half
+    /// precision on every machine, so that what is measured with them can be compared.
     ///
     /// # Panics
     /// As [`LanguageModel::next`].
     pub fn states(&self, text: &[u32]) -> Tensor {
-        let mut pass = Pass::continuing(vec![Past::new()]);
+        let mut pass = Pass::continuing(vec![Past::in_format(PastFormat::F16)]);
         let states = self.architecture.hidden(&self.weights, &Batch::new([text]), &mut pass);
         let last = states.last().expect("there is always the embedding");
         self.architecture.before_head(&self.weights, last, &mut pass)

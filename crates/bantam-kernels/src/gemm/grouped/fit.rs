@@ -55,11 +55,6 @@ pub fn fit_group(values: &[f32; GROUP], importance: &[f32; GROUP], bits: Bits, c
     f16::from_f32(best.scale)
 }
 
-/// [`fit_group`] where nothing is known of the inputs: a number counts as much as it is large.
-pub fn quantize_group(values: &[f32; GROUP], bits: Bits, codes: &mut [i8; GROUP]) -> f16 {
-    fit_group(values, &values.map(f32::abs), bits, codes)
-}
-
 /// The least and the largest code.
 fn range(bits: Bits) -> [f32; 2] {
     match bits {
@@ -75,7 +70,7 @@ fn divisor(bits: Bits, index: usize) -> f32 {
     match bits {
         Bits::Four => {
             let largest = if index.is_multiple_of(2) { -8.0 } else { 7.0 };
-            largest * (1.12 - 0.025 * (index / 2) as f32)
+            largest * (1.125 - 0.025 * (index / 2) as f32)
         }
         Bits::Eight => 127.0 - 0.25 * index as f32,
     }

@@ -25,7 +25,7 @@ mod portable;
 mod tests;
 
 use codes::Codes;
-pub use fit::{fit_group, quantize_group};
+pub use fit::fit_group;
 use input::Input;
 
 /// Inputs that share a scale.
@@ -99,7 +99,7 @@ impl Panel<'_> {
 }
 
 impl GroupedMatrix {
-    /// Quantises `weight` `[n, k]`, each group with the scale that fits it best (see [`quantize_group`]).
+    /// Quantises `weight` `[n, k]`, each group with the scale that fits it best (see [`fit_group`]).
     pub fn quantize(weight: &[f32], n: usize, k: usize, bits: Bits) -> GroupedMatrix {
         assert_eq!(weight.len(), n * k, "a matrix of {n} x {k}");
         Self::quantize_rows(n, k, bits, |row, out| out.copy_from_slice(&weight[row * k..][..k]))
@@ -112,7 +112,7 @@ impl GroupedMatrix {
             for (column, index) in rows.enumerate() {
                 row(index, &mut numbers[..k]);
                 for (group, values) in numbers.as_chunks::<GROUP>().0.iter().enumerate() {
-                    let scale = quantize_group(values, bits, &mut codes);
+                    let scale = fit_group(values, &[1.0; GROUP], bits, &mut codes);
                     panel.write(column, group, scale, &codes);
                 }
             }

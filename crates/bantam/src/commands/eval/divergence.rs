@@ -29,7 +29,8 @@ pub(super) struct Arguments {
     against: PathBuf,
     #[command(flatten)]
     text: PlainText,
-    /// What the model's weights are held as, where they are not in groups already; the original's are held as f32
+    /// What the model's weights are held as: f32 measures them as they are, int8 and int4 as a model answers with them; the original's are
+    /// held as f32
     #[arg(long, value_enum, default_value_t = Format::F32)]
     format: Format,
     /// Threads; 0 takes all

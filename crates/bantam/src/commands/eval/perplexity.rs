@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     model: PathBuf,
     #[command(flatten)]
     text: PlainText,
-    /// What the weights are held as, where they are not in groups already
+    /// What the weights are held as: f32 measures them as they are, int8 and int4 as a model answers with them
     #[arg(long, value_enum, default_value_t = Format::F32)]
     format: Format,
     /// Threads; 0 takes all
