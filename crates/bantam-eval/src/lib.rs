@@ -1,4 +1,5 @@
-//! Quality, calibration and cost of classifiers, and the trivial baselines that a model has to beat.
+//! Quality, calibration and cost of classifiers, the trivial baselines that a model has to beat, and in [`language`] how well language models
+//! predict text.
 //!
 //! A model enters as a [`Classifier`]: texts in, one score per class out. [`evaluate`] fits its temperature and chooses its
 //! thresholds on validation data, then measures every metric of [`METRICS`] once on test data. [`measure_cost`] times it on
@@ -13,6 +14,7 @@ mod error;
 mod evaluation;
 mod examples;
 pub mod interval;
+pub mod language;
 pub mod metrics;
 mod outcomes;
 mod reliability;

@@ -30,6 +30,11 @@ impl Activity {
         self.squares.get(&matrix).map(Vec::as_slice)
     }
 
+    /// [`Activity::squares`] of every matrix that ran.
+    pub fn iter(&self) -> impl Iterator<Item = (MatrixId, &[f64])> {
+        self.squares.iter().map(|(&matrix, squares)| (matrix, squares.as_slice()))
+    }
+
     fn record(&mut self, matrix: MatrixId, input: &Tensor) {
         let width = input.width();
         let sums = self.squares.entry(matrix).or_insert_with(|| vec![0.0; width]);

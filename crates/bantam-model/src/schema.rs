@@ -159,6 +159,16 @@ impl Schema {
         &self.entries
     }
 
+    /// How `matrix` was declared.
+    pub fn matrix_entry(&self, matrix: MatrixId) -> &Entry {
+        &self.entries[matrix.0]
+    }
+
+    /// How `table` was declared.
+    pub fn table_entry(&self, table: TableId) -> &Entry {
+        &self.entries[table.0]
+    }
+
     /// Numbers in all weights together.
     pub fn parameters(&self) -> usize {
         self.entries.iter().map(Entry::len).sum()

@@ -88,7 +88,7 @@ fn a_written_model_reads_back_with_its_tokenizer() {
                 &path,
                 &Llama::new(config.clone()),
                 &arrays,
-                &tokenizer,
+                Some(&tokenizer),
                 Some("{{ messages }}"),
                 &[7, 9],
                 format,
@@ -120,7 +120,7 @@ fn a_written_model_reads_back_with_its_tokenizer() {
 /// The small model with other metadata.
 fn changed(change: impl Fn(&mut Metadata)) -> Result<(LlamaConfig, Arrays), String> {
     let (config, arrays) = small(false);
-    let bytes = write_llama(&config, &arrays, &tokenizer().to_gguf().unwrap(), TensorFormat::F32).unwrap();
+    let bytes = write_llama(&config, &arrays, Some(&tokenizer().to_gguf().unwrap()), TensorFormat::F32).unwrap();
     let file = Gguf::parse(&bytes).unwrap();
     let mut metadata = file.metadata().clone();
     change(&mut metadata);
@@ -188,10 +188,10 @@ fn what_does_not_belong_together_is_not_written() {
     let mut vocabulary = tokenizer().to_gguf().unwrap();
     vocabulary.tokens.extend((0..50).map(|id| format!("more{id}")));
     vocabulary.kinds.resize(vocabulary.tokens.len(), 1);
-    let error = write_llama(&config, &arrays, &vocabulary, TensorFormat::F16).unwrap_err().to_string();
+    let error = write_llama(&config, &arrays, Some(&vocabulary), TensorFormat::F16).unwrap_err().to_string();
     assert!(error.contains("the model has rows for 300"), "{error}");
     arrays.remove("model.norm.weight");
-    let error = write_llama(&config, &arrays, &vocabulary, TensorFormat::F16).unwrap_err().to_string();
+    let error = write_llama(&config, &arrays, Some(&vocabulary), TensorFormat::F16).unwrap_err().to_string();
     assert!(error.contains("missing: model.norm.weight"), "{error}");
 }
 
@@ -228,7 +228,7 @@ fn stored_groups_answer_like_their_decoded_numbers() {
                 &path,
                 &Llama::new(config.clone()),
                 &arrays,
-                &tokenizer,
+                Some(&tokenizer),
                 Some("{{ messages }}"),
                 &[7, 9],
                 format,

@@ -88,7 +88,7 @@ fn the_text_of_llama2c_comes_out() {
     let arrays = model.weights.to_arrays();
     for format in [TensorFormat::F32, TensorFormat::F16, TensorFormat::Q8_0, TensorFormat::Q4_0] {
         let path = place.join(format!("stories260K_{}.gguf", format.name()));
-        gguf::write_predictor(&path, model.architecture.as_ref(), &arrays, tokenizer, None, &[], format).unwrap();
+        gguf::write_predictor(&path, model.architecture.as_ref(), &arrays, Some(tokenizer), None, &[], format).unwrap();
         let back = gguf::read_predictor(&path, Precision::F32).unwrap();
         assert_eq!(back.tokenizer.unwrap().encode(expected, 999), ids, "{}", format.name());
         assert!(format != TensorFormat::F32 || back.weights.to_arrays() == arrays);

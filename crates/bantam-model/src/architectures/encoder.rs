@@ -17,7 +17,7 @@ use crate::layers::{
     NormKind, Pooling, width_axis,
 };
 use crate::pass::Pass;
-use crate::schema::{Axis, Initial, MatrixId, Schema, VectorId};
+use crate::schema::{Axis, Entry, Initial, MatrixId, Schema, VectorId};
 use crate::weights::Weights;
 
 /// The keys of `config.json` that shape an encoder.
@@ -301,5 +301,9 @@ impl TokenPredictor for Encoder {
 
     fn head(&self, weights: &Weights) -> Matrix {
         weights.projection(self.embedding.tokens())
+    }
+
+    fn head_entry(&self) -> &Entry {
+        self.schema.table_entry(self.embedding.tokens())
     }
 }

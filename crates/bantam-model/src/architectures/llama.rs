@@ -15,7 +15,7 @@ use crate::layers::{
     vocabulary_axis, width_axis,
 };
 use crate::pass::Pass;
-use crate::schema::{Initial, MatrixId, Schema};
+use crate::schema::{Entry, Initial, MatrixId, Schema};
 use crate::weights::Weights;
 
 /// The keys of `config.json` that shape a Llama.
@@ -188,6 +188,13 @@ impl TokenPredictor for Llama {
         match self.head {
             Some(head) => weights.matrix(head).clone(),
             None => weights.projection(self.embedding.tokens()),
+        }
+    }
+
+    fn head_entry(&self) -> &Entry {
+        match self.head {
+            Some(head) => self.schema.matrix_entry(head),
+            None => self.schema.table_entry(self.embedding.tokens()),
         }
     }
 }

@@ -6,7 +6,7 @@ use bantam_tensor::{Matrix, Tensor};
 
 use crate::batch::Batch;
 use crate::pass::Pass;
-use crate::schema::{MatrixId, Schema};
+use crate::schema::{Entry, MatrixId, Schema};
 use crate::weights::Weights;
 
 pub mod bert;
@@ -103,4 +103,7 @@ pub trait TokenPredictor: Architecture {
 
     /// The head: `[vocabulary, width]`.
     fn head(&self, weights: &Weights) -> Matrix;
+
+    /// How the head's weight is declared: a matrix of its own, or the table of tokens.
+    fn head_entry(&self) -> &Entry;
 }

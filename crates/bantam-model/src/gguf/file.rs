@@ -14,7 +14,7 @@ use super::formats::TensorFormat;
 use super::model::{llama_of, stored_llama_of, write_llama};
 use super::reader::Gguf;
 use super::value::Value;
-use super::vocabulary::{chat_template_of, ends_of, vocabulary_of};
+use super::vocabulary::{NO_VOCABULARY, VOCABULARY_KEY, chat_template_of, ends_of, vocabulary_of};
 use crate::architectures::llama::{Llama, LlamaConfig};
 use crate::architectures::{Architecture, TokenPredictor};
 use crate::arrays::Arrays;
@@ -56,9 +56,8 @@ pub fn read_tokenizer(path: &Path) -> Result<Option<Tokenizer>, FileError> {
 }
 
 fn tokenizer_of(file: &Gguf) -> Result<Option<Tokenizer>, GgufError> {
-    let kind = file.metadata().get("tokenizer.ggml.model");
-    // llama.cpp's own word for bare weights.
-    if kind.is_none_or(|kind| matches!(kind, Value::Text(kind) if kind == "no_vocab")) {
+    let kind = file.metadata().get(VOCABULARY_KEY);
+    if kind.is_none_or(|kind| matches!(kind, Value::Text(kind) if kind == NO_VOCABULARY)) {
         return Ok(None);
     }
     let vocabulary = vocabulary_of(file.metadata())?;
@@ -97,8 +96,8 @@ pub(crate) fn assemble(
     Ok(PredictorFolder { architecture, weights, tokenizer, chat_template: None, ends: Vec::new() })
 }
 
-/// Writes a model with its tokenizer, its chat template and the tokens that end its answers, as llama.cpp loads it:
-/// matrices as `format`, norms as F32.
+/// Writes a model as llama.cpp loads it, with its tokenizer, if it has one, its chat template and the tokens that end its answers: matrices in
+/// groups as they are, others as `format`, norms as F32.
 ///
 /// # Errors
 /// For other architectures than Llama, for tokenizers and weights that GGUF has no form for, and when the file cannot
@@ -107,7 +106,7 @@ pub fn write_predictor(
     path: &Path,
     architecture: &dyn TokenPredictor,
     arrays: &Arrays,
-    tokenizer: &Tokenizer,
+    tokenizer: Option<&Tokenizer>,
     chat_template: Option<&str>,
     ends: &[u32],
     format: TensorFormat,
@@ -120,11 +119,14 @@ pub fn write_predictor(
         return Err(content(unsupported()));
     }
     let config: LlamaConfig = serde_json::from_value(config).map_err(|_| content(unsupported()))?;
-    let mut vocabulary = tokenizer.to_gguf().map_err(|error| content(GgufError::Vocabulary(error.to_string())))?;
-    vocabulary.chat_template = chat_template.map(str::to_owned);
-    let mut others = ends.iter().copied().filter(|&end| Some(end) != vocabulary.end);
-    (vocabulary.end_of_turn, vocabulary.end_of_message) = (others.next(), others.next());
-    let bytes = write_llama(&config, arrays, &vocabulary, format).map_err(content)?;
+    let vocabulary = tokenizer.map(Tokenizer::to_gguf).transpose();
+    let mut vocabulary = vocabulary.map_err(|error| content(GgufError::Vocabulary(error.to_string())))?;
+    if let Some(vocabulary) = &mut vocabulary {
+        vocabulary.chat_template = chat_template.map(str::to_owned);
+        let mut others = ends.iter().copied().filter(|&end| Some(end) != vocabulary.end);
+        (vocabulary.end_of_turn, vocabulary.end_of_message) = (others.next(), others.next());
+    }
+    let bytes = write_llama(&config, arrays, vocabulary.as_ref(), format).map_err(content)?;
     write_atomic(path, &bytes)?;
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use super::blocks::{k4, k5, k6, plain, q4, q5, q8};
 use super::error::GgufError;
+use crate::arrays::{Array, Values};
+use bantam_kernels::gemm::grouped::Bits;
 
 /// How the numbers of a tensor are stored. Names as in ggml.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,6 +77,15 @@ impl TensorFormat {
         }
     }
 
+    /// The format that holds groups of codes just as they are; `None` for other values.
+    pub(super) fn of_groups(values: &Values) -> Option<Self> {
+        match values {
+            Values::Grouped { bits: Bits::Four, .. } => Some(Q4_0),
+            Values::Grouped { bits: Bits::Eight, .. } => Some(Q8_0),
+            Values::F32(_) | Values::Int8 { .. } | Values::Stored(_) => None,
+        }
+    }
+
     /// Numbers in a block: rows are a whole number of blocks.
     pub fn block_len(self) -> usize {
         match self {
@@ -114,6 +125,28 @@ impl TensorFormat {
             Q4K => joined(k4::Q4K::all(bytes).map(|block| block.values())),
             Q5K => joined(k5::Q5K::all(bytes).map(|block| block.values())),
             Q6K => joined(k6::Q6K::all(bytes).map(|block| block.values())),
+        }
+    }
+
+    /// The bytes of an array: groups of codes that the format holds just as they are, everything else by [`TensorFormat::encode`].
+    ///
+    /// # Errors
+    /// As [`TensorFormat::encode`].
+    pub fn encode_array(self, name: &str, array: &Array) -> Result<Vec<u8>, GgufError> {
+        let row_len = array.shape.last().copied().unwrap_or(1);
+        match &array.values {
+            Values::Grouped { codes, scales, .. } if Self::of_groups(&array.values) == Some(self) => {
+                if let Some(scale) = scales.iter().find(|scale| !scale.is_finite()) {
+                    let problem = format!("a group has the scale {scale}; its numbers are too large, or none at all");
+                    return Err(GgufError::Unfit { name: name.to_owned(), format: self.name(), problem });
+                }
+                let groups = codes.as_chunks().0.iter().zip(scales);
+                Ok(match self {
+                    Q4_0 => joined(groups.map(|(codes, scale)| q4::packed(codes, *scale))),
+                    _ => joined(groups.map(|(codes, scale)| q8::packed(codes, *scale))),
+                })
+            }
+            _ => self.encode(name, &array.to_f32(), row_len),
         }
     }
 

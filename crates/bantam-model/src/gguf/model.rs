@@ -11,7 +11,7 @@ use super::metadata::{Metadata, required};
 use super::names::{to_ours, to_theirs};
 use super::reader::{Gguf, GgufTensor};
 use super::value::Value;
-use super::vocabulary::insert_vocabulary;
+use super::vocabulary::{NO_VOCABULARY, VOCABULARY_KEY, insert_vocabulary};
 use super::writer::{NewTensor, write};
 use crate::architectures::Architecture;
 use crate::architectures::llama::{Llama, LlamaConfig};
@@ -76,8 +76,8 @@ fn read_llama(file: &Gguf, read: &dyn Fn(&GgufTensor) -> Array) -> Result<(Llama
     Ok((config, arrays))
 }
 
-/// The bytes of a GGUF file with a Llama: matrices as `format`, where their rows are whole blocks of it, else as F16;
-/// norms as F32.
+/// The bytes of a GGUF file with a Llama: matrices in groups as they are, others as `format`, where their rows are whole
+/// blocks of it, else as F16; norms as F32. Without a vocabulary the file says that it has none.
 ///
 /// # Errors
 /// When the weights do not fit the config, the format cannot hold them or is only read, or there are more tokens than
@@ -85,7 +85,7 @@ fn read_llama(file: &Gguf, read: &dyn Fn(&GgufTensor) -> Array) -> Result<(Llama
 pub fn write_llama(
     config: &LlamaConfig,
     arrays: &Arrays,
-    vocabulary: &GgufVocabulary,
+    vocabulary: Option<&GgufVocabulary>,
     format: TensorFormat,
 ) -> Result<Vec<u8>, GgufError> {
     check_heads(config, &|name| format!("llama.{name}"))?;
@@ -105,8 +105,11 @@ pub fn write_llama(
         .iter()
         .map(|(name, array)| NewTensor { name: name.clone(), array, format: format_of(array, format) })
         .collect();
-    let mut metadata = metadata_of(config, format);
-    insert_vocabulary(&mut metadata, &filled_up(vocabulary, config.vocab_size)?);
+    let mut metadata = metadata_of(config, commonest(&tensors));
+    match vocabulary {
+        Some(vocabulary) => insert_vocabulary(&mut metadata, &filled_up(vocabulary, config.vocab_size)?),
+        None => metadata.insert(VOCABULARY_KEY, Value::Text(NO_VOCABULARY.into())),
+    }
     write(&metadata, &tensors)
 }
 
@@ -123,10 +126,18 @@ fn rotated(name: &str, heads: usize, kv_heads: usize) -> Option<usize> {
 
 fn format_of(array: &Array, wanted: TensorFormat) -> TensorFormat {
     match array.shape[..] {
+        [..] if let Some(format) = TensorFormat::of_groups(&array.values) => format,
         [_] => TensorFormat::F32,
         [.., columns] if !columns.is_multiple_of(wanted.block_len()) => TensorFormat::F16,
         _ => wanted,
     }
+}
+
+/// The format of most numbers.
+fn commonest(tensors: &[NewTensor]) -> TensorFormat {
+    let numbers =
+        |format| tensors.iter().filter(|tensor| tensor.format == format).map(|tensor| tensor.array.len()).sum();
+    TensorFormat::ALL.into_iter().max_by_key(|&format| -> usize { numbers(format) }).unwrap_or(TensorFormat::F32)
 }
 
 fn unsupported(what: String) -> GgufError {

@@ -7,6 +7,10 @@ use super::metadata::Metadata;
 use super::value::{List, Value};
 
 const CHAT_TEMPLATE: &str = "tokenizer.chat_template";
+/// What says how texts are split.
+pub(super) const VOCABULARY_KEY: &str = "tokenizer.ggml.model";
+/// llama.cpp's own word for bare weights.
+pub(super) const NO_VOCABULARY: &str = "no_vocab";
 
 /// The vocabulary under `tokenizer.ggml.`, for [`bantam_tokens::Tokenizer::from_gguf`].
 ///

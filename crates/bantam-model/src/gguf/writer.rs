@@ -43,8 +43,7 @@ pub fn write(metadata: &Metadata, tensors: &[NewTensor]) -> Result<Vec<u8>, Gguf
         }
         out.extend_from_slice(&format.number().to_le_bytes());
         out.extend_from_slice(&(data.len() as u64).to_le_bytes());
-        let row_len = array.shape.last().copied().unwrap_or(1);
-        data.extend(format.encode(name, &array.to_f32(), row_len)?);
+        data.extend(format.encode_array(name, array)?);
     }
     data.resize(data.len().next_multiple_of(ALIGNMENT), 0);
     out.resize(out.len().next_multiple_of(ALIGNMENT), 0);

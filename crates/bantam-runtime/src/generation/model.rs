@@ -1,5 +1,8 @@
 //! A decoder that is ready to answer.
 
+use std::ops::Range;
+
+use bantam_kernels::attention::PastFormat;
 use bantam_kernels::gemm::PackedFormat;
 use bantam_kernels::gemm::grouped::Bits;
 use bantam_model::architectures::TokenPredictor;
@@ -178,6 +181,25 @@ impl LanguageModel {
             pasts = pass.into_pasts();
         }
         sum.iter().map(|sum| sum / text.len() as f32).collect()
+    }
+
+    /// Reads a text anew: the state of each token that [`LanguageModel::scores`] takes, `[tokens, width]`. Keys and values are rounded to half
+    /// precision on every machine, so that what is measured with them can be compared.
+    ///
+    /// # Panics
+    /// As [`LanguageModel::next`].
+    pub fn states(&self, text: &[u32]) -> Tensor {
+        let mut pass = Pass::continuing(vec![Past::in_format(PastFormat::F16)]);
+        let states = self.architecture.hidden(&self.weights, &Batch::new([text]), &mut pass);
+        let last = states.last().expect("there is always the embedding");
+        self.architecture.before_head(&self.weights, last, &mut pass)
+    }
+
+    /// Scores what may follow some of the tokens that [`LanguageModel::states`] read: `[tokens, vocabulary]`.
+    pub fn scores(&self, states: &Tensor, tokens: Range<usize>) -> Tensor {
+        let width = states.width();
+        let rows = &states.data()[tokens.start * width..tokens.end * width];
+        Tensor::from_vec([tokens.len(), width], rows).linear(&self.head, None)
     }
 }
 

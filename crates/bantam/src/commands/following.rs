@@ -9,19 +9,19 @@ use bantam_pipeline::{DataSource, Recipe, RunOptions};
 #[derive(clap::Args)]
 pub(super) struct Following {
     /// The recipe: a folder with recipe.toml, or the file itself
-    recipe: PathBuf,
+    pub(super) recipe: PathBuf,
     /// A folder of other texts: CLINC150, BANKING77, or files named train.*, test.*, validation.*, unlabelled.*, and the first three with out_of_scope_ before them
     #[arg(long)]
-    data: Option<PathBuf>,
+    pub(super) data: Option<PathBuf>,
     /// Where what is made goes; runs/NAME when absent. What is there already is not made again
     #[arg(long)]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Another seed than the recipe's
     #[arg(long)]
-    seed: Option<u64>,
+    pub(super) seed: Option<u64>,
     /// Threads; 0 takes all
     #[arg(long, default_value_t = 0)]
-    threads: usize,
+    pub(super) threads: usize,
 }
 
 impl Following {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use bantam_kernels::gemm::Precision;
 use bantam_kernels::gemm::grouped::Bits;
+use bantam_model::folder::PredictorFolder;
 use bantam_model::{folder, gguf, llama2c};
 use bantam_runtime::generation::{LanguageModel, WeightFormat};
 use bantam_tokens::Tokenizer;
@@ -47,15 +48,20 @@ impl Format {
 /// GGUF file that are in groups already (Q8_0, Q4_0) stay as they are where `format` has groups.
 pub(crate) fn open(path: &Path, format: Format) -> anyhow::Result<LanguageModel> {
     let read = match path.extension().and_then(OsStr::to_str) {
-        Some("gguf") => match format.bits() {
-            Some(bits) => gguf::read_grouped_predictor(path, bits)?,
-            None => gguf::read_predictor(path, Precision::F32)?,
-        },
-        Some("bin") => llama2c::read_predictor(path, &vocabulary_beside(path)?, Precision::F32)?,
-        _ => folder::read_predictor(path, Precision::F32)?,
+        Some("gguf") if let Some(bits) = format.bits() => gguf::read_grouped_predictor(path, bits)?,
+        _ => read(path)?,
     };
     Ok(LanguageModel::new(read.architecture, &read.weights, read.tokenizer, format.resolve())
         .with_chat(read.chat_template.as_deref(), &read.ends))
+}
+
+/// A model that [`open`] takes, with its weights decoded.
+pub(crate) fn read(path: &Path) -> anyhow::Result<PredictorFolder> {
+    Ok(match path.extension().and_then(OsStr::to_str) {
+        Some("gguf") => gguf::read_predictor(path, Precision::F32)?,
+        Some("bin") => llama2c::read_predictor(path, &vocabulary_beside(path)?, Precision::F32)?,
+        _ => folder::read_predictor(path, Precision::F32)?,
+    })
 }
 
 /// The tokenizer of a model that [`open`] takes, or a `tokenizer.json` itself.

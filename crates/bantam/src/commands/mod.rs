@@ -10,6 +10,7 @@ mod inspect;
 mod language_model;
 mod make;
 mod new;
+mod quantize;
 mod report;
 mod run;
 mod sampling;
@@ -31,11 +32,11 @@ pub(crate) enum Command {
     Distill(make::Arguments),
     /// Follow a recipe as far as the pruned student
     Prune(make::Arguments),
-    /// Follow a recipe as far as the bundle: eight-bit weights, calibrated, one file
-    Quantize(make::Arguments),
+    /// Store a language model in fewer bits, or follow a recipe as far as the bundle
+    Quantize(quantize::Arguments),
     /// Show the results of a run again
     Report(report::Arguments),
-    /// Measure a bundle on labelled texts, and compare it with another
+    /// Measure a bundle on labelled texts, or a language model on plain text
     Eval(eval::Arguments),
     /// Talk to a bundle, or to a language model
     Chat(chat::Arguments),
@@ -62,7 +63,7 @@ impl Command {
             Self::Train(arguments) => arguments.run(Goal::Teacher),
             Self::Distill(arguments) => arguments.run(Goal::Student),
             Self::Prune(arguments) => arguments.run(Goal::Pruned),
-            Self::Quantize(arguments) => arguments.run(Goal::Bundle),
+            Self::Quantize(arguments) => arguments.run(),
             Self::Report(arguments) => arguments.run(),
             Self::Eval(arguments) => arguments.run(),
             Self::Chat(arguments) => arguments.run(),

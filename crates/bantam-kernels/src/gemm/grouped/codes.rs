@@ -1,10 +1,6 @@
 //! How the codes of a group lie in words, and how they are found.
 
-use half::f16;
-use half::slice::HalfFloatSliceExt;
-
 use super::{Bits, GROUP, PANEL};
-use crate::vectorized::vectorized;
 
 /// The layout of one group of one panel: words of four inputs (8 bits) or eight (4 bits), those of all outputs side by side.
 #[derive(Clone, Copy)]
@@ -51,82 +47,4 @@ impl Codes {
             *code = (raw as i32 - self.offset()) as i8;
         }
     }
-}
-
-/// Codes in -8..=7 for a group, and their scale. Among scales around those at which the extreme value becomes -8 (as ggml's Q4_0 has it) or 7,
-/// the one with the least squared error is taken, where each number counts as much as it is large.
-pub fn quantize_group4(values: &[f32; GROUP], codes: &mut [i8; GROUP]) -> f16 {
-    let extreme = values.iter().copied().fold(0.0f32, |most, x| if x.abs() > most.abs() { x } else { most });
-    codes.fill(0);
-    if extreme == 0.0 || !extreme.is_finite() {
-        return f16::from_f32(if extreme == 0.0 { 0.0 } else { f32::NAN });
-    }
-    let mut scales = [f16::ZERO; 2 * STEPS];
-    let candidates: [f32; 2 * STEPS] = std::array::from_fn(|index| {
-        let largest = if index % 2 == 0 { -8.0 } else { 7.0 };
-        extreme / (largest * (1.08 - 0.02 * (index / 2) as f32))
-    });
-    scales.convert_from_f32_slice(&candidates);
-    let mut rounded = [0.0; 2 * STEPS];
-    scales.convert_to_f32_slice(&mut rounded);
-    let mut best = (f32::INFINITY, 0);
-    vectorized(
-        #[inline(always)]
-        || {
-            for (index, scale) in rounded.into_iter().enumerate() {
-                let error = error4(values, scale);
-                if error < best.0 {
-                    best = (error, index);
-                }
-            }
-        },
-    );
-    let inverse = 1.0 / rounded[best.1];
-    for (code, x) in codes.iter_mut().zip(values) {
-        *code = code4(x * inverse) as i8;
-    }
-    scales[best.1]
-}
-
-/// Scales that are tried on either side.
-const STEPS: usize = 13;
-
-/// The nearest code of a number in units of the scale, within -8..=7.
-#[inline(always)]
-fn code4(x: f32) -> f32 {
-    // Adding this number moves the fraction out of the mantissa: rounding to nearest even without a call.
-    const MAGIC: f32 = 12_582_912.0;
-    let clamped = if x > 7.0 {
-        7.0
-    } else if x >= -8.0 {
-        x
-    } else {
-        -8.0
-    };
-    clamped + MAGIC - MAGIC
-}
-
-#[inline(always)]
-fn error4(values: &[f32; GROUP], scale: f32) -> f32 {
-    const LANES: usize = 16;
-    let inverse = 1.0 / scale;
-    let mut sums = [0.0f32; LANES];
-    for values in values.as_chunks::<LANES>().0 {
-        for (sum, x) in sums.iter_mut().zip(values) {
-            let error = x - scale * code4(x * inverse);
-            *sum += error * error * x.abs();
-        }
-    }
-    sums.into_iter().sum()
-}
-
-/// Codes in -127..=127 for a group, and their scale, at which the extreme value becomes 127.
-pub fn quantize_group8(values: &[f32; GROUP], codes: &mut [i8; GROUP]) -> f16 {
-    let largest = values.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-    let scale = f16::from_f32(largest / 127.0);
-    let inverse = if scale == f16::ZERO { 0.0 } else { 1.0 / scale.to_f32() };
-    for (code, x) in codes.iter_mut().zip(values) {
-        *code = (x * inverse).round_ties_even().clamp(-127.0, 127.0) as i8;
-    }
-    scale
 }

@@ -18,13 +18,14 @@ use crate::vectorized::vectorized;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod codes;
+mod fit;
 mod input;
 mod portable;
 #[cfg(test)]
 mod tests;
 
 use codes::Codes;
-pub use codes::{quantize_group4, quantize_group8};
+pub use fit::fit_group;
 use input::Input;
 
 /// Inputs that share a scale.
@@ -98,7 +99,7 @@ impl Panel<'_> {
 }
 
 impl GroupedMatrix {
-    /// Quantises `weight` `[n, k]`, each group with the scale that fits it best (see [`quantize_group4`]).
+    /// Quantises `weight` `[n, k]`, each group with the scale that fits it best (see [`fit_group`]).
     pub fn quantize(weight: &[f32], n: usize, k: usize, bits: Bits) -> GroupedMatrix {
         assert_eq!(weight.len(), n * k, "a matrix of {n} x {k}");
         Self::quantize_rows(n, k, bits, |row, out| out.copy_from_slice(&weight[row * k..][..k]))
@@ -111,10 +112,7 @@ impl GroupedMatrix {
             for (column, index) in rows.enumerate() {
                 row(index, &mut numbers[..k]);
                 for (group, values) in numbers.as_chunks::<GROUP>().0.iter().enumerate() {
-                    let scale = match bits {
-                        Bits::Four => quantize_group4(values, &mut codes),
-                        Bits::Eight => quantize_group8(values, &mut codes),
-                    };
+                    let scale = fit_group(values, &[1.0; GROUP], bits, &mut codes);
                     panel.write(column, group, scale, &codes);
                 }
             }

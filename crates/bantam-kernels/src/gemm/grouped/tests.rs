@@ -87,6 +87,66 @@ fn faults_stay_visible_and_zeros_are_zeros() {
     });
 }
 
+/// What a scale loses with the best codes for it.
+fn loss(values: &[f32; GROUP], importance: &[f32; GROUP], scale: f64, low: f64, high: f64) -> f64 {
+    let pairs = values.iter().zip(importance).map(|(&x, &i)| (f64::from(x), f64::from(i)));
+    pairs.map(|(x, i)| i * (x - scale * (x / scale).round().clamp(low, high)).powi(2)).sum()
+}
+
+#[test]
+fn the_fitted_scale_is_near_the_best_of_a_fine_grid_and_never_worse_than_the_plain_one() {
+    for_each_isa(|isa| {
+        let mut random = Random::new(4);
+        let (mut sum, mut best_sum) = ([0.0; 2], [0.0; 2]);
+        for round in 0..60 {
+            let mut values: [f32; GROUP] = random.vector(GROUP).try_into().unwrap();
+            // Some groups with a number far from the others, as trained weights have.
+            values[3] *= [1.0, 4.0, 0.0][round % 3];
+            let importance: [f32; GROUP] = std::array::from_fn(|_| random.unit().powi(4) + 1e-3);
+            for (place, (bits, low, high)) in
+                [(Bits::Four, -8.0, 7.0), (Bits::Eight, -127.0, 127.0)].into_iter().enumerate()
+            {
+                let mut codes = [0; GROUP];
+                let scale = f64::from(fit_group(&values, &importance, bits, &mut codes).to_f32());
+                assert!(codes.iter().all(|&code| (low..=high).contains(&f64::from(code))), "{codes:?}");
+                let lost: f64 = (0..GROUP)
+                    .map(|i| {
+                        let error = f64::from(values[i]) - scale * f64::from(codes[i]);
+                        f64::from(importance[i]) * error * error
+                    })
+                    .sum();
+                let extreme = values.iter().fold(0.0f64, |most, &x| most.max(f64::from(x).abs()));
+                let grid = (0..8_000).flat_map(|step| [-1.0, 1.0].map(|sign| sign * (0.6 + 1e-4 * f64::from(step))));
+                let best = grid.map(|factor| loss(&values, &importance, factor * extreme / high, low, high));
+                let plain = [1.0, -1.0].map(|sign| {
+                    let scale = f16::from_f64(sign * extreme / low).to_f64();
+                    loss(&values, &importance, scale, low, high)
+                });
+                let plain = plain[0].min(plain[1]);
+                assert!(lost <= plain * 1.0001, "{lost} against {plain} of {bits:?} with {isa:?}");
+                sum[place] += lost;
+                best_sum[place] += best.fold(f64::INFINITY, f64::min);
+            }
+        }
+        // Eight bits have hundreds of scales that are nearly as good, of which a few are tried.
+        assert!(sum[0] < 1.05 * best_sum[0] && sum[1] < 1.35 * best_sum[1], "{sum:?} against {best_sum:?}");
+    });
+}
+
+#[test]
+fn groups_without_a_scale_say_so() {
+    let mut codes = [7; GROUP];
+    assert_eq!(fit_group(&[0.0; GROUP], &[1.0; GROUP], Bits::Four, &mut codes), f16::ZERO);
+    assert_eq!(codes, [0; GROUP]);
+    for fault in [f32::NAN, f32::INFINITY] {
+        let mut values = [1.0; GROUP];
+        values[9] = fault;
+        assert!(fit_group(&values, &[1.0; GROUP], Bits::Eight, &mut codes).is_nan());
+    }
+    // Nothing is important: any codes will do, but they are codes.
+    assert!(fit_group(&[1.0; GROUP], &[0.0; GROUP], Bits::Four, &mut codes).is_finite());
+}
+
 /// Four bits leave an error of about a twelfth of the spread, eight bits of a 200th; the search for a scale is what keeps it there.
 #[test]
 fn quantised_weights_are_near() {

@@ -75,3 +75,14 @@ pub fn encode(numbers: &[f32; 32]) -> [u8; 18] {
     }
     block
 }
+
+/// The Q4_0 block of codes in -8..=7.
+pub fn packed(codes: &[i8; 32], scale: f16) -> [u8; 18] {
+    let raw = |index: usize| (codes[index] + 8).cast_unsigned();
+    let mut block = [0; 18];
+    block[..2].copy_from_slice(&scale.to_le_bytes());
+    for (index, byte) in block[2..].iter_mut().enumerate() {
+        *byte = raw(index) | raw(index + 16) << 4;
+    }
+    block
+}

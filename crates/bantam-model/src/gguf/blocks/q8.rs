@@ -44,3 +44,11 @@ pub fn encode(numbers: &[f32; 32]) -> [u8; 34] {
     }
     block
 }
+
+/// The block of codes that are there already.
+pub fn packed(codes: &[i8; 32], scale: f16) -> [u8; 34] {
+    let mut block = [0; 34];
+    block[..2].copy_from_slice(&scale.to_le_bytes());
+    block[2..].iter_mut().zip(codes).for_each(|(byte, code)| *byte = code.cast_unsigned());
+    block
+}

@@ -1,4 +1,4 @@
-//! `bantam eval`: how good a bundle is on labelled texts, and whether it is better than another.
+//! `bantam eval BUNDLE TEXTS...`: how good a bundle is on labelled texts, and whether it is better than another.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,19 +10,14 @@ use bantam_kernels::pool;
 use bantam_pipeline::{EvaluateSection, Measurement, labelled_texts, measure};
 use serde_json::json;
 
-use super::print_json;
+use crate::commands::print_json;
 
 /// Pairs of confused labels that are listed.
 const SHOWN: usize = 5;
 
-/// The arguments of `bantam eval`.
+/// The arguments of `bantam eval` for a bundle.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:
-  bantam eval runs/support/support.bantam recipes/support/data/test.tsv
-  bantam eval new.bantam november.csv --label queue --against old.bantam
-
-Texts that belong to no label carry the label out_of_scope.")]
-pub(crate) struct Arguments {
+pub(super) struct Arguments {
     /// The bundle: a .bantam file
     bundle: PathBuf,
     /// Files of labelled texts (CSV, TSV, JSONL), or folders of them
@@ -49,7 +44,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self) -> anyhow::Result<()> {
         pool::set_threads(self.threads);
         let options = ReadOptions { text: self.text, label: self.label, ..ReadOptions::default() };
         let texts = labelled_texts(&self.texts, &options)?;

@@ -1,0 +1,61 @@
+//! `bantam eval perplexity`: how well a language model predicts a text.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use bantam_eval::language::perplexity;
+use bantam_kernels::pool;
+use bantam_pipeline::Observer;
+
+use super::plain_text::PlainText;
+use crate::commands::language_model::{Format, open};
+use crate::commands::print_json;
+use crate::screen::Screen;
+
+/// The arguments of `bantam eval perplexity`.
+#[derive(clap::Args)]
+#[command(after_help = "Example: bantam eval perplexity model.gguf --text book.txt --json
+
+The text is cut into windows that do not overlap, the last incomplete one left out. Each begins with the token that begins a text, where the
+model has one, and the tokens of its second half count, as in llama.cpp's llama-perplexity. The interval (95 %) comes from resampled windows.")]
+pub(super) struct Arguments {
+    /// The model: a Hugging Face folder, a GGUF file, or a llama2.c file beside its tokenizer
+    model: PathBuf,
+    #[command(flatten)]
+    text: PlainText,
+    /// What the weights are held as: f32 measures them as they are, int8 and int4 as a model answers with them
+    #[arg(long, value_enum, default_value_t = Format::F32)]
+    format: Format,
+    /// Threads; 0 takes all
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        pool::set_threads(self.threads);
+        let model = open(&self.model, self.format)?;
+        let windows = self.text.windows(&model, None)?;
+        let mut screen = Screen::new();
+        screen.stage("perplexity", &format!("{} windows of {} tokens", windows.count(), windows.context()), false);
+        let found = perplexity(&model, &windows, &mut |share| {
+            screen.progress(share, "");
+            !screen.is_stopped()
+        });
+        screen.finish();
+        let found = found?;
+        if self.json {
+            return Ok(print_json(&serde_json::to_value(&found)?)?);
+        }
+        let mut output = std::io::stdout().lock();
+        let interval = found.interval.map_or(String::new(), |i| format!("  ({:.3} to {:.3})", i.low, i.high));
+        writeln!(output, "{:<16} {:.3}{interval}", "Perplexity", found.perplexity)?;
+        if let Some(bits) = found.bits_per_byte {
+            writeln!(output, "{:<16} {bits:.4}", "Bits per byte")?;
+        }
+        Ok(writeln!(output, "{:<16} {} in {} windows of {}", "Tokens", found.tokens, found.windows, found.context)?)
+    }
+}
