@@ -128,7 +128,7 @@ impl Head {
                 "finish_reason": finish_reason(&finished, !parsed.calls.is_empty())?,
             }));
         }
-        let mut value = self.value("chat.completion", choices);
+        let mut value = self.value("chat.completion", &choices);
         value["usage"] = usage.of_completion();
         Ok(Json(value))
     }
@@ -173,7 +173,7 @@ impl Head {
             }
         }
         if with_usage {
-            let mut value = self.value("chat.completion.chunk", Vec::new());
+            let mut value = self.value("chat.completion.chunk", &[]);
             value["usage"] = usage.of_completion();
             writer.data(&value).await?;
         }
@@ -189,10 +189,10 @@ impl Head {
         reason: Value,
     ) -> Result<(), Gone> {
         let choice = json!({"index": index, "delta": delta, "logprobs": told, "finish_reason": reason});
-        writer.data(&self.value("chat.completion.chunk", vec![choice])).await
+        writer.data(&self.value("chat.completion.chunk", &[choice])).await
     }
 
-    fn value(&self, object: &str, choices: Vec<Value>) -> Value {
+    fn value(&self, object: &str, choices: &[Value]) -> Value {
         json!({
             "id": self.id,
             "object": object,

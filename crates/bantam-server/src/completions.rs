@@ -118,7 +118,7 @@ impl Head {
             let reason = finish_reason(&finished, false)?;
             choices.push(json!({"index": index, "text": text, "logprobs": told, "finish_reason": reason}));
         }
-        let mut value = self.value(choices);
+        let mut value = self.value(&choices);
         value["usage"] = usage.of_completion();
         Ok(Json(value))
     }
@@ -154,7 +154,7 @@ impl Head {
             }
         }
         if with_usage {
-            let mut value = self.value(Vec::new());
+            let mut value = self.value(&[]);
             value["usage"] = usage.of_completion();
             writer.data(&value).await?;
         }
@@ -170,11 +170,11 @@ impl Head {
         reason: Value,
     ) -> Result<(), Gone> {
         writer
-            .data(&self.value(vec![json!({"index": index, "text": text, "logprobs": told, "finish_reason": reason})]))
+            .data(&self.value(&[json!({"index": index, "text": text, "logprobs": told, "finish_reason": reason})]))
             .await
     }
 
-    fn value(&self, choices: Vec<Value>) -> Value {
+    fn value(&self, choices: &[Value]) -> Value {
         json!({
             "id": self.id,
             "object": "text_completion",

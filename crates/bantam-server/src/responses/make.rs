@@ -120,7 +120,7 @@ impl Making {
     fn finish(self, finished: &Finished, status: &str, output: &[Value], text: String, calls: Vec<ToolCall>) -> Value {
         let mut usage = Usage::default();
         usage.add(finished, true);
-        let response = self.told.response(status, output, usage.of_response());
+        let response = self.told.response(status, output, &usage.of_response());
         if self.told.store {
             let answer = Message { tool_calls: calls, ..Message::new("assistant", text) };
             let messages = self.messages.into_iter().chain([answer]).collect();
@@ -132,7 +132,7 @@ impl Making {
     /// Writes the response as events.
     pub(super) async fn stream(self, mut answers: Answers, writer: Writer) -> Result<(), Gone> {
         let mut events = Numbered::new(writer);
-        let begun = self.told.response("in_progress", &[], Value::Null);
+        let begun = self.told.response("in_progress", &[], &Value::Null);
         events.write("response.created", json!({"response": begun})).await?;
         events.write("response.in_progress", json!({"response": begun})).await?;
         let language = Arc::clone(&self.language);
@@ -168,7 +168,7 @@ impl Making {
     }
 
     async fn fail(&self, events: &mut Numbered, failure: Failure) -> Result<(), Gone> {
-        let mut response = self.told.response("failed", &[], Value::Null);
+        let mut response = self.told.response("failed", &[], &Value::Null);
         let error = &failure.body()["error"];
         response["error"] =
             json!({"code": error["code"].as_str().unwrap_or("server_error"), "message": error["message"]});

@@ -25,7 +25,7 @@ pub(super) struct Told {
 
 impl Told {
     /// A response with this status, and with what it has by now.
-    pub(super) fn response(&self, status: &str, output: &[Value], usage: Value) -> Value {
+    pub(super) fn response(&self, status: &str, output: &[Value], usage: &Value) -> Value {
         let incomplete = (status == "incomplete").then(|| json!({"reason": "max_output_tokens"}));
         json!({
             "id": self.id,
