@@ -119,8 +119,7 @@ impl Answer {
             None if self.tokens == self.most => Some(Finish::Length),
             None => None,
         };
-        let token =
-            AnswerToken { token: choice.token, text: shown.text, log_probability: choice.log_probability, top };
+        let token = AnswerToken { token: choice.token, text: shown.text, log_probability: choice.log_probability, top };
         Next { token: Some(token), finish }
     }
 

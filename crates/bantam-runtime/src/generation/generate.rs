@@ -93,7 +93,9 @@ pub enum GenerateError {
         vocabulary: usize,
     },
     /// An engine could never keep what it reads of prompt and answer.
-    #[error("prompt and answer take {bytes} bytes of past, and all texts together may have {most}; ask for fewer tokens, or allow more bytes")]
+    #[error(
+        "prompt and answer take {bytes} bytes of past, and all texts together may have {most}; ask for fewer tokens, or allow more bytes"
+    )]
     TooLarge {
         /// Of this text at its end.
         bytes: usize,

@@ -63,7 +63,9 @@ mod tests {
     fn the_longest_beginning_is_found_and_the_longest_unused_is_forgotten() {
         let mut prefixes = Prefixes::default();
         assert!(prefixes.longest(&[1]).is_none() && !prefixes.forget_one());
-        [&[1, 2, 3, 4][..], &[1, 2, 9], &[7, 8]].into_iter().for_each(|tokens| prefixes.keep(tokens.to_vec(), Past::new()));
+        [&[1, 2, 3, 4][..], &[1, 2, 9], &[7, 8]]
+            .into_iter()
+            .for_each(|tokens| prefixes.keep(tokens.to_vec(), Past::new()));
         assert_eq!(prefixes.longest(&[1, 2, 3, 5]).unwrap().0, 3);
         assert_eq!(prefixes.longest(&[1, 2, 9, 9]).unwrap().0, 3);
         // [7, 8] was not used since.

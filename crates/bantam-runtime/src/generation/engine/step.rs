@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use bantam_kernels::pool;
 
+use super::Event;
 use super::plan::shares;
 use super::worker::Worker;
-use super::Event;
 use crate::generation::Finish;
 use crate::generation::answer::Answer;
 use crate::generation::model::CHUNK;

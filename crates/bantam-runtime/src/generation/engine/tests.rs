@@ -86,15 +86,14 @@ fn ask(engine: &Engine, prompt: &[u32], options: GenerateOptions) -> (Vec<Answer
 fn answers_made_together_are_those_made_alone() {
     for format in [WeightFormat::Int4, WeightFormat::Int8, WeightFormat::Bf16, WeightFormat::F32] {
         let model = model(format, 1000);
-        let engine = Engine::start(
-            Arc::clone(&model),
-            EngineOptions { most_running: 9, chunk: 40, ..EngineOptions::default() },
-        );
+        let engine =
+            Engine::start(Arc::clone(&model), EngineOptions { most_running: 9, chunk: 40, ..EngineOptions::default() });
         let mut random = Random::new(1, 0);
         let asked: Vec<(Vec<u32>, GenerateOptions)> = (0..16)
             .map(|index| {
                 let length = [1, 5, 70, 33, 300, 18, 600][index % 7];
-                let seeded = SamplingOptions { seed: Some(index as u64), temperature: 1.3, ..SamplingOptions::default() };
+                let seeded =
+                    SamplingOptions { seed: Some(index as u64), temperature: 1.3, ..SamplingOptions::default() };
                 let sampling = if index % 3 == 0 { seeded } else { SamplingOptions::greedy() };
                 (prompt(&mut random, length), options(1 + index * 5 % 41, sampling))
             })
@@ -116,7 +115,9 @@ fn answers_made_together_are_those_made_alone() {
             assert!(alone.tokens.len() < 8 || alone.tokens.windows(2).any(|pair| pair[0] != pair[1]), "says something");
             for (token, log_probability) in tokens.iter().zip(&alone.log_probabilities) {
                 assert_eq!(token.log_probability.to_bits(), log_probability.to_bits());
-                assert!(token.top.len() == 3 && token.top[0].1 >= token.log_probability && token.top[2].1 <= token.top[1].1);
+                assert!(
+                    token.top.len() == 3 && token.top[0].1 >= token.log_probability && token.top[2].1 <= token.top[1].1
+                );
             }
             assert_eq!((finished.finish, finished.prompt_tokens), (Finish::Length, prompt.len()));
             assert_eq!(finished.answer_tokens, tokens.len());
@@ -346,10 +347,8 @@ fn an_answer_has_the_form_that_it_must_have() {
 
 #[test]
 fn a_short_prompt_does_not_wait_for_a_long_one() {
-    let engine = Engine::start(
-        model(WeightFormat::Int4, 60_000),
-        EngineOptions { chunk: 64, ..EngineOptions::default() },
-    );
+    let engine =
+        Engine::start(model(WeightFormat::Int4, 60_000), EngineOptions { chunk: 64, ..EngineOptions::default() });
     let mut random = Random::new(8, 0);
     let (long, long_events) = request(&prompt(&mut random, 20_000), options(1, SamplingOptions::greedy()), usize::MAX);
     engine.submit(long).unwrap();
@@ -376,8 +375,10 @@ fn scores_that_are_no_numbers_end_a_request_and_not_the_engine() {
     });
     let mut weights = Weights::initialise(llama.schema(), 3, Precision::F32);
     weights.tensors_mut().for_each(|(_, tensor)| *tensor = tensor.scale(f32::NAN));
-    let engine =
-        Engine::start(Arc::new(LanguageModel::new(Box::new(llama), &weights, None, WeightFormat::F32)), EngineOptions::default());
+    let engine = Engine::start(
+        Arc::new(LanguageModel::new(Box::new(llama), &weights, None, WeightFormat::F32)),
+        EngineOptions::default(),
+    );
     for _ in 0..2 {
         let (tokens, finished) = ask(&engine, &[1, 2], options(5, SamplingOptions::greedy()));
         assert!(tokens.is_empty() && finished.finish == Finish::Failed);
