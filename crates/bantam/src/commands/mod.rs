@@ -4,6 +4,7 @@ mod bench;
 mod chat;
 mod classify;
 mod eval;
+mod export;
 mod following;
 mod generate;
 mod inspect;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Prune(make::Arguments),
     /// Store a language model in fewer bits, or follow a recipe as far as the bundle
     Quantize(quantize::Arguments),
+    /// Write a language model as a Hugging Face folder
+    Export(export::Arguments),
     /// Show the results of a run again
     Report(report::Arguments),
     /// Measure a bundle on labelled texts, or a language model on plain text
@@ -64,6 +67,7 @@ impl Command {
             Self::Distill(arguments) => arguments.run(Goal::Student),
             Self::Prune(arguments) => arguments.run(Goal::Pruned),
             Self::Quantize(arguments) => arguments.run(),
+            Self::Export(arguments) => arguments.run(),
             Self::Report(arguments) => arguments.run(),
             Self::Eval(arguments) => arguments.run(),
             Self::Chat(arguments) => arguments.run(),

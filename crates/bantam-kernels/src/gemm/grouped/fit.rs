@@ -7,7 +7,7 @@ use super::{Bits, GROUP};
 use crate::vectorized::vectorized;
 
 /// Scales that are tried before the best is refined.
-const SCALES: usize = 32;
+const SCALES: usize = 48;
 /// Refinements at most; each must lessen the error.
 const REFINEMENTS: usize = 8;
 
@@ -64,13 +64,13 @@ fn range(bits: Bits) -> [f32; 2] {
     }
 }
 
-/// What the extreme value is divided by for scale `index`. Of four bits it becomes -8 or 7, or a little more or less; of eight bits at most 127,
-/// since cutting off costs more there than it gains.
+/// What the extreme value is divided by for scale `index`. Of four bits it becomes -8 or 7, or less, or so much more that it is cut off, which
+/// pays where others count more; of eight bits at most 127, since cutting off costs more there than it gains.
 fn divisor(bits: Bits, index: usize) -> f32 {
     match bits {
         Bits::Four => {
             let largest = if index.is_multiple_of(2) { -8.0 } else { 7.0 };
-            largest * (1.125 - 0.025 * (index / 2) as f32)
+            largest * (1.35 - 0.025 * (index / 2) as f32)
         }
         Bits::Eight => 127.0 - 0.25 * index as f32,
     }

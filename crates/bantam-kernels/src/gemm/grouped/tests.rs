@@ -115,14 +115,13 @@ fn the_fitted_scale_is_near_the_best_of_a_fine_grid_and_never_worse_than_the_pla
                         f64::from(importance[i]) * error * error
                     })
                     .sum();
-                let extreme = values.iter().fold(0.0f64, |most, &x| most.max(f64::from(x).abs()));
+                let extreme = values.iter().fold(0.0f32, |most, &x| if x.abs() > most.abs() { x } else { most });
+                let extreme = f64::from(extreme);
                 let grid = (0..8_000).flat_map(|step| [-1.0, 1.0].map(|sign| sign * (0.6 + 1e-4 * f64::from(step))));
                 let best = grid.map(|factor| loss(&values, &importance, factor * extreme / high, low, high));
-                let plain = [1.0, -1.0].map(|sign| {
-                    let scale = f16::from_f64(sign * extreme / low).to_f64();
-                    loss(&values, &importance, scale, low, high)
-                });
-                let plain = plain[0].min(plain[1]);
+                // ggml's reference makes the extreme value the least code of four bits, the largest of eight.
+                let plain = f16::from_f64(extreme / if bits == Bits::Four { low } else { high }).to_f64();
+                let plain = loss(&values, &importance, plain, low, high);
                 assert!(lost <= plain * 1.0001, "{lost} against {plain} of {bits:?} with {isa:?}");
                 sum[place] += lost;
                 best_sum[place] += best.fold(f64::INFINITY, f64::min);
