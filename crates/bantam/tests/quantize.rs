@@ -134,6 +134,8 @@ fn a_model_goes_to_gguf_and_back() {
         first.architecture.as_ref(),
         &first.weights.to_arrays(),
         None,
+        None,
+        &[],
         gguf::TensorFormat::F32,
     )
     .unwrap();
