@@ -177,7 +177,7 @@ fn what_cannot_be_is_refused() {
     refused(&["generate", "nowhere", "--prompt", "a"], ["nowhere", "config.json"]);
     refused(&["generate", &broken, "--prompt", "a"], ["broken.gguf", "copy or download"]);
     refused(&["bench", "serve", path, "--chats", "0"], ["--chats", "1024"]);
-    refused(&["bench", "serve", path, "--tokens", "1000"], ["of 1000 tokens", "ask for fewer"]);
+    refused(&["bench", "serve", path, "--prompt", "8", "--tokens", "1000"], ["of 1000 tokens", "ask for fewer"]);
     refused(&["generate", path, "--prompt", "a", "--temperature=-1"], ["temperature", "-1"]);
     refused(&["generate", path, "--prompt", &"when ".repeat(5_000)], ["prompt has", "shorten"]);
     refused(&["bench", "decode", path, "--tokens", "0"], ["--tokens", "from 1"]);
