@@ -17,8 +17,11 @@ impl Prefixes {
         self.kept.len()
     }
 
-    /// Keeps a past with the tokens that it was read from.
+    /// Keeps a past with the tokens that it was read from, if there are any.
     pub(super) fn keep(&mut self, tokens: Vec<u32>, past: Past) {
+        if tokens.is_empty() {
+            return;
+        }
         if let Some(index) = self.kept.iter().position(|(kept, _)| kept.starts_with(&tokens)) {
             return self.touch(index);
         }
@@ -68,7 +71,8 @@ mod tests {
             .for_each(|tokens| prefixes.keep(tokens.to_vec(), Past::new()));
         assert_eq!(prefixes.longest(&[1, 2, 3, 5]).unwrap().0, 3);
         assert_eq!(prefixes.longest(&[1, 2, 9, 9]).unwrap().0, 3);
-        // [7, 8] was not used since.
+        // [7, 8] was not used since; a text of which nothing was read changes nothing.
+        prefixes.keep(Vec::new(), Past::new());
         assert!(prefixes.forget_one());
         assert_eq!(prefixes.longest(&[7, 8]).unwrap().0, 0);
         // A text that goes on takes the place of its beginning.

@@ -6,6 +6,7 @@ use bantam_kernels::pool;
 
 use super::Event;
 use super::plan::shares;
+use super::text::Text;
 use super::worker::Worker;
 use crate::generation::Finish;
 use crate::generation::answer::Answer;
@@ -27,7 +28,7 @@ impl Worker {
 
     /// Tokens that each text reads.
     fn plan(&mut self) -> Vec<usize> {
-        let is_alone = !self.texts.iter().any(super::text::Text::is_answered);
+        let is_alone = !self.texts.iter().any(Text::is_answered);
         let chunk = self.shared.options.chunk;
         let most = if is_alone { chunk.max(CHUNK) } else { chunk };
         let wanted = |worker: &Self| {
@@ -83,7 +84,9 @@ impl Worker {
             }
         });
         let answer_tokens = chosen.iter().filter(|(text, _)| text.has_token()).count();
+        let cached_prefixes = self.prefixes.len();
         self.shared.update(|status| {
+            status.cached_prefixes = cached_prefixes;
             status.prompt_tokens += prompt_tokens as u64;
             status.reused_tokens += reused_tokens as u64;
             status.answer_tokens += answer_tokens as u64;

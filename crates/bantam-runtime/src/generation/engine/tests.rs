@@ -57,6 +57,18 @@ fn request(prompt: &[u32], options: GenerateOptions, most: usize) -> (Request, R
     (Request { prompt, options, top_log_probabilities: 0, constraint, deadline: None, sink }, events)
 }
 
+/// Makes a request's sink wait, and with it the engine, at its first event until what is returned is dropped.
+fn held(request: &mut Request) -> (Receiver<()>, Sender<()>) {
+    let ((here, is_here), (hold, gate)) = (channel(), channel::<()>());
+    let mut sink = std::mem::replace(&mut request.sink, Box::new(|_| true));
+    request.sink = Box::new(move |event| {
+        let _ = here.send(());
+        let _ = gate.recv();
+        sink(event)
+    });
+    (is_here, hold)
+}
+
 /// All tokens, and how the answer ended, if the caller was told.
 fn collect(events: &Receiver<Event>) -> (Vec<AnswerToken>, Option<Finished>) {
     let mut tokens = Vec::new();
@@ -161,11 +173,11 @@ fn what_was_read_before_is_not_read_again_and_changes_nothing() {
 
 #[test]
 fn a_beginning_is_shared_with_an_answer_under_way() {
-    let model = model(WeightFormat::Int4, 4000);
+    let model = model(WeightFormat::Int4, 60_000);
     let engine = Engine::start(model, EngineOptions::default());
     let mut random = Random::new(3, 0);
     let system = prompt(&mut random, 200);
-    let (first, events) = request(&system, options(3000, SamplingOptions::greedy()), usize::MAX);
+    let (first, events) = request(&system, options(50_000, SamplingOptions::greedy()), usize::MAX);
     engine.submit(first).unwrap();
     while !matches!(events.recv_timeout(Duration::from_secs(60)).unwrap(), Event::Token(_)) {}
     let question = [&system[..150], &prompt(&mut random, 20)].concat();
@@ -221,10 +233,9 @@ fn a_caller_that_leaves_is_not_asked_again() {
     let (tokens, finished) = collect(&events);
     assert!(tokens.len() == 4 && finished.is_none());
     // While a prompt is read, too.
-    let (second, events) = request(&prompt(&mut Random::new(5, 0), 2000), long, usize::MAX);
+    let (mut second, _) = request(&prompt(&mut Random::new(5, 0), 2000), long, usize::MAX);
+    second.sink = Box::new(|event| !matches!(event, Event::Reading(_)));
     engine.submit(second).unwrap();
-    assert!(matches!(events.recv().unwrap(), Event::Reading(_)));
-    drop(events);
     engine.drain();
     let status = engine.status();
     assert_eq!((status.running, status.past_bytes, status.cancelled_requests), (0, 0, 2));
@@ -237,17 +248,19 @@ fn a_full_engine_refuses_and_a_draining_one_ends_what_it_has() {
         model(WeightFormat::Int4, 60_000),
         EngineOptions { most_running: 1, most_waiting: 1, ..EngineOptions::default() },
     );
-    let submit = |tokens: usize| {
-        let (request, events) = request(&[4, 5], options(tokens, SamplingOptions::greedy()), usize::MAX);
-        engine.submit(request).map(|()| events)
-    };
-    let first = submit(300).unwrap();
-    assert!(matches!(first.recv().unwrap(), Event::Token(_)), "it runs");
-    let second = submit(7).unwrap();
-    assert!(matches!(submit(1), Err(SubmitError::Busy { waiting: 1 })));
+    let asked = |tokens: usize| request(&[4, 5], options(tokens, SamplingOptions::greedy()), usize::MAX);
+    let (mut request, first) = asked(30);
+    let (is_running, hold) = held(&mut request);
+    engine.submit(request).unwrap();
+    is_running.recv().unwrap();
+    let (request, second) = asked(7);
+    engine.submit(request).unwrap();
+    assert!(matches!(engine.submit(asked(1).0), Err(SubmitError::Busy { waiting: 1 })));
+    assert_eq!((engine.status().running, engine.status().waiting), (1, 1));
+    drop(hold);
     engine.drain();
-    assert!(matches!(submit(1), Err(SubmitError::Ending)));
-    assert_eq!(collect(&first).1.unwrap().answer_tokens, 300);
+    assert!(matches!(engine.submit(asked(1).0), Err(SubmitError::Ending)));
+    assert_eq!(collect(&first).1.unwrap().answer_tokens, 30);
     assert_eq!(collect(&second).1.unwrap().answer_tokens, 7);
 }
 
@@ -274,7 +287,7 @@ fn an_answer_ends_at_its_deadline_and_at_the_engine_s_end() {
     );
     let endless = || request(&[4, 5], options(500_000, SamplingOptions::greedy()), usize::MAX);
     let (mut first, events) = endless();
-    first.deadline = Some(Instant::now() + Duration::from_millis(100));
+    first.deadline = Some(Instant::now() + Duration::from_millis(500));
     let (mut waiting, waiting_events) = endless();
     waiting.deadline = Some(Instant::now() + Duration::from_millis(20));
     engine.submit(first).unwrap();
@@ -350,10 +363,15 @@ fn a_short_prompt_does_not_wait_for_a_long_one() {
     let engine =
         Engine::start(model(WeightFormat::Int4, 60_000), EngineOptions { chunk: 64, ..EngineOptions::default() });
     let mut random = Random::new(8, 0);
-    let (long, long_events) = request(&prompt(&mut random, 20_000), options(1, SamplingOptions::greedy()), usize::MAX);
+    let greedy = |tokens| options(tokens, SamplingOptions::greedy());
+    let (mut long, long_events) = request(&prompt(&mut random, 20_000), greedy(1), usize::MAX);
+    let (is_read, hold) = held(&mut long);
     engine.submit(long).unwrap();
-    let (_, finished) = ask(&engine, &prompt(&mut random, 50), options(5, SamplingOptions::greedy()));
-    assert_eq!(finished.answer_tokens, 5);
+    is_read.recv().unwrap();
+    let (short, events) = request(&prompt(&mut random, 50), greedy(5), usize::MAX);
+    engine.submit(short).unwrap();
+    drop(hold);
+    assert_eq!(collect(&events).1.unwrap().answer_tokens, 5);
     let told: Vec<Event> = long_events.try_iter().collect();
     assert!(told.iter().all(|event| matches!(event, Event::Reading(_))), "the long one is still read");
 }

@@ -20,7 +20,7 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     /// Those under way, the oldest first.
     pub(super) texts: Vec<Text>,
-    prefixes: Prefixes,
+    pub(super) prefixes: Prefixes,
     block_bytes: usize,
 }
 
@@ -86,7 +86,9 @@ impl Worker {
     pub(super) fn end(&mut self, index: usize, finish: Finish, is_told: bool) {
         let mut text = self.texts.remove(index);
         let past = std::mem::take(&mut text.past);
-        self.prefixes.keep(text.tokens[..past.tokens()].to_vec(), past);
+        let mut tokens = std::mem::take(&mut text.tokens);
+        tokens.truncate(past.tokens());
+        self.prefixes.keep(tokens, past);
         self.shared.update(|status| {
             status.running = self.texts.len();
             status.cached_prefixes = self.prefixes.len();
