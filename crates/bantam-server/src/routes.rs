@@ -44,7 +44,7 @@ const RESPONSE: &str = r#"{"model": "...", "input": "..."}"#;
 
 /// The endpoints.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    reads("GET", "/", "A page to talk to the model", || get(page::page)),
+    reads("GET", "/", "A page to talk to the models", || get(page::page)),
     reads("GET", "/health", "Whether the server is alive", || get(models::health)),
     reads("GET", "/ready", "Whether the server takes new requests", || get(models::ready)),
     reads("GET", "/metrics", "What is counted, for Prometheus", || get(metrics::metrics)),

@@ -58,7 +58,7 @@ fn what_is_served_is_told_and_the_page_needs_nothing_else() {
     let (status, head, page) = (reply.status, &reply.head, &reply.body);
     assert!(status == 200 && head.contains("content-type: text/html"), "{head}");
     assert!(head.contains("content-security-policy: default-src 'none'"), "{head}");
-    assert!(page.len() < 40_000 && page.contains("<textarea") && page.contains("lang=\"en\""));
+    assert!(page.len() < 100_000 && page.contains("<textarea") && page.contains("lang=\"en\""));
     for outside in ["http://", "https://", "src=", "@import", "innerHTML", "insertAdjacentHTML", "document.write"] {
         assert!(!page.contains(outside), "the page contains {outside}");
     }

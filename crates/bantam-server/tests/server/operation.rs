@@ -22,12 +22,14 @@ fn all_models_are_told() {
 }
 
 #[test]
-fn the_page_is_for_bundles() {
-    assert_eq!(Server::both().get("/").status, 200);
+fn the_page_is_for_all_models_and_classifying_for_bundles() {
+    let page = Server::both().get("/").body;
     let only = Server::start(vec![language()], options());
-    assert_eq!((only.get("/").status, only.get("/v1/model").status), (404, 404));
+    assert!(only.get("/").status == 200 && only.get("/").body == page);
+    assert_eq!(only.get("/v1/model").status, 404);
     assert_eq!(only.post("/v1/classify", &json!({"text": "a"})).status, 404);
     let only = Server::start(vec![bundle()], options());
+    assert_eq!(only.get("/").body, page);
     only.refused("/v1/completions", &json!({"prompt": "a"}), 404);
 }
 
