@@ -86,20 +86,13 @@ impl Array {
 
     /// The numbers as f32, decoded where they are packed.
     pub fn to_f32(&self) -> Vec<f32> {
-        match &self.values {
-            Values::F32(values) => values.clone(),
-            Values::Int8 { codes, scales } => codes
-                .chunks(self.row_len().max(1))
-                .zip(scales)
-                .flat_map(|(row, scale)| row.iter().map(move |&code| f32::from(code) * scale))
-                .collect(),
-            Values::Grouped { codes, scales, .. } => codes
-                .chunks(GROUP)
-                .zip(scales)
-                .flat_map(|(group, scale)| group.iter().map(move |&code| f32::from(code) * scale.to_f32()))
-                .collect(),
-            Values::Stored(stored) => stored.to_f32(),
+        if let Values::F32(values) = &self.values {
+            return values.clone();
         }
+        let mut all = vec![0.0; self.len()];
+        let rows = all.chunks_exact_mut(self.row_len().max(1));
+        rows.enumerate().for_each(|(row, out)| self.decode_row(row, out));
+        all
     }
 
     /// Gives back what memory a file's numbers take, where they are still in it.

@@ -46,11 +46,6 @@ impl Stored {
         out.copy_from_slice(&self.format.decode(self.row(row)));
     }
 
-    /// All numbers, row by row.
-    pub fn to_f32(&self) -> Vec<f32> {
-        (0..self.rows()).flat_map(|row| self.format.decode(self.row(row))).collect()
-    }
-
     /// The rows `keep`, in that order.
     #[must_use]
     pub fn select_rows(&self, keep: &[usize]) -> Self {
@@ -100,6 +95,8 @@ impl Stored {
 impl PartialEq for Stored {
     /// Whether the numbers are the same, however they are stored.
     fn eq(&self, other: &Self) -> bool {
-        self.row_len == other.row_len && self.to_f32() == other.to_f32()
+        let decoded = |stored: &Self, row: usize| stored.format.decode(stored.row(row));
+        (self.row_len, self.rows()) == (other.row_len, other.rows())
+            && (0..self.rows()).all(|row| decoded(self, row) == decoded(other, row))
     }
 }

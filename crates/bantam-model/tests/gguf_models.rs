@@ -28,6 +28,11 @@ fn logits(model: &PredictorFolder, ids: &[Vec<u32>]) -> Vec<f32> {
     last.linear(&model.architecture.head(&model.weights), None).data().to_vec()
 }
 
+fn written(path: &Path, config: &LlamaConfig, arrays: &Arrays, tokenizer: &Tokenizer, format: TensorFormat) {
+    let (model, template) = (Llama::new(config.clone()), Some("{{ messages }}"));
+    write_predictor(path, &model, arrays, Some(tokenizer), template, &[7, 9], format).unwrap();
+}
+
 #[test]
 fn a_converted_model_has_the_logits_of_transformers() {
     let golden: serde_json::Value =
@@ -84,16 +89,7 @@ fn a_written_model_reads_back_with_its_tokenizer() {
             let place =
                 std::env::var_os("BANTAM_GOLDEN_FOLDER").map_or_else(|| folder.path().to_owned(), PathBuf::from);
             let path = place.join(format!("{}_{is_tied}.gguf", format.name()));
-            write_predictor(
-                &path,
-                &Llama::new(config.clone()),
-                &arrays,
-                Some(&tokenizer),
-                Some("{{ messages }}"),
-                &[7, 9],
-                format,
-            )
-            .unwrap();
+            written(&path, &config, &arrays, &tokenizer, format);
             let read = read_predictor(&path, Precision::F32).unwrap();
             assert_eq!(read.chat_template.as_deref(), Some("{{ messages }}"));
             assert!([7, 9].iter().all(|end| read.ends.contains(end)), "{:?}", read.ends);
@@ -224,16 +220,7 @@ fn stored_groups_answer_like_their_decoded_numbers() {
         }
         for format in [TensorFormat::Q8_0, TensorFormat::Q4_0, TensorFormat::F16] {
             let tokenizer = tokenizer();
-            write_predictor(
-                &path,
-                &Llama::new(config.clone()),
-                &arrays,
-                Some(&tokenizer),
-                Some("{{ messages }}"),
-                &[7, 9],
-                format,
-            )
-            .unwrap();
+            written(&path, &config, &arrays, &tokenizer, format);
             let stored = read_grouped_predictor(&path, Bits::Eight).unwrap();
             let decoded = read_predictor(&path, Precision::F32).unwrap();
             assert!(stored.weights.bytes() < decoded.weights.bytes() / 2);

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::answers::{Answers, Told, Whole, deadline, ended};
-use crate::body::{self, Fields};
+use crate::body::Fields;
 use crate::conversation::{Conversation, finish_reason};
 use crate::events::{self, Gone, Writer};
 use crate::failure::Failure;
@@ -39,8 +39,7 @@ pub(crate) async fn chat(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    let mut fields: Fields = body::read(&headers, body, service.limits.body_bytes, SHAPE).await?;
-    let language = service.language(fields.take::<String>("model")?.as_deref())?;
+    let (mut fields, language) = service.read_for_language(&headers, body, SHAPE).await?;
     language.tokenizer()?;
     fields.refuse(&[
         ("functions", "send them as `tools`"),

@@ -11,7 +11,6 @@ use bantam_runtime::generation::GenerateOptions;
 use serde_json::{Value, json};
 
 use crate::answers::{Answers, Asked, Told, Whole, deadline, ended, expect_fitting};
-use crate::body::{self, Fields};
 use crate::chat::Streaming;
 use crate::conversation::finish_reason;
 use crate::events::{self, Gone, Writer};
@@ -54,8 +53,7 @@ pub(crate) async fn completions(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    let mut fields: Fields = body::read(&headers, body, service.limits.body_bytes, SHAPE).await?;
-    let language = service.language(fields.take::<String>("model")?.as_deref())?;
+    let (mut fields, language) = service.read_for_language(&headers, body, SHAPE).await?;
     fields.refuse(&[
         ("echo", "the answer does not begin with the prompt; join them"),
         ("suffix", "put what comes before and after into the prompt as your model was taught, or leave it out"),

@@ -107,7 +107,7 @@ async fn of_bundle(
 }
 
 fn check(tokens: &[u32], language: &Language) -> Result<(), Failure> {
-    let (most, vocabulary) = (language.model().max_tokens(), language.model().vocabulary());
+    let most = language.model().max_tokens();
     if tokens.is_empty() {
         return Err(Failure::field("input", "an input has no token", "leave it out"));
     }
@@ -115,13 +115,7 @@ fn check(tokens: &[u32], language: &Language) -> Result<(), Failure> {
         let message = format!("an input has {} tokens, and the model reads {most} at most", tokens.len());
         return Err(Failure::field("input", message, "shorten it").with_code("context_length_exceeded"));
     }
-    match tokens.iter().find(|&&token| token as usize >= vocabulary) {
-        None => Ok(()),
-        Some(token) => {
-            let message = format!("token {token} is not in the vocabulary of {vocabulary}");
-            Err(Failure::field("input", message, "send ids of this model"))
-        }
-    }
+    language.expect_known(tokens, "input")
 }
 
 /// The first `dimensions` numbers, at the length of 1.

@@ -51,11 +51,7 @@ impl Prompt {
     pub(crate) fn into_tokens(self, language: &Language) -> Result<Vec<u32>, Failure> {
         match self {
             Self::Ids(ids) => Ok(ids),
-            Self::Text(text) => {
-                let tokenizer = language.tokenizer()?;
-                // What the tokenizer puts behind a text would say that it is over.
-                Ok([tokenizer.around().0, &tokenizer.encode_content(&text)].concat())
-            }
+            Self::Text(text) => Ok(language.tokenizer()?.encode_beginning(&text)),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode};
 use bantam_runtime::Assistant;
 use bantam_runtime::chat::ChatFormat;
 use bantam_runtime::constraints::Constraints;
@@ -13,6 +14,7 @@ use bantam_runtime::generation::engine::Engine;
 use bantam_tokens::Tokenizer;
 use tokio::sync::Semaphore;
 
+use crate::body::{self, Fields};
 use crate::failure::Failure;
 use crate::identifier::now;
 use crate::metrics::Metrics;
@@ -158,6 +160,18 @@ impl Service {
         }
     }
 
+    /// Reads a request, and finds the language model that it names. `shape` tells what it should have been.
+    pub(crate) async fn read_for_language(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        shape: &str,
+    ) -> Result<(Fields, Arc<Language>), Failure> {
+        let mut fields: Fields = body::read(headers, body, self.limits.body_bytes, shape).await?;
+        let language = self.language(fields.take::<String>("model")?.as_deref())?;
+        Ok((fields, language))
+    }
+
     /// Runs `work` on a thread of its own, so that other connections go on meanwhile.
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
@@ -226,6 +240,18 @@ impl Language {
             let digits = error.as_bytes().iter().map(|byte| format!("\\x{byte:02x}"));
             format!("bytes:{}", digits.collect::<String>())
         })
+    }
+
+    /// Refuses ids in the field `name` that the model has no row for.
+    pub(crate) fn expect_known(&self, tokens: &[u32], name: &str) -> Result<(), Failure> {
+        let vocabulary = self.model().vocabulary();
+        match tokens.iter().find(|&&token| token as usize >= vocabulary) {
+            None => Ok(()),
+            Some(token) => {
+                let message = format!("token {token} is not in the vocabulary of {vocabulary}");
+                Err(Failure::field(name, message, "send ids of this model"))
+            }
+        }
     }
 
     /// Its chat format.

@@ -8,7 +8,6 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
-use crate::body::{self, Fields};
 use crate::failure::Failure;
 use crate::messages::{messages, tools};
 use crate::service::Service;
@@ -23,8 +22,7 @@ pub(crate) async fn tokenize(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let mut fields: Fields = body::read(&headers, body, service.limits.body_bytes, TEXT_SHAPE).await?;
-    let language = service.language(fields.take::<String>("model")?.as_deref())?;
+    let (mut fields, language) = service.read_for_language(&headers, body, TEXT_SHAPE).await?;
     language.tokenizer()?;
     let with_pieces = fields.take("return_token_strs")?.or(fields.take("with_pieces")?).unwrap_or(false);
     let conversation = fields.take("messages")?.map(messages).transpose()?;
@@ -43,9 +41,9 @@ pub(crate) async fn tokenize(
                 .render(tokenizer, &messages, &tools, goes_on)
                 .map_err(|error| Failure::field("messages", error.to_string(), "change the messages"))?,
             None => {
-                let begins = if add.unwrap_or(prompt.is_some()) { tokenizer.around().0 } else { &[] };
+                let begins = add.unwrap_or(prompt.is_some());
                 let text = prompt.or(content).unwrap_or_default();
-                [begins, &tokenizer.encode_content(&text)].concat()
+                if begins { tokenizer.encode_beginning(&text) } else { tokenizer.encode_content(&text) }
             }
         };
         let pieces = with_pieces.then(|| tokens.iter().map(|&id| language.token_text(id)).collect::<Vec<_>>());
@@ -61,15 +59,10 @@ pub(crate) async fn detokenize(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let mut fields: Fields = body::read(&headers, body, service.limits.body_bytes, IDS_SHAPE).await?;
-    let language = service.language(fields.take::<String>("model")?.as_deref())?;
+    let (mut fields, language) = service.read_for_language(&headers, body, IDS_SHAPE).await?;
     language.tokenizer()?;
     let tokens: Vec<u32> = fields.require("tokens")?;
-    let vocabulary = language.model().vocabulary();
-    if let Some(token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
-        let message = format!("token {token} is not in the vocabulary of {vocabulary}");
-        return Err(Failure::field("tokens", message, "send ids of this model"));
-    }
+    language.expect_known(&tokens, "tokens")?;
     let text = service.compute(move || language.tokenizer().map(|tokenizer| tokenizer.decode(&tokens))).await??;
     Ok(Json(json!({"prompt": text, "content": text})))
 }

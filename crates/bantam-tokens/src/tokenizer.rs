@@ -81,6 +81,12 @@ impl Tokenizer {
         ids
     }
 
+    /// The ids of a text that is to be gone on with: with what the tokenizer puts before a text, and without what it puts behind, which would
+    /// say that the text is over.
+    pub fn encode_beginning(&self, text: &str) -> Vec<u32> {
+        [&self.prefix[..], &self.encode_content(text)].concat()
+    }
+
     /// The ids of `text` alone, without special tokens around it and without a limit.
     pub fn encode_content(&self, text: &str) -> Vec<u32> {
         let cached = self.cache.as_ref().and_then(|cache| cache.encode(text, |word| self.run_engine(word)));

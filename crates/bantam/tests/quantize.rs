@@ -118,12 +118,16 @@ fn the_report_counts_weights_by_format_and_the_table_has_its_own() {
 fn a_model_goes_to_gguf_and_back() {
     let place = place();
     let path = |name: &str| -> PathBuf { place.path().join(name) };
+    fs::write(path("model/chat_template.jinja"), "{{ messages[0].content }}").unwrap();
+    fs::write(path("model/generation_config.json"), r#"{"eos_token_id": [2, 5]}"#).unwrap();
     let report = json(place.path(), &["quantize", "model", "--to", "f32", "--out", "model.gguf"]);
     assert!(report["divergence"].is_null() && report["not_compared"].as_str().unwrap().contains("--text"));
     json(place.path(), &["export", "model.gguf", "--out", "back"]);
     let [first, back] = ["model", "back"].map(|name| folder::read_predictor(&path(name), Precision::F32).unwrap());
     assert_eq!(first.weights.to_arrays(), back.weights.to_arrays());
     assert_eq!(first.architecture.config(), back.architecture.config());
+    assert_eq!(back.chat_template.as_deref(), Some("{{ messages[0].content }}"));
+    assert!([2, 5].iter().all(|end| back.ends.contains(end)), "{:?}", back.ends);
     let ids = |model: &folder::PredictorFolder| model.tokenizer.as_ref().unwrap().encode("when is my order late", 99);
     assert_eq!(ids(&first), ids(&back));
     refused(place.path(), &["export", "model.gguf", "--out", "back"], ["back", "--force"]);

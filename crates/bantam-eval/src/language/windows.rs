@@ -28,8 +28,7 @@ impl Windows {
     /// # Errors
     /// When it does not fill one window.
     pub fn of_text(tokenizer: &Tokenizer, text: &str, context: usize) -> Result<Self, LanguageError> {
-        let begin = tokenizer.around().0.to_vec();
-        let tokens = [&begin[..], &tokenizer.encode_content(text)].concat();
+        let (begin, tokens) = (tokenizer.around().0.to_vec(), tokenizer.encode_beginning(text));
         Ok(Self { begin, bytes: Some(text.len()), ..Self::of_ids(tokens, context)? })
     }
 

@@ -41,7 +41,14 @@ impl Arguments {
         let tokenizer = model.tokenizer.as_ref().with_context(|| {
             format!("{}: it has no tokenizer, which a folder needs; name a file that has one", self.model.display())
         })?;
-        folder::write(&self.out, &model.architecture.config(), &model.weights.to_arrays(), tokenizer)?;
+        folder::write_predictor(
+            &self.out,
+            &model.architecture.config(),
+            &model.weights.to_arrays(),
+            tokenizer,
+            model.chat_template.as_deref(),
+            &model.ends,
+        )?;
         let parameters = model.architecture.schema().parameters();
         if self.json {
             return Ok(print_json(&serde_json::json!({"path": self.out, "parameters": parameters}))?);

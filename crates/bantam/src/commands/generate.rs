@@ -7,7 +7,6 @@ use anyhow::{Context, bail};
 use bantam_kernels::pool;
 use bantam_runtime::constraints::Constraints;
 use bantam_runtime::generation::{GenerateOptions, LanguageModel, generate};
-
 use bantam_runtime::sampling::Constraint;
 use serde_json::json;
 
@@ -67,8 +66,7 @@ impl Arguments {
                 self.model.display()
             );
         };
-        // What the tokenizer puts behind a text would say that it is over.
-        let prompt = [tokenizer.around().0, &tokenizer.encode_content(&self.prompt)].concat();
+        let prompt = tokenizer.encode_beginning(&self.prompt);
         let constraint = self.constraint(&model)?;
         let options = GenerateOptions {
             tokens: self.tokens,

@@ -18,7 +18,7 @@ use bantam_model::schema::{Entry, Kind};
 use bantam_pipeline::{Goal, Observer};
 use serde_json::json;
 
-use super::eval::{divergence_table, windows_of};
+use super::eval::{divergence_table, watched, windows_of};
 use super::following::Following;
 use super::language_model::{Format, open, read};
 use super::make::follow;
@@ -176,12 +176,7 @@ impl Arguments {
 
     fn compare(&self, out: &Path, windows: &Windows, screen: &mut Screen) -> anyhow::Result<Divergence> {
         let (model, original) = (open(out, Format::F32)?, open(&self.model, Format::F32)?);
-        screen.stage("comparison", &format!("{} windows of {} tokens", windows.count(), windows.context()), false);
-        let found = divergence(&model, &original, windows, &mut |share| {
-            screen.progress(share, "");
-            !screen.is_stopped()
-        });
-        Ok(found?)
+        Ok(watched(screen, "comparison", windows, |watch| divergence(&model, &original, windows, watch))?)
     }
 }
 
@@ -195,13 +190,17 @@ fn stored(
 ) -> anyhow::Result<Arrays> {
     let architecture = model.architecture.as_ref();
     let importance = calibration.map(|windows| {
-        let count = windows.count();
-        screen.stage("calibration", &format!("{count} windows of {} tokens", windows.context()), false);
-        let mut done = 0;
-        Importance::measure(architecture, &model.weights, (0..count).map(|index| windows.window(index)), &mut || {
-            done += 1;
-            screen.progress(done as f64 / count as f64, "");
-            !screen.is_stopped()
+        let (count, mut done) = (windows.count(), 0);
+        watched(screen, "calibration", &windows, |watch| {
+            Importance::measure(
+                architecture,
+                &model.weights,
+                (0..count).map(|index| windows.window(index)),
+                &mut || {
+                    done += 1;
+                    watch(done as f64 / count as f64)
+                },
+            )
         })
     });
     ensure!(!screen.is_stopped(), "stopped before anything was written");

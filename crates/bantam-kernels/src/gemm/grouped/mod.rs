@@ -73,11 +73,6 @@ pub(super) struct Tile {
     starts: *const i32,
 }
 
-/// Words of a group's codes.
-pub const fn group_words(bits: Bits) -> usize {
-    Codes { bits }.words()
-}
-
 /// A panel that is being written.
 struct Panel<'a> {
     layout: Codes,
@@ -137,7 +132,7 @@ impl GroupedMatrix {
         })
     }
 
-    /// The same for codes that are packed already: `group` writes the [`group_words`] of a group. Of eight bits a word has four inputs' codes plus
+    /// The same for codes that are packed already: `group` writes the words of a group. Of eight bits a word has four inputs' codes plus
     /// 128, the first lowest; of four bits the lower halves of its bytes are four inputs' codes plus 8, the upper halves those of the next four.
     pub fn from_words(
         n: usize,
@@ -147,7 +142,7 @@ impl GroupedMatrix {
     ) -> GroupedMatrix {
         Self::from_panels(n, k, bits, |rows, panel| {
             let mut words = [0; GROUP / 4];
-            let words = &mut words[..group_words(bits)];
+            let words = &mut words[..Codes { bits }.words()];
             for (column, row) in rows.enumerate() {
                 for index in 0..k.div_ceil(GROUP) {
                     let scale = group(row, index, words);

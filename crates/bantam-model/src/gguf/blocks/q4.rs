@@ -67,13 +67,7 @@ pub fn encode(numbers: &[f32; 32]) -> [u8; 18] {
     let farthest = numbers.iter().fold(0.0, |far: f32, &number| if number.abs() > far.abs() { number } else { far });
     let scale = farthest / -8.0;
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-    let code = |number: f32| ((number * inverse + 8.5) as u8).min(15);
-    let mut block = [0; 18];
-    block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
-    for (index, byte) in block[2..].iter_mut().enumerate() {
-        *byte = code(numbers[index]) | code(numbers[index + 16]) << 4;
-    }
-    block
+    packed(&numbers.map(|number| ((number * inverse + 8.5) as u8).min(15).cast_signed() - 8), f16::from_f32(scale))
 }
 
 /// The Q4_0 block of codes in -8..=7.

@@ -37,12 +37,7 @@ pub fn encode(numbers: &[f32; 32]) -> [u8; 34] {
     let largest = numbers.iter().fold(0.0, |largest: f32, number| largest.max(number.abs()));
     let scale = largest / 127.0;
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-    let mut block = [0; 34];
-    block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
-    for (code, number) in block[2..].iter_mut().zip(numbers) {
-        *code = ((number * inverse).round() as i8).cast_unsigned();
-    }
-    block
+    packed(&numbers.map(|number| (number * inverse).round() as i8), f16::from_f32(scale))
 }
 
 /// The block of codes that are there already.

@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use bantam_eval::Interval;
 use bantam_eval::language::{Divergence, divergence};
 use bantam_kernels::pool;
-use bantam_pipeline::Observer;
 
-use super::plain_text::PlainText;
+use super::plain_text::{PlainText, watched};
 use crate::commands::language_model::{Format, open};
 use crate::commands::print_json;
 use crate::screen::Screen;
@@ -47,11 +46,8 @@ impl Arguments {
         let (model, original) = (open(&self.model, self.format)?, open(&self.against, Format::F32)?);
         let windows = self.text.windows(&original, Some(&model))?;
         let mut screen = Screen::new();
-        screen.stage("divergence", &format!("{} windows of {} tokens", windows.count(), windows.context()), false);
-        let found = divergence(&model, &original, &windows, &mut |share| {
-            screen.progress(share, "");
-            !screen.is_stopped()
-        });
+        let found =
+            watched(&mut screen, "divergence", &windows, |watch| divergence(&model, &original, &windows, watch));
         screen.finish();
         let found = found?;
         if self.json {

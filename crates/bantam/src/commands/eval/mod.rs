@@ -6,7 +6,7 @@ mod perplexity;
 mod plain_text;
 
 pub(super) use divergence::table as divergence_table;
-pub(super) use plain_text::windows_of;
+pub(super) use plain_text::{watched, windows_of};
 
 /// The arguments of `bantam eval`.
 #[derive(clap::Args)]

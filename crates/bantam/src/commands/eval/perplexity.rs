@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use bantam_eval::language::perplexity;
 use bantam_kernels::pool;
-use bantam_pipeline::Observer;
 
-use super::plain_text::PlainText;
+use super::plain_text::{PlainText, watched};
 use crate::commands::language_model::{Format, open};
 use crate::commands::print_json;
 use crate::screen::Screen;
@@ -40,11 +39,7 @@ impl Arguments {
         let model = open(&self.model, self.format)?;
         let windows = self.text.windows(&model, None)?;
         let mut screen = Screen::new();
-        screen.stage("perplexity", &format!("{} windows of {} tokens", windows.count(), windows.context()), false);
-        let found = perplexity(&model, &windows, &mut |share| {
-            screen.progress(share, "");
-            !screen.is_stopped()
-        });
+        let found = watched(&mut screen, "perplexity", &windows, |watch| perplexity(&model, &windows, watch));
         screen.finish();
         let found = found?;
         if self.json {
