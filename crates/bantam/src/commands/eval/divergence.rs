@@ -6,9 +6,8 @@ use std::path::PathBuf;
 
 use bantam_eval::Interval;
 use bantam_eval::language::{Divergence, divergence};
-use bantam_kernels::pool;
 
-use super::plain_text::{PlainText, watched};
+use super::plain_text::{Measured, watched};
 use crate::commands::language_model::{Format, open};
 use crate::commands::print_json;
 use crate::screen::Screen;
@@ -21,36 +20,23 @@ use crate::screen::Screen;
 
 Windows are those of `bantam eval perplexity`. Both models read them side by side, so that nothing is stored.")]
 pub(super) struct Arguments {
-    /// The model: a Hugging Face folder, a GGUF file, or a llama2.c file beside its tokenizer
-    model: PathBuf,
-    /// The original, likewise
+    #[command(flatten)]
+    measured: Measured,
+    /// The original, likewise; its weights are held as f32
     #[arg(long)]
     against: PathBuf,
-    #[command(flatten)]
-    text: PlainText,
-    /// What the model's weights are held as: f32 measures them as they are, int8 and int4 as a model answers with them; the original's are
-    /// held as f32
-    #[arg(long, value_enum, default_value_t = Format::F32)]
-    format: Format,
-    /// Threads; 0 takes all
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 impl Arguments {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        pool::set_threads(self.threads);
-        let (model, original) = (open(&self.model, self.format)?, open(&self.against, Format::F32)?);
-        let windows = self.text.windows(&original, Some(&model))?;
+        let (model, original) = (self.measured.open()?, open(&self.against, Format::F32)?);
+        let windows = self.measured.text.windows(&original, Some(&model))?;
         let mut screen = Screen::new();
         let found =
             watched(&mut screen, "divergence", &windows, |watch| divergence(&model, &original, &windows, watch));
         screen.finish();
         let found = found?;
-        if self.json {
+        if self.measured.json {
             return Ok(print_json(&serde_json::to_value(&found)?)?);
         }
         Ok(std::io::stdout().lock().write_all(table(&found).as_bytes())?)

@@ -1,13 +1,10 @@
 //! `bantam eval perplexity`: how well a language model predicts a text.
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use bantam_eval::language::perplexity;
-use bantam_kernels::pool;
 
-use super::plain_text::{PlainText, watched};
-use crate::commands::language_model::{Format, open};
+use super::plain_text::{Measured, watched};
 use crate::commands::print_json;
 use crate::screen::Screen;
 
@@ -18,31 +15,19 @@ use crate::screen::Screen;
 The text is cut into windows that do not overlap, the last incomplete one left out. Each begins with the token that begins a text, where the
 model has one, and the tokens of its second half count, as in llama.cpp's llama-perplexity. The interval (95 %) comes from resampled windows.")]
 pub(super) struct Arguments {
-    /// The model: a Hugging Face folder, a GGUF file, or a llama2.c file beside its tokenizer
-    model: PathBuf,
     #[command(flatten)]
-    text: PlainText,
-    /// What the weights are held as: f32 measures them as they are, int8 and int4 as a model answers with them
-    #[arg(long, value_enum, default_value_t = Format::F32)]
-    format: Format,
-    /// Threads; 0 takes all
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    measured: Measured,
 }
 
 impl Arguments {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        pool::set_threads(self.threads);
-        let model = open(&self.model, self.format)?;
-        let windows = self.text.windows(&model, None)?;
+        let model = self.measured.open()?;
+        let windows = self.measured.text.windows(&model, None)?;
         let mut screen = Screen::new();
         let found = watched(&mut screen, "perplexity", &windows, |watch| perplexity(&model, &windows, watch));
         screen.finish();
         let found = found?;
-        if self.json {
+        if self.measured.json {
             return Ok(print_json(&serde_json::to_value(&found)?)?);
         }
         let mut output = std::io::stdout().lock();

@@ -4,11 +4,39 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use bantam_eval::language::Windows;
+use bantam_kernels::pool;
 use bantam_pipeline::Observer;
 use bantam_runtime::generation::LanguageModel;
 use bantam_tokens::Tokenizer;
 
+use crate::commands::language_model::{Format, open};
 use crate::screen::Screen;
+
+/// A language model that is measured on a text, and how.
+#[derive(clap::Args)]
+pub(super) struct Measured {
+    /// The model: a Hugging Face folder, a GGUF file, or a llama2.c file beside its tokenizer
+    model: PathBuf,
+    #[command(flatten)]
+    pub(super) text: PlainText,
+    /// What the model's weights are held as: f32 measures them as they are, int8 and int4 as a model answers with them
+    #[arg(long, value_enum, default_value_t = Format::F32)]
+    format: Format,
+    /// Threads; 0 takes all
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Measured {
+    /// The model, from here on with the threads that it may use.
+    pub(super) fn open(&self) -> anyhow::Result<LanguageModel> {
+        pool::set_threads(self.threads);
+        open(&self.model, self.format)
+    }
+}
 
 /// The text, and how it is cut.
 #[derive(clap::Args)]
