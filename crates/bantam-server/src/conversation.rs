@@ -78,7 +78,7 @@ pub(crate) fn finish_reason(finished: &Finished, calls: bool) -> Result<&'static
         Finish::Stopped => Err(ended()),
         Finish::Failed => {
             let message =
-                "no token can be chosen: the form that the answer must have allows none, or the model is damaged";
+                finished.fault.as_deref().unwrap_or("no token can be chosen: the model's scores are no numbers");
             Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message, "change the form, or check the model's file"))
         }
         Finish::End | Finish::Stop(_) if calls => Ok("tool_calls"),

@@ -59,11 +59,15 @@ pub(crate) fn form(fields: &mut Fields) -> Result<Option<Form>, Failure> {
     Ok(found.pop())
 }
 
-/// Reads the format of an answer; none for plain text. Schemas are in `json_schema` in a chat, and beside the type in a response.
+/// Reads the format of an answer; none for plain text. Schemas are in `json_schema` in a chat, and beside the type in a response;
+/// `huggingface_hub` sends them as `value` of a `json_object`, and users of llama.cpp as its `schema`.
 pub(crate) fn format_of(format: &Value, place: &str) -> Result<Option<Form>, Failure> {
     match format["type"].as_str() {
         Some("text") => Ok(None),
-        Some("json_object") => Ok(Some(Form::Object)),
+        Some("json_object") => Ok(Some(match format.get("value").or_else(|| format.get("schema")) {
+            Some(schema @ Value::Object(_)) => Form::Schema(schema.clone()),
+            _ => Form::Object,
+        })),
         Some("json_schema") => {
             let schema = format["json_schema"].get("schema").or_else(|| format.get("schema"));
             match schema {

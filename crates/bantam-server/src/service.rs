@@ -21,6 +21,9 @@ use crate::metrics::Metrics;
 use crate::options::{ServeOptions, Served, ServedModel};
 use crate::responses::Store;
 
+/// The name that `huggingface_hub` sends where its user named no model.
+const NO_NAME: &str = "dummy";
+
 /// A model that is being served.
 pub(crate) enum Model {
     /// Classifies.
@@ -119,10 +122,15 @@ impl Service {
         })
     }
 
+    /// The name, if it is one.
+    fn named<'a>(&self, name: Option<&'a str>) -> Option<&'a str> {
+        name.filter(|&name| name != NO_NAME || self.models.iter().any(|(known, _)| known == name))
+    }
+
     /// The model of that name, or the first language model, or the first of all.
     pub(crate) fn any(&self, name: Option<&str>) -> Result<(&str, &Model), Failure> {
         let is_language = |(_, model): &&(String, Model)| matches!(model, Model::Language(_));
-        let found = match name {
+        let found = match self.named(name) {
             Some(name) => return self.model(name).map(|(name, model)| (name.as_str(), model)),
             None => self.models.iter().find(is_language).or(self.models.first()),
         };
@@ -134,7 +142,7 @@ impl Service {
     /// The bundle of that name, or the first one.
     pub(crate) fn bundle(&self, name: Option<&str>) -> Result<Arc<Assistant>, Failure> {
         let bundle = |model: &Model| if let Model::Bundle(bundle) = model { Some(Arc::clone(bundle)) } else { None };
-        match name {
+        match self.named(name) {
             Some(name) => bundle(&self.model(name)?.1)
                 .ok_or_else(|| other_kind(name, "goes on with texts", "POST /v1/completions")),
             None => self.models.iter().find_map(|(_, model)| bundle(model)).ok_or_else(|| {
@@ -147,7 +155,7 @@ impl Service {
 
     /// The language model of that name, or the first one.
     pub(crate) fn language(&self, name: Option<&str>) -> Result<Arc<Language>, Failure> {
-        match name {
+        match self.named(name) {
             Some(name) => match &self.model(name)?.1 {
                 Model::Language(language) => Ok(Arc::clone(language)),
                 Model::Bundle(_) => Err(other_kind(name, "is a classifier", "POST /v1/classify")),

@@ -1,5 +1,6 @@
 //! One answer under way: how its tokens are chosen, which text became certain, and when it is over.
 
+use super::form::Form;
 use super::{Finish, GenerateOptions, LanguageModel};
 use crate::sampling::{Constraint, Sampler, StopStrings, TextStream, TokenMask, top_log_probabilities};
 
@@ -8,7 +9,7 @@ pub(super) struct Answer {
     sampler: Sampler,
     stream: TextStream,
     stops: StopStrings,
-    constraint: Option<Box<dyn Constraint>>,
+    form: Option<Form>,
     mask: Option<TokenMask>,
     top_log_probabilities: usize,
     ignores_end: bool,
@@ -50,7 +51,7 @@ impl Answer {
             sampler,
             stream: TextStream::new(),
             stops: StopStrings::new(&options.stop),
-            constraint: None,
+            form: None,
             mask: None,
             top_log_probabilities: 0,
             ignores_end: options.ignores_end,
@@ -62,7 +63,7 @@ impl Answer {
 
     /// The same with a form that it must have.
     pub(super) fn constrained(self, constraint: Option<Box<dyn Constraint>>) -> Self {
-        Self { constraint, ..self }
+        Self { form: constraint.map(Form::new), ..self }
     }
 
     /// The same with so many of the likeliest tokens told in each place.
@@ -77,18 +78,17 @@ impl Answer {
 
     /// Whether it must have a form.
     pub(super) fn is_constrained(&self) -> bool {
-        self.constraint.is_some()
+        self.form.is_some()
     }
 
     /// Why its form lets no token follow.
-    pub(super) fn fault(&self) -> Option<String> {
-        let constraint = self.constraint.as_ref()?;
-        Some(constraint.fault().unwrap_or("no token can go on with it").to_owned())
+    pub(super) fn fault(&mut self) -> Option<String> {
+        self.form.as_mut().map(Form::fault)
     }
 
     /// Finds out which tokens the form allows next. That depends on the tokens so far only, so it can be done while the model computes.
     pub(super) fn prepare(&mut self) {
-        self.mask = self.constraint.as_mut().map(|constraint| constraint.mask().clone());
+        self.mask = self.form.as_mut().and_then(Form::mask);
     }
 
     /// Chooses the next token by the model's scores, `[vocabulary]`.
@@ -100,7 +100,8 @@ impl Answer {
             self.prepare();
         }
         let mask = self.mask.take();
-        let Some(choice) = self.sampler.choose(logits, mask.as_ref()) else {
+        let is_broken = mask.is_none() && self.is_constrained();
+        let Some(choice) = self.sampler.choose(logits, mask.as_ref()).filter(|_| !is_broken) else {
             return Next { token: None, finish: Some(Finish::Failed) };
         };
         if !self.ignores_end && model.is_end(choice.token) {
@@ -114,13 +115,11 @@ impl Answer {
         self.tokens += 1;
         let piece = model.tokenizer().map(|tokenizer| self.stream.push(tokenizer, choice.token)).unwrap_or_default();
         let shown = self.stops.push(&piece);
-        let is_whole = self.constraint.as_mut().is_some_and(|constraint| {
-            constraint.accept(choice.token);
-            constraint.is_done()
-        });
+        let is_whole = self.form.as_mut().map_or(Some(false), |form| form.accept(choice.token));
         let finish = match shown.stop {
             Some(stop) => Some(Finish::Stop(stop.index)),
-            None if is_whole => Some(Finish::End),
+            None if is_whole.is_none() => Some(Finish::Failed),
+            None if is_whole == Some(true) => Some(Finish::End),
             None if self.tokens == self.room => Some(Finish::Context),
             None if self.tokens == self.most => Some(Finish::Length),
             None => None,

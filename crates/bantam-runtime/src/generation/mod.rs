@@ -5,6 +5,7 @@
 
 mod answer;
 pub mod engine;
+mod form;
 mod generate;
 mod model;
 

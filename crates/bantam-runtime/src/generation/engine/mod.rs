@@ -4,6 +4,8 @@
 //! [`Prefixes`](prefixes::Prefixes) keep what was read, so that a text with a known beginning is read from where it differs. An answer is the
 //! same whatever is answered beside it, and whether its beginning was read anew or not: the kernels compute each row on its own.
 
+#[cfg(test)]
+mod faults;
 mod plan;
 mod prefixes;
 mod queue;

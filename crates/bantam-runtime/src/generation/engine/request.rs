@@ -36,7 +36,8 @@ pub struct Request {
     pub constraint: Option<Box<dyn Constraint>>,
     /// When the answer is of no use any more; it then ends as [`Finish::Deadline`].
     pub deadline: Option<Instant>,
-    /// Hears each event, on the engine's thread: it must not wait. When it returns false the caller has left, and it is not asked again.
+    /// Hears each event, on the engine's thread: it must not wait. When it returns false, or panics, the caller has left, and
+    /// it is not asked again.
     pub sink: Box<dyn FnMut(Event) -> bool + Send>,
 }
 
@@ -58,6 +59,8 @@ pub struct Finished {
     pub text: String,
     /// Why it ended.
     pub finish: Finish,
+    /// What went wrong where it ended as [`Finish::Failed`]; `None` where the model's scores are no numbers.
+    pub fault: Option<String>,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
     /// Those of them that were read before, in another text.

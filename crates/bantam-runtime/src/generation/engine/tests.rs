@@ -13,11 +13,11 @@ use super::*;
 use crate::generation::{Finish, GenerateOptions, WeightFormat, generate};
 use crate::sampling::{Constraint, SamplingOptions, TokenMask};
 
-const VOCABULARY: usize = 500;
+pub(super) const VOCABULARY: usize = 500;
 
-/// Random weights, large enough that each token depends on all before it, and sizes that fill no tile evenly.
-fn model(format: WeightFormat, positions: usize) -> Arc<LanguageModel> {
-    let llama = Llama::new(LlamaConfig {
+/// Sizes that fill no tile evenly.
+pub(super) fn llama(positions: usize) -> Llama {
+    Llama::new(LlamaConfig {
         vocab_size: VOCABULARY,
         hidden_size: 96,
         intermediate_size: 200,
@@ -29,7 +29,12 @@ fn model(format: WeightFormat, positions: usize) -> Arc<LanguageModel> {
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
         tie_word_embeddings: false,
-    });
+    })
+}
+
+/// Random weights, large enough that each token depends on all before it.
+pub(super) fn model(format: WeightFormat, positions: usize) -> Arc<LanguageModel> {
+    let llama = llama(positions);
     let mut weights = Weights::initialise(llama.schema(), 3, Precision::F32);
     for (_, tensor) in weights.tensors_mut().filter(|(entry, _)| !entry.name().contains("norm")) {
         *tensor = tensor.scale(8.0);
@@ -37,16 +42,16 @@ fn model(format: WeightFormat, positions: usize) -> Arc<LanguageModel> {
     Arc::new(LanguageModel::new(Box::new(llama), &weights, None, format))
 }
 
-fn prompt(random: &mut Random, length: usize) -> Vec<u32> {
+pub(super) fn prompt(random: &mut Random, length: usize) -> Vec<u32> {
     (0..length).map(|_| random.below(VOCABULARY) as u32).collect()
 }
 
-fn options(tokens: usize, sampling: SamplingOptions) -> GenerateOptions {
+pub(super) fn options(tokens: usize, sampling: SamplingOptions) -> GenerateOptions {
     GenerateOptions { tokens, sampling, stop: Vec::new(), ignores_end: true }
 }
 
 /// A request whose events can be received; the sink goes on for so many tokens.
-fn request(prompt: &[u32], options: GenerateOptions, most: usize) -> (Request, Receiver<Event>) {
+pub(super) fn request(prompt: &[u32], options: GenerateOptions, most: usize) -> (Request, Receiver<Event>) {
     let (sender, events): (Sender<Event>, _) = channel();
     let mut tokens = 0;
     let sink = Box::new(move |event| {
@@ -70,7 +75,7 @@ fn held(request: &mut Request) -> (Receiver<()>, Sender<()>) {
 }
 
 /// All tokens, and how the answer ended, if the caller was told.
-fn collect(events: &Receiver<Event>) -> (Vec<AnswerToken>, Option<Finished>) {
+pub(super) fn collect(events: &Receiver<Event>) -> (Vec<AnswerToken>, Option<Finished>) {
     let mut tokens = Vec::new();
     loop {
         match events.recv_timeout(Duration::from_secs(60)) {
@@ -83,11 +88,11 @@ fn collect(events: &Receiver<Event>) -> (Vec<AnswerToken>, Option<Finished>) {
     }
 }
 
-fn ids(tokens: &[AnswerToken]) -> Vec<u32> {
+pub(super) fn ids(tokens: &[AnswerToken]) -> Vec<u32> {
     tokens.iter().map(|token| token.token).collect()
 }
 
-fn ask(engine: &Engine, prompt: &[u32], options: GenerateOptions) -> (Vec<AnswerToken>, Finished) {
+pub(super) fn ask(engine: &Engine, prompt: &[u32], options: GenerateOptions) -> (Vec<AnswerToken>, Finished) {
     let (request, events) = request(prompt, options, usize::MAX);
     engine.submit(request).unwrap();
     let (tokens, finished) = collect(&events);

@@ -1,5 +1,6 @@
 //! One request under way.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use bantam_model::Past;
@@ -24,6 +25,7 @@ pub(super) struct Text {
     began: Instant,
     waiting_time: Duration,
     prompt_time: Option<Duration>,
+    fault: Option<String>,
 }
 
 impl Text {
@@ -44,6 +46,7 @@ impl Text {
             began: Instant::now(),
             waiting_time,
             prompt_time: None,
+            fault: None,
         }
     }
 
@@ -83,9 +86,9 @@ impl Text {
         self.request.deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    /// Tells the caller; false when it has left.
+    /// Tells the caller; false when it has left, and when its sink panics: what others are answered does not depend on it.
     pub(super) fn tell(&mut self, event: Event) -> bool {
-        (self.request.sink)(event)
+        catch_unwind(AssertUnwindSafe(|| (self.request.sink)(event))).unwrap_or(false)
     }
 
     /// Whether the last step chose a token.
@@ -106,13 +109,24 @@ impl Text {
         next.finish.map(|finish| (finish, true))
     }
 
+    /// Takes note of why it failed, where that is not its form's fault.
+    pub(super) fn blame(&mut self, fault: String) {
+        self.fault = Some(fault);
+    }
+
     /// Tells that it is over.
     pub(super) fn finish(&mut self, model: &LanguageModel, finish: Finish) {
         let (text, time) = (self.answer.rest(model, finish), self.began.elapsed());
         let prompt_time = self.prompt_time.unwrap_or(time);
+        let of_form = |fault| format!("the answer's form cannot be followed any further: {fault}");
+        let fault = match finish {
+            Finish::Failed => self.fault.take().or_else(|| self.answer.fault().map(of_form)),
+            _ => None,
+        };
         self.tell(Event::Finished(Finished {
             text,
             finish,
+            fault,
             prompt_tokens: self.prompt_tokens(),
             reused_tokens: self.reused,
             answer_tokens: self.answer.tokens(),

@@ -1,5 +1,6 @@
 //! The engine's thread: which texts are under way, and what memory they may use.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use super::Request;
 use super::prefixes::{Prefixes, common};
 use super::queue::{Phase, Shared, Waiting};
 use super::text::{Text, blocks_to_come};
+use crate::generation::form::message;
 use crate::generation::{Finish, LanguageModel};
 
 /// Tokens that are worth taking from another text: the block that they end in must be copied, which takes as long as to read some.
@@ -35,7 +37,10 @@ impl Worker {
             self.shared.take_late(Instant::now()).into_iter().for_each(|late| self.refuse(late, Finish::Deadline));
             self.begin();
             if !self.texts.is_empty() {
-                self.step();
+                // What breaks in a step costs the answers that were in it, and none to come.
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.step())) {
+                    self.fail(message(&*panic));
+                }
             } else if !self.shared.wait() {
                 break;
             }
@@ -96,6 +101,15 @@ impl Worker {
         });
         if is_told {
             text.finish(&self.model, finish);
+        }
+    }
+
+    /// Ends all texts under way: what was read of them went with the step that broke.
+    fn fail(&mut self, reason: &str) {
+        for index in (0..self.texts.len()).rev() {
+            self.texts[index].past = Past::new();
+            self.texts[index].blame(format!("the model's step broke off ({reason}); this is a fault of the program"));
+            self.end(index, Finish::Failed, true);
         }
     }
 
