@@ -8,6 +8,7 @@ use bantam_model::architectures::Architecture;
 use bantam_model::architectures::llama::{Llama, LlamaConfig};
 use bantam_model::folder::write_predictor;
 use bantam_runtime::sample;
+use bantam_tensor::Tensor;
 use bantam_tokens::{Kind, SpecialTokens, Tokenizer, TrainOptions};
 
 /// Positions of the language model.
@@ -46,10 +47,17 @@ pub(crate) fn write_language_model(folder: &Path) {
         tie_word_embeddings: false,
     });
     let mut weights = Weights::initialise(llama.schema(), 3, Precision::F32);
-    for (_, tensor) in weights.tensors_mut().filter(|(entry, _)| !entry.name().contains("norm")) {
-        *tensor = tensor.scale(8.0);
-    }
     let added = tokenizer.added_tokens();
+    for (entry, tensor) in weights.tensors_mut().filter(|(entry, _)| !entry.name().contains("norm")) {
+        let is_head = entry.name() == "lm_head.weight";
+        let mut numbers = tensor.scale(if is_head { 16.0 } else { 8.0 }).data().to_vec();
+        if is_head {
+            // The scores of special tokens are 0, far below the highest.
+            let width = tensor.width();
+            added.iter().for_each(|token| numbers[token.id as usize * width..][..width].fill(0.0));
+        }
+        *tensor = Tensor::from_vec(tensor.shape(), &numbers);
+    }
     let end = added.iter().find(|token| token.spelling == END).expect("it was named").id;
     write_predictor(folder, &llama.config(), &weights.to_arrays(), &tokenizer, Some(TEMPLATE), &[end])
         .expect("the folder can be written");

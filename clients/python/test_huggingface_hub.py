@@ -1,0 +1,66 @@
+"""`huggingface_hub.InferenceClient`, as it is, against `bantam serve`."""
+
+import json
+import unittest
+import urllib.request
+
+from huggingface_hub import InferenceClient
+from huggingface_hub.errors import HfHubHTTPError
+
+from bantam import KEY, MESSAGES, MODEL, NO_LOOPS, SCHEMA, TOOLS, URL
+
+
+def paths():
+    """The paths that the server has."""
+    request = urllib.request.Request(URL + "/openapi.json", headers={"Authorization": "Bearer " + KEY})
+    return json.load(urllib.request.urlopen(request))["paths"]
+
+
+class Chats(unittest.TestCase):
+    def setUp(self):
+        self.client = InferenceClient(base_url=URL, api_key=KEY, timeout=30)
+
+    def ask(self, **fields):
+        return self.client.chat_completion(MESSAGES, **{"model": MODEL, "max_tokens": 20, "seed": 3, **fields})
+
+    def test_a_stream_is_the_message(self):
+        whole = self.ask()
+        self.assertEqual((whole.choices[0].finish_reason, whole.usage.completion_tokens), ("length", 20))
+        chunks = list(self.ask(stream=True, stream_options={"include_usage": True}))
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        self.assertEqual(text, whole.choices[0].message.content)
+        self.assertEqual(chunks[-1].usage.completion_tokens, 20)
+
+    def test_a_client_that_names_no_model(self):
+        self.assertEqual(InferenceClient(URL, token=KEY).chat_completion(MESSAGES, max_tokens=2).model, MODEL)
+        self.assertEqual(InferenceClient(URL + "/v1", token=KEY).chat_completion(MESSAGES, max_tokens=2).model, MODEL)
+
+    def test_its_openai_spelling(self):
+        answer = self.client.chat.completions.create(model=MODEL, messages=MESSAGES, max_tokens=4, stop=["zzz"])
+        self.assertTrue(answer.choices[0].message.content)
+
+    def test_log_probabilities(self):
+        told = self.ask(logprobs=True, top_logprobs=2).choices[0].logprobs.content
+        self.assertEqual((len(told), len(told[0].top_logprobs)), (20, 2))
+
+    def test_a_schema_holds(self):
+        form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA, "strict": True}}
+        for seed in range(4):
+            text = self.ask(response_format=form, seed=seed, **NO_LOOPS).choices[0].message.content
+            value = json.loads(text)
+            self.assertEqual(sorted(value), ["label", "sure"])
+            self.assertIn(value["label"], ["order", "refund"])
+
+    def test_a_tool_is_called(self):
+        answer = self.ask(tools=TOOLS, tool_choice="required", **NO_LOOPS)
+        call = answer.choices[0].message.tool_calls[0]
+        self.assertEqual(call.function.name, "track")
+        self.assertIn(json.loads(call.function.arguments)["kind"], ["order", "refund"])
+
+    def test_errors(self):
+        with self.assertRaises(HfHubHTTPError) as raised:
+            self.ask(model="nowhere")
+        self.assertEqual(raised.exception.response.status_code, 404)
+        with self.assertRaises(HfHubHTTPError) as raised:
+            InferenceClient(URL, token="wrong").chat_completion(MESSAGES)
+        self.assertEqual(raised.exception.response.status_code, 401)
