@@ -3,18 +3,14 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 
-import { chromium } from "playwright-core";
-
-import { Server } from "./server.mjs";
+import { launch, Server } from "./server.mjs";
 
 const SOON = 10_000;
 
 let browser, server, context, page, faults, requests;
 
 before(async () => {
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  // Without its sandbox, which the root user of a container cannot have; the page is ours.
-  browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+  browser = await launch();
 });
 
 after(() => browser?.close());

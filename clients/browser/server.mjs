@@ -1,9 +1,15 @@
-// `bantam serve` for the tests of its page: they end it in the middle of an answer, and start it again at the same place.
+// `bantam serve` for the tests of its page, which end it in the middle of an answer and start it again at the same place; and the browser.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
-const { BANTAM, BANTAM_MODELS } = process.env;
+import { chromium } from "playwright-core";
+
+const { BANTAM, BANTAM_MODELS, CHROMIUM } = process.env;
+
+// Without its sandbox, which the root user of a container cannot have; the pages are ours.
+export const launch = () =>
+  chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 
 export class Server {
   // Serves some of the models `tiny` and `sample.bantam`, at any free port unless one is named.

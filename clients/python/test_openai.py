@@ -1,5 +1,6 @@
 """The `openai` package, as it is, against `bantam serve`."""
 
+import asyncio
 import json
 import time
 import unittest
@@ -141,6 +142,30 @@ class Chats(unittest.TestCase):
         self.fail("the answer goes on")
 
 
+    def test_fields_that_change_nothing_are_passed_over(self):
+        plain = self.create().choices[0].message.content
+        more = self.create(
+            user="ann", metadata={"a": "b"}, store=False, parallel_tool_calls=False, service_tier="auto",
+            messages=[
+                {"role": "developer", "content": "help"},
+                {"role": "user", "content": [{"type": "text", "text": "where is my order"}]},
+            ],
+        )
+        self.assertTrue(more.choices[0].message.content)
+        self.assertEqual(self.create(user="ann", store=False).choices[0].message.content, plain)
+
+    def test_many_at_a_time_are_each_as_alone(self):
+        async def together():
+            async with openai.AsyncOpenAI(base_url=URL + "/v1", api_key=KEY, max_retries=0) as client:
+                ask = client.chat.completions.create
+                fields = {"model": MODEL, "messages": MESSAGES, "max_tokens": 20}
+                return await asyncio.gather(*(ask(**fields, seed=seed % 3) for seed in range(12)))
+
+        texts = [answer.choices[0].message.content for answer in asyncio.run(together())]
+        self.assertEqual(texts[:3] * 4, texts)
+        self.assertEqual(self.create(seed=2).choices[0].message.content, texts[2])
+
+
 class Others(unittest.TestCase):
     def setUp(self):
         self.client = client()
@@ -244,6 +269,12 @@ class Errors(unittest.TestCase):
         with self.assertRaises(openai.InternalServerError) as raised:
             self.ask(client(), extra_headers={"x-deadline-seconds": "0.000001"})
         self.assertEqual(raised.exception.code, "deadline")
+        with self.assertRaises(openai.APIError) as raised:
+            list(self.ask(client(), stream=True, extra_headers={"x-deadline-seconds": "0.000001"}))
+        self.assertIn("in time", raised.exception.message)
+        with self.assertRaises(openai.BadRequestError):
+            image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+            self.ask(client(), messages=[{"role": "user", "content": [image]}])
         with self.assertRaises(openai.NotFoundError):
             client().audio.speech.create(model=MODEL, input="a", voice="alloy")
 

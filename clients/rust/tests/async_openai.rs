@@ -9,7 +9,7 @@ use async_openai::types::chat::{
     ChatCompletionMessageToolCalls, CreateChatCompletionRequest, CreateChatCompletionResponse, FinishReason,
 };
 use async_openai::types::completions::CreateCompletionRequest;
-use async_openai::types::embeddings::{CreateEmbeddingRequest, EmbeddingInput};
+use async_openai::types::embeddings::{CreateEmbeddingRequest, EmbeddingInput, EncodingFormat};
 use async_openai::types::responses::{CreateResponse, OutputItem, ResponseStreamEvent};
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -108,6 +108,7 @@ async fn completions_embeddings_and_models() {
     let input = EmbeddingInput::StringArray(vec!["where is my order".to_owned(), "i want a refund".to_owned()]);
     let asked = CreateEmbeddingRequest { model: "tiny".to_owned(), input, ..Default::default() };
     let plain = usual().embeddings().create(asked.clone()).await.unwrap();
+    let asked = CreateEmbeddingRequest { encoding_format: Some(EncodingFormat::Base64), ..asked };
     let packed = usual().embeddings().create_base64(asked).await.unwrap();
     let packed: Vec<f32> = packed.data[1].embedding.clone().into();
     assert!(plain.data.len() == 2 && plain.data[1].embedding == packed);

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use blake3::Hash;
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 use crate::failure::Failure;
 
@@ -78,13 +78,10 @@ pub(crate) fn origins(origins: &[String]) -> Option<CorsLayer> {
     } else {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
-    Some(CorsLayer::new().allow_origin(allowed).allow_methods(Any).allow_headers([
-        header::AUTHORIZATION,
-        header::CONTENT_TYPE,
-        header::ACCEPT,
-        header::HeaderName::from_static("x-api-key"),
-        header::HeaderName::from_static("x-deadline-seconds"),
-    ]))
+    // Clients send headers of their own, such as what they run on; a key is in a header, which no browser adds by itself.
+    let headers = AllowHeaders::mirror_request();
+    let layer = CorsLayer::new().allow_origin(allowed).allow_methods(Any).allow_headers(headers);
+    Some(layer.expose_headers([header::RETRY_AFTER]))
 }
 
 #[cfg(test)]
