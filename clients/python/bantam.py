@@ -11,7 +11,7 @@ BUNDLE = "sample"
 MESSAGES = [{"role": "system", "content": "help"}, {"role": "user", "content": "where is my order"}]
 
 # The model knows nothing, and would go on with spaces, which JSON allows, for long.
-NO_LOOPS = {"max_tokens": 300, "frequency_penalty": 1}
+NO_LOOPS = {"max_tokens": 500, "frequency_penalty": 2}
 
 SCHEMA = {
     "type": "object",

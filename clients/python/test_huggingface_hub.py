@@ -7,7 +7,7 @@ import urllib.request
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
-from bantam import KEY, MESSAGES, MODEL, NO_LOOPS, SCHEMA, TOOLS, URL
+from bantam import BUNDLE, KEY, MESSAGES, MODEL, NO_LOOPS, SCHEMA, TOOLS, URL
 
 
 def paths():
@@ -64,3 +64,17 @@ class Chats(unittest.TestCase):
         with self.assertRaises(HfHubHTTPError) as raised:
             InferenceClient(URL, token="wrong").chat_completion(MESSAGES)
         self.assertEqual(raised.exception.response.status_code, 401)
+
+
+@unittest.skipUnless("/models/{id}" in paths(), "this server has no routes for tasks")
+class Tasks(unittest.TestCase):
+    def test_labels(self):
+        client = InferenceClient(model=f"{URL}/models/{BUNDLE}", token=KEY)
+        labels = client.text_classification("where is my order", top_k=2)
+        self.assertEqual(len(labels), 2)
+        self.assertGreaterEqual(labels[0].score, labels[1].score)
+
+    def test_features(self):
+        client = InferenceClient(model=f"{URL}/models/{BUNDLE}/pipeline/feature-extraction", token=KEY)
+        rows = client.feature_extraction(["where is my order", "i want a refund"])
+        self.assertEqual(rows.shape[0], 2)
