@@ -51,10 +51,27 @@ pub(crate) fn sum(values: impl Iterator<Item = f32>) -> f32 {
     values.fold(0.0, |sum, value| sum + value)
 }
 
-/// The dot product of two slices of one length, in 16 running sums.
+/// Running sums or maxima of a loop that is made into vectors.
+pub(crate) const LANES: usize = 16;
+
+/// Puts lanes together, the upper half onto the lower: four dependent steps where one after another would be fifteen.
+#[inline(always)]
+pub(crate) fn fold_lanes(lanes: [f32; LANES], put: impl Fn(f32, f32) -> f32) -> f32 {
+    let eight: [f32; 8] = std::array::from_fn(|lane| put(lanes[lane], lanes[lane + 8]));
+    let four: [f32; 4] = std::array::from_fn(|lane| put(eight[lane], eight[lane + 4]));
+    let two: [f32; 2] = std::array::from_fn(|lane| put(four[lane], four[lane + 2]));
+    put(two[0], two[1])
+}
+
+/// The sum of lanes.
+#[inline(always)]
+pub(crate) fn sum_lanes(lanes: [f32; LANES]) -> f32 {
+    fold_lanes(lanes, |a, b| a + b)
+}
+
+/// The dot product of two slices of one length, in running sums.
 #[inline(always)]
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
     let mut sums = [0.0f32; LANES];
     let ((a_lanes, a_rest), (b_lanes, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     for (a, b) in a_lanes.iter().zip(b_lanes) {
@@ -63,5 +80,5 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
         }
     }
     let rest = sum(a_rest.iter().zip(b_rest).map(|(a, b)| a * b));
-    sum(sums.into_iter()) + rest
+    sum_lanes(sums) + rest
 }

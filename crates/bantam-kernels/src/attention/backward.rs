@@ -3,7 +3,7 @@
 use std::f32::consts::LOG2_E;
 use std::ops::Range;
 
-use super::{AttentionShape, LANES, Task, lanes_in, panels, score, scores_row, tiles, vectors};
+use super::{AttentionShape, LANES, Task, panels, score, scores_row, tiles, vectors, within};
 use crate::curves::{exp2, fused};
 use crate::gemm::block::{BlockProduct, Left, PANEL, ROWS, Target, packed_len};
 use crate::memory::Buffer;
@@ -173,12 +173,11 @@ fn harden(
     let factor = scale * LOG2_E;
     let ((first, shares), (_, d_scores)) = (vectors(shares, keys), vectors(d_scores, keys));
     for (index, (shares, d_scores)) in shares.iter_mut().zip(d_scores).enumerate() {
-        let is_seen = lanes_in(first + index * LANES, seen);
+        let place = first + index * LANES;
+        *shares = within(shares.map(|x| exp2(fused(x, factor, -total))), place, seen, 0.0);
         for lane in 0..LANES {
-            let share = exp2(fused(shares[lane], factor, -total));
-            let d_score = share * (d_scores[lane] - along) * scale;
-            shares[lane] = if is_seen[lane] { share } else { 0.0 };
-            d_scores[lane] = if is_seen[lane] { d_score } else { 0.0 };
+            d_scores[lane] = shares[lane] * (d_scores[lane] - along) * scale;
         }
+        *d_scores = within(*d_scores, place, seen, 0.0);
     }
 }

@@ -3,12 +3,12 @@
 use std::f32::consts::{LN_2, LOG2_E};
 use std::ops::Range;
 
-use super::{AttentionShape, LANES, Task, lanes_in, panels, score, scores_row, tiles, vectors};
+use super::{AttentionShape, LANES, Task, panels, score, scores_row, tiles, vectors, within};
 use crate::curves::exp2;
 use crate::gemm::block::{BlockProduct, Left, PANEL, ROWS, Target, packed_len};
 use crate::memory::Buffer;
 use crate::pool::Shared;
-use crate::vectorized::{sum, vectorized};
+use crate::vectorized::{fold_lanes, sum_lanes, vectorized};
 
 /// `out = softmax(scale * q·kᵀ)·v`, head by head and document by document.
 ///
@@ -104,13 +104,12 @@ pub(super) fn soften(row: &mut [f32], keys: &Range<usize>, seen: &Range<usize>, 
     let (first, vectors) = vectors(row, keys);
     let mut most = [f32::NEG_INFINITY; LANES];
     for (index, vector) in vectors.iter_mut().enumerate() {
-        let is_seen = lanes_in(first + index * LANES, seen);
+        *vector = within(vector.map(|x| x * factor), first + index * LANES, seen, f32::NEG_INFINITY);
         for lane in 0..LANES {
-            vector[lane] = if is_seen[lane] { vector[lane] * factor } else { f32::NEG_INFINITY };
             most[lane] = if vector[lane] > most[lane] { vector[lane] } else { most[lane] };
         }
     }
-    let largest = most.into_iter().fold(f32::NEG_INFINITY, |most, x| if x > most { x } else { most });
+    let largest = fold_lanes(most, |most, x| if x > most { x } else { most });
     let mut sums = [0.0f32; LANES];
     for vector in vectors {
         for (sum, x) in sums.iter_mut().zip(vector) {
@@ -118,5 +117,5 @@ pub(super) fn soften(row: &mut [f32], keys: &Range<usize>, seen: &Range<usize>, 
             *sum += *x;
         }
     }
-    (largest, sum(sums.into_iter()))
+    (largest, sum_lanes(sums))
 }

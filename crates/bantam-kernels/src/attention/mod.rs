@@ -12,6 +12,7 @@ use std::ops::Range;
 use crate::gemm::Operand;
 use crate::gemm::block::{BlockProduct, Left, PANEL, ROWS, packed_len};
 use crate::pool::{self, Shared};
+use crate::vectorized::LANES;
 
 mod backward;
 mod forward;
@@ -101,9 +102,6 @@ fn panels(range: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
         .map(move |panel| (panel, panel * PANEL..range.end.min((panel + 1) * PANEL)))
 }
 
-/// Scores are handled in vectors of this many.
-const LANES: usize = 16;
-
 /// From one row of scores to the next, for a document of `length` tokens: whole panels, and a little more, so that a column of scores does not
 /// fall on the same few places of the cache.
 fn scores_row(length: usize) -> usize {
@@ -117,12 +115,16 @@ fn vectors<'a>(row: &'a mut [f32], keys: &Range<usize>) -> (usize, &'a mut [[f32
     (first, row[first..keys.end.next_multiple_of(LANES)].as_chunks_mut().0)
 }
 
-/// Which of the keys from `first` on lie in a range.
+/// The numbers of the keys from `first` on that lie in a range, and `other` for the others. Written with masks of bits: a condition per number
+/// would be compiled to a jump per number.
 #[inline(always)]
-fn lanes_in(first: usize, range: &Range<usize>) -> [bool; LANES] {
+fn within(numbers: [f32; LANES], first: usize, range: &Range<usize>, other: f32) -> [f32; LANES] {
     // One comparison does for both ends: a key before the range wraps around to a large distance.
     let (distance, count) = ((first as u32).wrapping_sub(range.start as u32), range.len() as u32);
-    std::array::from_fn(|lane| distance.wrapping_add(lane as u32) < count)
+    std::array::from_fn(|lane| {
+        let mask = u32::from(distance.wrapping_add(lane as u32) < count).wrapping_neg();
+        f32::from_bits(numbers[lane].to_bits() & mask | other.to_bits() & !mask)
+    })
 }
 
 /// One key head of one document: the sizes and places that both directions share.

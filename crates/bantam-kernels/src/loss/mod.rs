@@ -4,7 +4,7 @@ use crate::curves::exp;
 use crate::gemm::{Epilogue, Operand, Precision, multiply};
 use crate::memory::Buffer;
 use crate::pool::Shared;
-use crate::vectorized::{for_each_range, sum, vectorized};
+use crate::vectorized::{LANES, fold_lanes, for_each_range, sum, sum_lanes, vectorized};
 
 #[cfg(test)]
 mod tests;
@@ -29,13 +29,18 @@ pub struct CrossEntropy {
 /// The largest number and log Σ exp of a row.
 #[inline(always)]
 fn log_sum(row: &[f32]) -> f32 {
-    let largest = row.iter().fold(f32::NEG_INFINITY, |most, &x| if x > most { x } else { most });
-    let (lanes, rest) = row.as_chunks::<16>();
-    let mut sums = [0.0f32; 16];
+    let larger = |most: f32, x: f32| if x > most { x } else { most };
+    let (lanes, rest) = row.as_chunks::<LANES>();
+    let mut most = [f32::NEG_INFINITY; LANES];
+    for lane in lanes {
+        most.iter_mut().zip(lane).for_each(|(most, &x)| *most = larger(*most, x));
+    }
+    let largest = rest.iter().fold(fold_lanes(most, larger), |most, &x| larger(most, x));
+    let mut sums = [0.0f32; LANES];
     for lane in lanes {
         sums.iter_mut().zip(lane).for_each(|(sum, &x)| *sum += exp(x - largest));
     }
-    largest + (sum(sums.into_iter()) + sum(rest.iter().map(|&x| exp(x - largest)))).ln()
+    largest + (sum_lanes(sums) + sum(rest.iter().map(|&x| exp(x - largest)))).ln()
 }
 
 /// Turns each row of `width` logits into probabilities.

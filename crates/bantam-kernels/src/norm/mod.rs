@@ -2,7 +2,7 @@
 
 use crate::pool::Shared;
 use crate::vector::sum_over_ranges;
-use crate::vectorized::{dot, for_each_range, sum, vectorized};
+use crate::vectorized::{LANES, dot, for_each_range, sum, sum_lanes, vectorized};
 
 #[cfg(test)]
 mod tests;
@@ -199,13 +199,13 @@ pub fn layer_norm_backward(
     }
 }
 
-/// The sum of a row, in 16 running sums.
+/// The sum of a row, in running sums.
 #[inline(always)]
 fn row_sum(x: &[f32]) -> f32 {
-    let (lanes, rest) = x.as_chunks::<16>();
-    let mut sums = [0.0f32; 16];
+    let (lanes, rest) = x.as_chunks::<LANES>();
+    let mut sums = [0.0f32; LANES];
     for lane in lanes {
         sums.iter_mut().zip(lane).for_each(|(sum, x)| *sum += x);
     }
-    sum(sums.into_iter()) + sum(rest.iter().copied())
+    sum_lanes(sums) + sum(rest.iter().copied())
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::pool;
-use crate::vectorized::vectorized;
+use crate::vectorized::{LANES, vectorized};
 
 /// Turns the first `heads` heads of each row of `data` `[tokens, row_width]` by angles that grow with the token's position.
 ///
@@ -38,16 +38,29 @@ pub fn rotate(
                     let (cos, sin) = turns[position as usize * head_dim..][..head_dim].split_at(half);
                     for head in row[..heads * head_dim].chunks_exact_mut(head_dim) {
                         let (first, second) = head.split_at_mut(half);
-                        for i in 0..half {
-                            let (a, b, sin) = (first[i], second[i], sign * sin[i]);
-                            first[i] = a * cos[i] - b * sin;
-                            second[i] = b * cos[i] + a * sin;
+                        let (first, first_rest) = first.as_chunks_mut::<LANES>();
+                        let (second, second_rest) = second.as_chunks_mut::<LANES>();
+                        let (cos, cos_rest) = cos.as_chunks::<LANES>();
+                        let (sin, sin_rest) = sin.as_chunks::<LANES>();
+                        for (((first, second), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+                            turn(first, second, cos, sin, sign);
                         }
+                        turn(first_rest, second_rest, cos_rest, sin_rest, sign);
                     }
                 }
             },
         );
     });
+}
+
+/// Turns pairs. Slices of a known length become vectors, where a loop of unknown length would be unrolled beyond half a head and never be reached.
+#[inline(always)]
+fn turn(first: &mut [f32], second: &mut [f32], cos: &[f32], sin: &[f32], sign: f32) {
+    for (((first, second), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+        let (a, b, sin) = (*first, *second, sign * sin);
+        *first = a * cos - b * sin;
+        *second = b * cos + a * sin;
+    }
 }
 
 /// Cosines and sines of the positions up to some length, for one base and size of head: `[positions][head_dim]`.

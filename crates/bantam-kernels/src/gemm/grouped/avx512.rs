@@ -1,6 +1,7 @@
 //! Tiles of up to 6 rows by 2 vectors of outputs: 12 whole sums of a group and 12 sums of all groups, and the codes between them, fill the 32
 //! registers; each vector of weights is used by all rows.
 
+use super::input::{WORDS, scale_of};
 use super::{Bits, Codes, GROUP, PANEL, ROWS, Tile};
 use std::arch::x86_64::*;
 
@@ -124,4 +125,28 @@ unsafe fn group8<const R: usize>(words: *const u32, input: &[*const i32; R], tot
             }
         }
     }
+}
+
+/// Writes a group's codes, and returns their scale and their sum: see [`super::input`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) fn quantize_group(values: &[f32; GROUP], words: &mut [u32; WORDS]) -> (f32, i32) {
+    // SAFETY: a group is two vectors.
+    let numbers = unsafe { [_mm512_loadu_ps(values.as_ptr()), _mm512_loadu_ps(values.as_ptr().add(LANES))] };
+    // Among the bits of magnitudes, infinity and NaN are larger than any number.
+    let [first, second] =
+        numbers.map(|numbers| _mm512_and_si512(_mm512_castps_si512(numbers), _mm512_set1_epi32(0x7fff_ffff)));
+    let largest = _mm512_reduce_max_epu32(_mm512_max_epu32(first, second));
+    let (inverse, scale) = match scale_of(f32::from_bits(largest)) {
+        Ok(scales) => scales,
+        Err(scale) => {
+            words.fill(0);
+            return (scale, 0);
+        }
+    };
+    let codes = numbers.map(|numbers| _mm512_cvtps_epi32(_mm512_mul_ps(numbers, _mm512_set1_ps(inverse))));
+    let bytes = _mm256_set_m128i(_mm512_cvtepi32_epi8(codes[1]), _mm512_cvtepi32_epi8(codes[0]));
+    // SAFETY: the words of a group have the size of the vector.
+    unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), bytes) };
+    (scale, _mm512_reduce_add_epi32(_mm512_add_epi32(codes[0], codes[1])))
 }

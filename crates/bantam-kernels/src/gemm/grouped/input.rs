@@ -1,6 +1,9 @@
 //! Inputs, quantised as they come: 8-bit codes with a scale per group.
 
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
 use super::{Bits, Codes, GROUP};
+use crate::isa::Isa;
 use crate::memory::Buffer;
 use crate::pool::{self, Shared};
 use crate::vectorized::vectorized;
@@ -8,7 +11,9 @@ use crate::vectorized::vectorized;
 /// Rows that one task quantises.
 const ROWS: usize = 16;
 /// Words of a group's codes.
-const WORDS: usize = GROUP / 4;
+pub(super) const WORDS: usize = GROUP / 4;
+/// The largest code.
+const LARGEST: f32 = 127.0;
 
 /// Quantised rows.
 pub(super) struct Input {
@@ -32,6 +37,7 @@ impl Input {
             groups,
         };
         let offset = Codes { bits }.offset();
+        let isa = Isa::current();
         let (scales, starts) = (Shared::new(&mut input.scales), Shared::new(&mut input.starts));
         pool::for_each_chunk(input.codes.words_mut(), ROWS * groups * WORDS, |task, codes| {
             let count = codes.len() / (groups * WORDS);
@@ -47,7 +53,7 @@ impl Input {
                     for ((row, (codes, scales)), starts) in
                         x.chunks_exact(k).zip(outputs).zip(starts.chunks_exact_mut(groups))
                     {
-                        quantize_row(row, offset, codes, scales, starts);
+                        quantize_row(row, isa, offset, codes, scales, starts);
                     }
                 },
             );
@@ -72,27 +78,46 @@ impl Input {
 }
 
 #[inline(always)]
-fn quantize_row(row: &[f32], offset: i32, codes: &mut [u32], scales: &mut [f32], starts: &mut [i32]) {
+fn quantize_row(row: &[f32], isa: Isa, offset: i32, codes: &mut [u32], scales: &mut [f32], starts: &mut [i32]) {
     let outputs = codes.as_chunks_mut::<WORDS>().0.iter_mut().zip(scales).zip(starts);
     let (whole, rest) = row.as_chunks::<GROUP>();
     let mut last = [0.0; GROUP];
     last[..rest.len()].copy_from_slice(rest);
     let groups = whole.iter().chain(if rest.is_empty() { None } else { Some(&last) });
     for (values, ((codes, scale), start)) in groups.zip(outputs) {
-        (*scale, *start) = quantize_group(values, offset, codes);
+        let sum;
+        (*scale, sum) = match isa {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: called for this set only.
+            Isa::Avx512 => unsafe { avx512::quantize_group(values, codes) },
+            _ => quantize_group(values, codes),
+        };
+        *start = -offset * sum;
     }
 }
 
-/// A group whose largest magnitude is no number has codes 0 and that as its scale, so that the fault stays visible.
+/// What to multiply a group's numbers by to get codes, and codes by to get numbers, given the largest magnitude. A group of zeros, or one whose
+/// largest magnitude is no number, has codes 0, and in the second case that as its scale, so that the fault stays visible.
 #[inline(always)]
-fn quantize_group(values: &[f32; GROUP], offset: i32, words: &mut [u32; WORDS]) -> (f32, i32) {
-    let largest = values.iter().fold(0u32, |most, x| most.max(x.to_bits() & 0x7fff_ffff));
-    let largest = f32::from_bits(largest);
-    let inverse = 127.0 / largest;
-    if !inverse.is_finite() || !largest.is_finite() {
-        words.fill(0);
-        return (if largest.is_finite() { 0.0 } else { f32::NAN }, 0);
+pub(super) fn scale_of(largest: f32) -> Result<(f32, f32), f32> {
+    let inverse = LARGEST / largest;
+    match (inverse.is_finite(), largest.is_finite()) {
+        (true, true) => Ok((inverse, largest / LARGEST)),
+        (_, is_number) => Err(if is_number { 0.0 } else { f32::NAN }),
     }
+}
+
+/// Writes a group's codes, and returns their scale and their sum.
+#[inline(always)]
+fn quantize_group(values: &[f32; GROUP], words: &mut [u32; WORDS]) -> (f32, i32) {
+    let largest = values.iter().fold(0u32, |most, x| most.max(x.to_bits() & 0x7fff_ffff));
+    let (inverse, scale) = match scale_of(f32::from_bits(largest)) {
+        Ok(scales) => scales,
+        Err(scale) => {
+            words.fill(0);
+            return (scale, 0);
+        }
+    };
     let mut codes = [0i32; GROUP];
     for (code, x) in codes.iter_mut().zip(values) {
         // The magic number moves the fraction out of the mantissa: rounding to nearest even without a call.
@@ -102,5 +127,39 @@ fn quantize_group(values: &[f32; GROUP], offset: i32, words: &mut [u32; WORDS]) 
     for (word, codes) in words.iter_mut().zip(codes.as_chunks::<4>().0) {
         *word = u32::from_le_bytes(codes.map(|code| code as i8 as u8));
     }
-    (largest / 127.0, -offset * codes.iter().sum::<i32>())
+    (scale, codes.iter().sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Random, for_each_isa};
+
+    #[test]
+    fn every_instruction_set_writes_the_same_codes_scales_and_starts() {
+        let mut random = Random::new(5);
+        let (k, rows) = (3 * GROUP + 7, 5);
+        let mut x = random.vector(rows * k);
+        x[..GROUP].fill(0.0);
+        x[k + 3] = f32::INFINITY;
+        x[2 * k + GROUP] = f32::NAN;
+        x[3 * k..3 * k + GROUP].fill(1e-39);
+        x[4 * k..4 * k + 4].copy_from_slice(&[127.0, 0.5, 1.5, -2.5]);
+        let mut all = Vec::new();
+        for_each_isa(|_| {
+            let input = Input::quantize(&x, k, Bits::Four);
+            let scales: Vec<u32> = input.scales.iter().map(|scale| scale.to_bits()).collect();
+            all.push((input.codes.words().to_vec(), scales, input.starts.clone()));
+        });
+        assert!(all.windows(2).all(|pair| pair[0] == pair[1]));
+        // Halves are rounded to even, and the starts make up for an offset of 8.
+        let last = 4 * 4;
+        assert_eq!(all[0].0[last * WORDS].to_le_bytes(), [127, 0, 2, -2i8 as u8]);
+        let sum: i32 = all[0].0[last * WORDS..][..WORDS]
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .map(|code| i32::from(code as i8))
+            .sum();
+        assert_eq!(all[0].2[last], -8 * sum);
+    }
 }
