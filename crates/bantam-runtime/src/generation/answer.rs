@@ -2,11 +2,17 @@
 
 use super::form::Form;
 use super::{Finish, GenerateOptions, LanguageModel};
-use crate::sampling::{Constraint, Sampler, StopStrings, TextStream, TokenMask, top_log_probabilities};
+use crate::sampling::{
+    Constraint, LookupOptions, PromptLookup, Sampler, StopStrings, TextStream, TokenMask, top_log_probabilities,
+};
+
+/// Tokens that are guessed ahead at most. With the token before them they are multiplied with the weights at once.
+pub(super) const DRAFT: usize = 5;
 
 /// What an answer needs from one token to the next. Its past is the caller's.
 pub(super) struct Answer {
     sampler: Sampler,
+    lookup: PromptLookup,
     stream: TextStream,
     stops: StopStrings,
     form: Option<Form>,
@@ -47,8 +53,11 @@ impl Answer {
     pub(super) fn new(model: &LanguageModel, prompt: &[u32], options: &GenerateOptions) -> Self {
         let mut sampler = Sampler::new(options.sampling.clone(), options.sampling.seed.unwrap_or(0));
         sampler.see_prompt(prompt);
+        let mut lookup = PromptLookup::new(LookupOptions { most_tokens: DRAFT, ..LookupOptions::default() });
+        lookup.extend(prompt);
         Self {
             sampler,
+            lookup,
             stream: TextStream::new(),
             stops: StopStrings::new(&options.stop),
             form: None,
@@ -91,8 +100,34 @@ impl Answer {
         self.mask = self.form.as_mut().and_then(Form::mask);
     }
 
+    /// Guesses tokens to come, `most` at most, for the model to read in one pass with the last one. What is chosen does not depend on them.
+    pub(super) fn draft(&mut self, most: usize) -> Vec<u32> {
+        // The answer's last token need not be read.
+        let left = self.most.min(self.room).saturating_sub(self.tokens + 1);
+        self.lookup.draft(most.min(left)).to_vec()
+    }
+
+    /// Chooses tokens by the model's scores after the last token and after each of a draft, `[1 + draft][vocabulary]`, as far as the draft was
+    /// right: at least one, and one more than was guessed.
+    pub(super) fn choose_all(&mut self, model: &LanguageModel, scores: &[f32], draft: &[u32]) -> Vec<Next> {
+        let mut chosen = Vec::new();
+        for (index, logits) in scores.chunks_exact(model.vocabulary()).enumerate() {
+            let next = self.choose(model, logits);
+            let token = next.token.as_ref().map(|token| token.token);
+            let goes_on = next.finish.is_none() && token.is_some() && draft.get(index).copied() == token;
+            chosen.push(next);
+            if !goes_on {
+                break;
+            }
+        }
+        if !draft.is_empty() {
+            self.lookup.verified(chosen.len() - 1);
+        }
+        chosen
+    }
+
     /// Chooses the next token by the model's scores, `[vocabulary]`.
-    pub(super) fn choose(&mut self, model: &LanguageModel, logits: &[f32]) -> Next {
+    fn choose(&mut self, model: &LanguageModel, logits: &[f32]) -> Next {
         if self.tokens == self.most {
             return Next { token: None, finish: Some(Finish::Length) };
         }
@@ -112,6 +147,7 @@ impl Answer {
             count => top_log_probabilities(logits, count),
         };
         self.sampler.accept(choice.token);
+        self.lookup.extend(&[choice.token]);
         self.tokens += 1;
         let piece = model.tokenizer().map(|tokenizer| self.stream.push(tokenizer, choice.token)).unwrap_or_default();
         let shown = self.stops.push(&piece);

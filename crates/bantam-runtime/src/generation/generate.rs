@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bantam_model::Past;
 
 use super::LanguageModel;
-use super::answer::Answer;
+use super::answer::{Answer, DRAFT};
 use crate::sampling::{Constraint, SamplingError, SamplingOptions};
 
 /// How an answer is made.
@@ -148,25 +148,33 @@ pub fn generate_after(
     let mut answer = Answer::new(model, prompt, options).constrained(constraint);
     let began = Instant::now();
     let unread = &prompt[read.tokens()..];
-    let (mut logits, now) = model.read(read, unread, &|| false).expect("nobody stops it");
+    let (scores, now) = model.read(read, unread, &|| false).expect("nobody stops it");
     let (prompt_time, began) = (began.elapsed(), Instant::now());
     let (mut pasts, mut tokens, mut log_probabilities, mut text) = (vec![now], Vec::new(), Vec::new(), String::new());
-    let finish = loop {
-        let next = answer.choose(model, &logits);
-        let Some(token) = next.token else { break next.finish.expect("no token, no answer") };
-        tokens.push(token.token);
-        log_probabilities.push(token.log_probability);
-        text.push_str(&token.text);
-        if !show(&token.text) {
-            break Finish::Stopped;
+    let mut chosen = answer.choose_all(model, &scores, &[]);
+    let finish = 'answer: loop {
+        for next in std::mem::take(&mut chosen) {
+            let Some(token) = next.token else { break 'answer next.finish.expect("no token, no answer") };
+            tokens.push(token.token);
+            log_probabilities.push(token.log_probability);
+            text.push_str(&token.text);
+            if !show(&token.text) {
+                break 'answer Finish::Stopped;
+            }
+            if let Some(finish) = next.finish {
+                break 'answer finish;
+            }
         }
-        if let Some(finish) = next.finish {
-            break finish;
-        }
-        let (scores, after) = model.next(pasts, &[&[token.token]]);
-        logits.copy_from_slice(scores.data());
+        let draft = answer.draft(DRAFT);
+        let piece: Vec<u32> = tokens.last().into_iter().chain(&draft).copied().collect();
+        let (scores, after) = model.advance(pasts, &[&piece], &[piece.len()]);
         pasts = after;
+        chosen = answer.choose_all(model, scores.data(), &draft);
+        // The last one chosen is not read yet, and wrong guesses are forgotten.
+        pasts[0].truncate(prompt.len() + tokens.len() + chosen.len() - 1);
     };
+    // Nor are those that the caller did not want to see.
+    pasts[0].truncate(prompt.len() + tokens.len());
     // A caller that wanted no more is not asked again.
     if finish == Finish::Failed {
         return Err(answer.fault().map_or(GenerateError::NoChoice, GenerateError::Form));

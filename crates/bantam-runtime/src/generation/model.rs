@@ -113,7 +113,7 @@ impl LanguageModel {
 
     /// Bytes of past that each [`Past::BLOCK`] tokens of a text take; one token is read to see it.
     pub fn past_block_bytes(&self) -> usize {
-        self.advance(vec![Past::new()], &[&[0]], &[false]).1.iter().map(Past::bytes).sum()
+        self.advance(vec![Past::new()], &[&[0]], &[0]).1.iter().map(Past::bytes).sum()
     }
 
     /// Reads the next tokens of each text and scores what may follow the last: `[texts, vocabulary]`.
@@ -121,25 +121,25 @@ impl LanguageModel {
     /// # Panics
     /// When a text has no new token, or one that is not in the vocabulary.
     pub fn next(&self, pasts: Vec<Past>, texts: &[&[u32]]) -> (Tensor, Vec<Past>) {
-        self.advance(pasts, texts, &vec![true; texts.len()])
+        self.advance(pasts, texts, &vec![1; texts.len()])
     }
 
-    /// Reads the next tokens of each text and scores what may follow the last of those that are `scored`, in their order:
-    /// `[scored texts, vocabulary]`. A text's numbers do not depend on the texts beside it, nor on the pieces that it is read in.
+    /// Reads the next tokens of each text and scores what may follow the last of them, as many as `scored` says of each text, in their order:
+    /// `[scored tokens, vocabulary]`. A text's numbers do not depend on the texts beside it, nor on the pieces that it is read in.
     ///
     /// # Panics
-    /// As [`LanguageModel::next`].
-    pub fn advance(&self, pasts: Vec<Past>, texts: &[&[u32]], scored: &[bool]) -> (Tensor, Vec<Past>) {
+    /// As [`LanguageModel::next`], and when more tokens of a text are scored than are read.
+    pub fn advance(&self, pasts: Vec<Past>, texts: &[&[u32]], scored: &[usize]) -> (Tensor, Vec<Past>) {
         let batch = Batch::continuing(pasts.iter().map(Past::tokens).zip(texts.iter().copied()));
         let mut pass = Pass::continuing(pasts);
         let states = self.architecture.hidden(&self.weights, &batch, &mut pass);
         let states = states.last().expect("there is always the embedding");
-        let (width, count) = (states.width(), scored.iter().filter(|&&is_scored| is_scored).count());
+        let (width, count) = (states.width(), scored.iter().sum());
         if count == 0 {
             return (Tensor::from_vec([0, self.vocabulary()], &[]), pass.into_pasts());
         }
-        let ends = batch.starts()[1..].iter().zip(scored).filter(|&(_, &is_scored)| is_scored);
-        let rows = ends.flat_map(|(end, _)| &states.data()[(end - 1) * width..end * width]);
+        let ends = batch.starts()[1..].iter().zip(scored);
+        let rows = ends.flat_map(|(end, scored)| &states.data()[(end - scored) * width..end * width]);
         let last = Tensor::from_vec([count, width], &rows.copied().collect::<Vec<_>>());
         let last = self.architecture.before_head(&self.weights, &last, &mut pass);
         (last.linear(&self.head, None), pass.into_pasts())
@@ -153,7 +153,7 @@ impl LanguageModel {
         let mut pasts = vec![past];
         let (first, rest) = text.split_at((text.len() - 1) / CHUNK * CHUNK);
         for piece in first.chunks(CHUNK) {
-            pasts = self.advance(pasts, &[piece], &[false]).1;
+            pasts = self.advance(pasts, &[piece], &[0]).1;
             if is_stopped() {
                 return None;
             }

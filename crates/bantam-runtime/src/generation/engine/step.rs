@@ -9,7 +9,7 @@ use super::plan::shares;
 use super::text::Text;
 use super::worker::Worker;
 use crate::generation::Finish;
-use crate::generation::answer::Answer;
+use crate::generation::answer::{Answer, DRAFT};
 use crate::generation::model::CHUNK;
 
 impl Worker {
@@ -47,6 +47,8 @@ impl Worker {
     fn advance(&mut self, shares: &[usize]) {
         let (mut pasts, mut pieces, mut scored, mut constrained) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (mut prompt_tokens, mut reused_tokens) = (0, 0);
+        // Beside many others a guess costs more than it saves.
+        let guessed = DRAFT / self.texts.len().max(1);
         for (text, &share) in self.texts.iter_mut().zip(shares).filter(|&(_, &share)| share > 0) {
             if text.is_fresh() {
                 prompt_tokens += text.reused;
@@ -55,11 +57,14 @@ impl Worker {
             if !text.is_answered() {
                 prompt_tokens += share;
             }
-            let (start, end) = (text.past.tokens(), text.past.tokens() + share);
-            let is_scored = end == text.tokens.len();
+            let start = text.past.tokens();
+            let is_scored = start + share == text.tokens.len();
+            if is_scored {
+                text.guess(guessed);
+            }
             pasts.push(std::mem::take(&mut text.past));
-            pieces.push(&text.tokens[start..end]);
-            scored.push(is_scored);
+            pieces.push(&text.tokens[start..start + share + text.draft.len()]);
+            scored.push(if is_scored { 1 + text.draft.len() } else { 0 });
             if is_scored && text.answer.is_constrained() {
                 constrained.push(&mut text.answer);
             }
@@ -69,21 +74,21 @@ impl Worker {
         }
         let model = &*self.model;
         let (scores, pasts) = beside(constrained, || model.advance(pasts, &pieces, &scored));
-        let mut rows = scores.data().chunks_exact(model.vocabulary());
+        let mut rest = scores.data();
         let read = self.texts.iter_mut().zip(shares).filter(|&(_, &share)| share > 0);
         let mut chosen = Vec::new();
-        for (((text, _), past), is_scored) in read.zip(pasts).zip(scored) {
+        for (((text, _), past), scored) in read.zip(pasts).zip(scored) {
             text.past = past;
-            if is_scored {
-                chosen.push((text, rows.next().expect("a row for each scored text")));
+            let (rows, others) = rest.split_at(scored * model.vocabulary());
+            rest = others;
+            if scored > 0 {
+                chosen.push((text, rows));
             }
         }
         pool::for_each_chunk(&mut chosen, 1, |_, chosen| {
-            for (text, row) in chosen {
-                text.next = Some(text.answer.choose(model, row));
-            }
+            chosen.iter_mut().for_each(|(text, rows)| text.choose(model, rows));
         });
-        let answer_tokens = chosen.iter().filter(|(text, _)| text.has_token()).count();
+        let answer_tokens: usize = chosen.iter().map(|(text, _)| text.chosen()).sum();
         let cached_prefixes = self.prefixes.len();
         self.shared.update(|status| {
             status.cached_prefixes = cached_prefixes;
@@ -97,7 +102,7 @@ impl Worker {
     fn tell(&mut self, shares: &[usize]) {
         let mut ended = Vec::new();
         for (index, (text, &share)) in self.texts.iter_mut().zip(shares).enumerate() {
-            if text.next.is_some() {
+            if !text.next.is_empty() {
                 ended.extend(text.take_next().map(|(finish, is_told)| (index, finish, is_told)));
             } else if share > 0 && !text.tell(Event::Reading(text.past.tokens())) {
                 ended.push((index, Finish::Stopped, false));

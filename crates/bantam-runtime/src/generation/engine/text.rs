@@ -20,7 +20,9 @@ pub(super) struct Text {
     pub(super) reused: usize,
     pub(super) answer: Answer,
     /// What the last step chose.
-    pub(super) next: Option<Next>,
+    pub(super) next: Vec<Next>,
+    /// What is guessed to follow the tokens.
+    pub(super) draft: Vec<u32>,
     request: Request,
     began: Instant,
     waiting_time: Duration,
@@ -41,7 +43,8 @@ impl Text {
             reused: past.tokens(),
             past,
             answer,
-            next: None,
+            next: Vec::new(),
+            draft: Vec::new(),
             request,
             began: Instant::now(),
             waiting_time,
@@ -91,22 +94,42 @@ impl Text {
         catch_unwind(AssertUnwindSafe(|| (self.request.sink)(event))).unwrap_or(false)
     }
 
-    /// Whether the last step chose a token.
-    pub(super) fn has_token(&self) -> bool {
-        self.next.as_ref().is_some_and(|next| next.token.is_some())
+    /// Guesses what follows, where all is read but the last token: `most` tokens at most, which are read with it.
+    pub(super) fn guess(&mut self, most: usize) {
+        if self.is_answered() {
+            self.draft = self.answer.draft(most);
+            self.tokens.extend(&self.draft);
+        }
+    }
+
+    /// Chooses what follows by the model's scores after the last token and those guessed, and forgets the wrong guesses.
+    pub(super) fn choose(&mut self, model: &LanguageModel, scores: &[f32]) {
+        let draft = std::mem::take(&mut self.draft);
+        self.tokens.truncate(self.tokens.len() - draft.len());
+        self.next = self.answer.choose_all(model, scores, &draft);
+        self.past.truncate(self.tokens.len() + self.next.len() - 1);
+    }
+
+    /// Tokens that the last step chose.
+    pub(super) fn chosen(&self) -> usize {
+        self.next.iter().filter(|next| next.token.is_some()).count()
     }
 
     /// Takes in what was chosen and tells it. Why the text ends, if it does, and whether its caller is there to hear that.
     pub(super) fn take_next(&mut self) -> Option<(Finish, bool)> {
-        let next = self.next.take()?;
         self.prompt_time.get_or_insert_with(|| self.began.elapsed());
-        if let Some(token) = next.token {
-            self.tokens.push(token.token);
-            if !self.tell(Event::Token(token)) {
-                return Some((Finish::Stopped, false));
+        for next in std::mem::take(&mut self.next) {
+            if let Some(token) = next.token {
+                self.tokens.push(token.token);
+                if !self.tell(Event::Token(token)) {
+                    return Some((Finish::Stopped, false));
+                }
+            }
+            if let Some(finish) = next.finish {
+                return Some((finish, true));
             }
         }
-        next.finish.map(|finish| (finish, true))
+        None
     }
 
     /// Takes note of why it failed, where that is not its form's fault.

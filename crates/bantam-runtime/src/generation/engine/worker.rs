@@ -90,9 +90,11 @@ impl Worker {
     /// Ends a text under way; what was read of it is kept for others.
     pub(super) fn end(&mut self, index: usize, finish: Finish, is_told: bool) {
         let mut text = self.texts.remove(index);
-        let past = std::mem::take(&mut text.past);
+        let mut past = std::mem::take(&mut text.past);
         let mut tokens = std::mem::take(&mut text.tokens);
         tokens.truncate(past.tokens());
+        // Guesses that were right have been read, but not told, where the caller left between them.
+        past.truncate(tokens.len());
         self.prefixes.keep(tokens, past);
         self.shared.update(|status| {
             status.running = self.texts.len();
