@@ -124,6 +124,58 @@ fn a_chat_answers_each_line() {
 }
 
 #[test]
+fn beams_find_the_likeliest_answers() {
+    let path = model();
+    let found = generated(
+        &path,
+        &["--beams", "40", "--results", "3", "--tokens", "2", "--length-penalty", "0", "--format", "f32"],
+    );
+    let own = read_predictor(&path, bantam_kernels::gemm::Precision::F32).unwrap();
+    let end = own.tokenizer.as_ref().unwrap().special().end;
+    let following = |tokens: &[u32]| -> Vec<f64> {
+        let hidden = own.architecture.hidden(&own.weights, &Batch::new([tokens]), &mut Pass::plain());
+        let logits = hidden.last().unwrap().linear(&own.architecture.head(&own.weights), None);
+        let last = logits.data().chunks(logits.width()).next_back().unwrap();
+        let total = last.iter().map(|&x| f64::from(x).exp()).sum::<f64>().ln();
+        last.iter().map(|&x| f64::from(x) - total).collect()
+    };
+    let prompt = ids(&found["prompt_tokens"]);
+    let mut all = Vec::new();
+    for (first, chance) in (0u32..).zip(following(&prompt)) {
+        if Some(first) == end {
+            all.push((chance, Vec::new()));
+            continue;
+        }
+        let after = following(&[&prompt[..], &[first]].concat());
+        all.extend((0u32..).zip(after).map(|(second, more)| {
+            let tokens = if Some(second) == end { vec![first] } else { vec![first, second] };
+            (chance + more, tokens)
+        }));
+    }
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let results = found["results"].as_array().unwrap();
+    assert_eq!(results.len(), 3);
+    for (result, (chance, tokens)) in results.iter().zip(&all) {
+        assert_eq!(&ids(&result["tokens"]), tokens);
+        assert!((result["log_probability"].as_f64().unwrap() - chance).abs() < 1e-3, "{result}");
+    }
+    let text = answer(&[
+        "generate",
+        path.to_str().unwrap(),
+        "--prompt",
+        "when is",
+        "--beams",
+        "2",
+        "--results",
+        "2",
+        "--tokens",
+        "3",
+    ]);
+    assert_eq!(text.lines().count(), 2);
+    assert_eq!(run(&["generate", "x", "--prompt", "a", "--beams", "2", "--stop", "b"], "").status.code(), Some(2));
+}
+
+#[test]
 fn benches_print_what_other_tools_rely_on() {
     for phase in ["prefill", "decode"] {
         let text = answer(&["bench", phase, model().to_str().unwrap(), "--tokens", "8", "--context", "3", "--json"]);

@@ -64,6 +64,8 @@ pub struct Generated {
     pub text: String,
     /// Why it ended.
     pub finish: Finish,
+    /// Passes of the model that it took, the prompt's last included: fewer than tokens where guesses were right.
+    pub passes: usize,
     /// What the prompt took.
     pub prompt_time: Duration,
     /// What the answer took.
@@ -128,7 +130,7 @@ pub fn generate(
 }
 
 /// [`generate`] for a model that has read the beginning of the prompt: `past` has read its first tokens, not all. Afterwards it has
-/// read the prompt and the answer, but for the answer's last token.
+/// read the prompt and the answer, the answer's last token perhaps not.
 ///
 /// # Errors
 /// As [`generate`]; the past is empty then.
@@ -152,6 +154,7 @@ pub fn generate_after(
     let (prompt_time, began) = (began.elapsed(), Instant::now());
     let (mut pasts, mut tokens, mut log_probabilities, mut text) = (vec![now], Vec::new(), Vec::new(), String::new());
     let mut chosen = answer.choose_all(model, &scores, &[]);
+    let mut passes = 1;
     let finish = 'answer: loop {
         for next in std::mem::take(&mut chosen) {
             let Some(token) = next.token else { break 'answer next.finish.expect("no token, no answer") };
@@ -169,6 +172,7 @@ pub fn generate_after(
         let piece: Vec<u32> = tokens.last().into_iter().chain(&draft).copied().collect();
         let (scores, after) = model.advance(pasts, &[&piece], &[piece.len()]);
         pasts = after;
+        passes += 1;
         chosen = answer.choose_all(model, scores.data(), &draft);
         // The last one chosen is not read yet, and wrong guesses are forgotten.
         pasts[0].truncate(prompt.len() + tokens.len() + chosen.len() - 1);
@@ -184,11 +188,17 @@ pub fn generate_after(
         show(&rest);
     }
     *past = pasts.remove(0);
-    Ok(Generated { tokens, log_probabilities, text, finish, prompt_time, answer_time: began.elapsed() })
+    Ok(Generated { tokens, log_probabilities, text, finish, passes, prompt_time, answer_time: began.elapsed() })
 }
 
 /// Whether a model can answer a prompt with these options.
 pub(super) fn check(model: &LanguageModel, prompt: &[u32], options: &GenerateOptions) -> Result<(), GenerateError> {
+    check_prompt(model, prompt)?;
+    Ok(options.sampling.validate(model.vocabulary())?)
+}
+
+/// Whether a model can answer a prompt.
+pub(super) fn check_prompt(model: &LanguageModel, prompt: &[u32]) -> Result<(), GenerateError> {
     let (vocabulary, most) = (model.vocabulary(), model.max_tokens().saturating_sub(1));
     if prompt.is_empty() {
         return Err(GenerateError::Empty);
@@ -199,5 +209,5 @@ pub(super) fn check(model: &LanguageModel, prompt: &[u32], options: &GenerateOpt
     if let Some(&token) = prompt.iter().find(|&&token| token as usize >= vocabulary) {
         return Err(GenerateError::UnknownToken { token, vocabulary });
     }
-    Ok(options.sampling.validate(vocabulary)?)
+    Ok(())
 }

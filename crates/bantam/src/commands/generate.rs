@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use bantam_kernels::pool;
 use bantam_runtime::constraints::Constraints;
-use bantam_runtime::generation::{GenerateOptions, LanguageModel, generate};
-use bantam_runtime::sampling::Constraint;
+use bantam_runtime::generation::{GenerateOptions, LanguageModel, generate, likely_answers};
+use bantam_runtime::sampling::{BeamOptions, Constraint};
 use serde_json::json;
 
 use super::language_model::{Format, open};
@@ -20,6 +20,7 @@ use super::sampling::Sampling;
   bantam generate stories --prompt 'Once upon a time' --tokens 200
   bantam generate stories --prompt 'Once upon a time' --greedy --json
   bantam generate model.gguf --prompt 'The order as JSON: ' --schema order.json
+  bantam generate translator --prompt 'Guten Morgen =>' --beams 4 --results 2
 
 Prompt and answer together have as many tokens as the model knows positions for; an answer that reaches the last ends there.")]
 pub(crate) struct Arguments {
@@ -40,6 +41,15 @@ pub(crate) struct Arguments {
     /// The most tokens of the answer
     #[arg(long, default_value_t = 128)]
     tokens: usize,
+    /// Search for the likeliest answers as wholes, going on with so many beginnings at a time, instead of choosing token by token
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256), conflicts_with_all = ["form", "stop"])]
+    beams: Option<u16>,
+    /// How many of the likeliest answers are printed, best first; needs --beams
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256), requires = "beams")]
+    results: u16,
+    /// Of --beams: 0 prefers short answers, 1 compares the mean over tokens, more prefers long ones
+    #[arg(long, value_name = "EXPONENT", default_value_t = 1.0, requires = "beams")]
+    length_penalty: f32,
     #[command(flatten)]
     sampling: Sampling,
     /// A text that ends the answer; may be given several times
@@ -67,6 +77,9 @@ impl Arguments {
             );
         };
         let prompt = tokenizer.encode_beginning(&self.prompt);
+        if let Some(beams) = self.beams {
+            return self.search(&model, &prompt, beams.into());
+        }
         let constraint = self.constraint(&model)?;
         let options = GenerateOptions {
             tokens: self.tokens,
@@ -96,9 +109,50 @@ impl Arguments {
             "log_probabilities": generated.log_probabilities,
             "prompt_tokens": prompt,
             "finish_reason": generated.finish.name(),
+            "passes": generated.passes,
             "prompt_tokens_per_second": per_second(prompt.len(), generated.prompt_time),
             "tokens_per_second": per_second(generated.tokens.len(), generated.answer_time),
         }))?;
+        Ok(())
+    }
+
+    /// The likeliest answers.
+    fn search(&self, model: &LanguageModel, prompt: &[u32], beams: usize) -> anyhow::Result<()> {
+        ensure!(
+            self.length_penalty.is_finite() && self.length_penalty >= 0.0,
+            "--length-penalty {} is not a number from 0",
+            self.length_penalty
+        );
+        let options = BeamOptions {
+            beams,
+            results: self.results.into(),
+            length_penalty: self.length_penalty,
+            most_tokens: self.tokens,
+            ends: Vec::new(),
+        };
+        let found = likely_answers(model, prompt, self.tokens, &options, &|| false)?;
+        if self.json {
+            let results: Vec<_> = found
+                .iter()
+                .map(|answer| {
+                    json!({
+                        "text": answer.text,
+                        "tokens": answer.tokens,
+                        "log_probability": answer.log_probability,
+                        "score": answer.score,
+                        "finish_reason": answer.finish.name(),
+                    })
+                })
+                .collect();
+            return Ok(print_json(&json!({"results": results, "prompt_tokens": prompt}))?);
+        }
+        let mut screen = std::io::stdout().lock();
+        for answer in &found {
+            if self.results > 1 {
+                write!(screen, "{:.3}\t", answer.score)?;
+            }
+            writeln!(screen, "{}", answer.text)?;
+        }
         Ok(())
     }
 

@@ -147,6 +147,64 @@ fn answers_made_together_are_those_made_alone() {
 }
 
 #[test]
+fn guesses_save_passes_and_change_nothing() {
+    // Layers that add nothing: each token depends on the last one only, so that greedy answers soon go in circles.
+    let llama = llama(1000);
+    let mut weights = Weights::initialise(llama.schema(), 3, Precision::F32);
+    for (_, tensor) in weights
+        .tensors_mut()
+        .filter(|(entry, _)| ["o_proj", "down_proj"].iter().any(|part| entry.name().contains(part)))
+    {
+        *tensor = tensor.scale(0.0);
+    }
+    let circling = Arc::new(LanguageModel::new(Box::new(llama), &weights, None, WeightFormat::Int8));
+    for (model, circles) in [(circling, true), (model(WeightFormat::Int8, 1000), false)] {
+        let engine = Engine::start(Arc::clone(&model), EngineOptions::default());
+        let prompt = prompt(&mut Random::new(5, 0), 40);
+        let seeded = SamplingOptions { seed: Some(1), temperature: 0.7, ..SamplingOptions::default() };
+        for sampling in [SamplingOptions::greedy(), seeded] {
+            for count in [1, 2, 7, 100] {
+                let (mut scores, mut past) = model.read(bantam_model::Past::new(), &prompt, &|| false).unwrap();
+                let mut sampler = crate::sampling::Sampler::new(sampling.clone(), sampling.seed.unwrap_or(0));
+                sampler.see_prompt(&prompt);
+                let mut expected = Vec::new();
+                for _ in 0..count {
+                    let token = sampler.choose(&scores, None).unwrap().token;
+                    sampler.accept(token);
+                    expected.push(token);
+                    let (next, mut pasts) = model.next(vec![past], &[&[token]]);
+                    (scores, past) = (next.data().to_vec(), pasts.remove(0));
+                }
+                let alone = generate(&model, &prompt, &options(count, sampling.clone()), None, &mut |_| true).unwrap();
+                assert_eq!(alone.tokens, expected);
+                assert!(alone.passes <= count);
+                if circles && count == 100 && sampling.seed.is_none() {
+                    assert!(alone.passes < 70, "{} passes", alone.passes);
+                }
+                let (tokens, finished) = ask(&engine, &prompt, options(count, sampling.clone()));
+                assert_eq!((ids(&tokens), finished.answer_tokens), (expected, count));
+            }
+        }
+        // A caller that leaves between guesses leaves a past that fits what was told.
+        let (leaving, events) = request(&prompt, options(100, SamplingOptions::greedy()), 60);
+        engine.submit(leaving).unwrap();
+        let told = collect(&events).0.len();
+        let longer: Vec<u32> = prompt
+            .iter()
+            .copied()
+            .chain(
+                generate(&model, &prompt, &options(100, SamplingOptions::greedy()), None, &mut |_| true)
+                    .unwrap()
+                    .tokens,
+            )
+            .collect();
+        let after = ask(&engine, &longer, options(20, SamplingOptions::greedy()));
+        let alone = generate(&model, &longer, &options(20, SamplingOptions::greedy()), None, &mut |_| true).unwrap();
+        assert_eq!((ids(&after.0), told), (alone.tokens, 60));
+    }
+}
+
+#[test]
 fn what_was_read_before_is_not_read_again_and_changes_nothing() {
     for format in [WeightFormat::Int4, WeightFormat::Bf16] {
         let model = model(format, 2000);
