@@ -251,7 +251,7 @@ pub fn labels_of(config: &Value, count: usize) -> Vec<String> {
     (0..count).map(|id| name(id).unwrap_or_else(|| id.to_string())).collect()
 }
 
-fn read_config(folder: &Path) -> Result<(Value, PathBuf), FolderError> {
+pub(crate) fn read_config(folder: &Path) -> Result<(Value, PathBuf), FolderError> {
     let path = folder.join("config.json");
     let text = fs::read(&path).map_err(|source| FolderError::Read { path: path.clone(), source })?;
     let config = serde_json::from_slice(&text).map_err(|source| FolderError::Config { path: path.clone(), source })?;
@@ -284,7 +284,7 @@ fn is_zero(array: &Array) -> bool {
     array.to_f32().iter().all(|&x| x == 0.0)
 }
 
-fn read_arrays(folder: &Path) -> Result<Arrays, FolderError> {
+pub(crate) fn read_arrays(folder: &Path) -> Result<Arrays, FolderError> {
     let mut arrays = Arrays::new();
     for path in weight_files(folder)? {
         let file = fs::read(&path).map_err(|source| FolderError::Read { path: path.clone(), source })?;
@@ -313,16 +313,16 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 
-fn parse<T: serde::de::DeserializeOwned>(config: &Value, path: &Path) -> Result<T, FolderError> {
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(config: &Value, path: &Path) -> Result<T, FolderError> {
     serde_json::from_value(config.clone()).map_err(|source| FolderError::Config { path: path.to_owned(), source })
 }
 
 /// The config in the keys that the architectures read, or an error about a setting that they do not compute.
-fn computed(config: &Value, path: &Path) -> Result<Value, FolderError> {
+pub(crate) fn computed(config: &Value, path: &Path) -> Result<Value, FolderError> {
     let (config, fault) = earlier_keys(config);
     let Some(what) = fault else { return Ok(config) };
     let supported = "Llama (silu) and ModernBERT (gelu) without biases, with plain rotary positions and full attention in \
-                     every layer";
+                     every layer, and BERT, RoBERTa and DistilBERT with absolute positions";
     Err(FolderError::Unsupported { path: path.to_owned(), what, supported })
 }
 
@@ -338,7 +338,7 @@ pub(crate) struct Heads {
 }
 
 impl Heads {
-    fn check(&self, path: &Path) -> Result<(), FolderError> {
+    pub(crate) fn check(&self, path: &Path) -> Result<(), FolderError> {
         self.fault().map_or(Ok(()), |what| Err(FolderError::Size { path: path.to_owned(), what }))
     }
 
@@ -360,14 +360,14 @@ impl Heads {
     }
 }
 
-fn encoder_shape(config: &Value, path: &Path) -> Result<EncoderConfig, FolderError> {
+pub(crate) fn encoder_shape(config: &Value, path: &Path) -> Result<EncoderConfig, FolderError> {
     let shape: EncoderConfig = parse(config, path)?;
     let (width, heads) = (shape.hidden_size, shape.num_attention_heads);
     Heads { width, heads, kv_heads: heads, head_dim: shape.head_dim, is_rotary: true }.check(path)?;
     Ok(shape)
 }
 
-fn check_labels(labels: usize, path: &Path) -> Result<(), FolderError> {
+pub(crate) fn check_labels(labels: usize, path: &Path) -> Result<(), FolderError> {
     if labels > 0 {
         return Ok(());
     }

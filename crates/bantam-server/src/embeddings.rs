@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use bantam_runtime::Assistant;
+use bantam_runtime::tasks::{Cut, Wanted};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
@@ -16,6 +17,7 @@ use crate::body::{self, Fields};
 use crate::failure::Failure;
 use crate::prompts::{Prompt, prompts};
 use crate::service::{Language, Model, Service};
+use crate::tasks::of_encoder;
 
 const SHAPE: &str = r#"send {"model": "...", "input": "..."}"#;
 /// Texts that a bundle reads in one batch.
@@ -42,6 +44,7 @@ pub(crate) async fn embeddings(
     let embedding = async {
         match model {
             Model::Bundle(bundle) => of_bundle(&service, bundle, inputs).await,
+            Model::Encoder(encoder) => of_encoder(&service, encoder, texts(inputs)?, Cut::Never, Wanted::Summary).await,
             Model::Language(language) => of_language(&service, language, inputs).await,
         }
     };
@@ -65,7 +68,7 @@ pub(crate) async fn embeddings(
 }
 
 /// One input after the other, so that other requests have their turn, and nothing goes on where the client is gone.
-async fn of_language(
+pub(crate) async fn of_language(
     service: &Service,
     language: &Arc<Language>,
     inputs: Vec<Prompt>,
@@ -85,16 +88,12 @@ async fn of_language(
     Ok((rows, count))
 }
 
-async fn of_bundle(
+pub(crate) async fn of_bundle(
     service: &Service,
     bundle: &Arc<Assistant>,
     inputs: Vec<Prompt>,
 ) -> Result<(Vec<Vec<f32>>, usize), Failure> {
-    let text = |input| match input {
-        Prompt::Text(text) => Ok(text),
-        Prompt::Ids(_) => Err(Failure::field("input", "a classifier reads no token ids", "send texts")),
-    };
-    let texts = inputs.into_iter().map(text).collect::<Result<Vec<String>, Failure>>()?;
+    let texts = texts(inputs)?;
     let (mut rows, mut count) = (Vec::new(), 0);
     for batch in texts.chunks(BATCH) {
         let (batch, bundle) = (batch.to_vec(), Arc::clone(bundle));
@@ -104,6 +103,14 @@ async fn of_bundle(
         count += tokens;
     }
     Ok((rows, count))
+}
+
+fn texts(inputs: Vec<Prompt>) -> Result<Vec<String>, Failure> {
+    let text = |input| match input {
+        Prompt::Text(text) => Ok(text),
+        Prompt::Ids(_) => Err(Failure::field("input", "this model reads no token ids", "send texts")),
+    };
+    inputs.into_iter().map(text).collect()
 }
 
 fn check(tokens: &[u32], language: &Language) -> Result<(), Failure> {
