@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::answers::{deadline, late};
+use crate::answers::in_time;
 use crate::body::{self, Fields};
 use crate::failure::Failure;
 use crate::prompts::{Prompt, prompts};
@@ -48,10 +48,7 @@ pub(crate) async fn embeddings(
             Model::Language(language) => of_language(&service, language, inputs).await,
         }
     };
-    let (rows, tokens) = match deadline(&service, &headers)? {
-        None => embedding.await?,
-        Some(limit) => tokio::time::timeout_at(limit.into(), embedding).await.map_err(|_| late())??,
-    };
+    let (rows, tokens) = in_time(&service, &headers, embedding).await?;
     let mut data = Vec::new();
     for (index, row) in rows.into_iter().enumerate() {
         let row = shortened(row, dimensions)?;

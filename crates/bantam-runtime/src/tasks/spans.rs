@@ -92,8 +92,8 @@ impl SpanSearch {
         let around = whole.len() - whole.count(1);
         let room = most.saturating_sub(around);
         // The usual overlap gives way to a long question; one that was asked for does not.
-        let usual = (most / 2).min(OVERLAP).min(room / 2);
-        let overlap = options.overlap.unwrap_or(usual);
+        let usual = (most / 2).min(OVERLAP);
+        let overlap = options.overlap.unwrap_or(if usual < room { usual } else { room / 2 });
         let tokens = whole.len();
         let windows = whole.windows(1, most, overlap).ok_or(match room {
             0 | 1 => TaskError::TooLong { tokens, most },

@@ -16,7 +16,7 @@ use super::choose::{Task, able, meant};
 use super::embed::Embedding;
 use super::inputs::{Texts, few, unreadable};
 use super::{label, tei};
-use crate::answers::{deadline, late};
+use crate::answers::in_time;
 use crate::body::{self, Fields};
 use crate::failure::{Failure, PlainFailure};
 use crate::service::{Model, Service};
@@ -88,11 +88,7 @@ async fn ask(
     let model = able(service, name.as_deref(), task)?.1;
     // Some tasks have their parameters beside `inputs`, some under `parameters`.
     fields.extend(Fields::of(parameters, "parameters")?);
-    let work = answer(service, task, model, inputs, fields);
-    match deadline(service, headers)? {
-        None => work.await,
-        Some(limit) => tokio::time::timeout_at(limit.into(), work).await.map_err(|_| late())?,
-    }
+    in_time(service, headers, answer(service, task, model, inputs, fields)).await
 }
 
 async fn answer(

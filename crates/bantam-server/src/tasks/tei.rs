@@ -17,7 +17,7 @@ use super::choose::{Task, able};
 use super::embed::Embedding;
 use super::inputs::{Text, Texts, cut, few, refused, unreadable};
 use super::label;
-use crate::answers::{deadline, late};
+use crate::answers::in_time;
 use crate::body::{self, Fields};
 use crate::classify::MOST_TEXTS;
 use crate::failure::{Failure, PlainFailure};
@@ -196,17 +196,6 @@ async fn read(
     let mut fields: Fields = body::read(headers, body, service.limits.body_bytes, shape).await?;
     let name = fields.take("model")?;
     Ok((fields, name))
-}
-
-async fn in_time(
-    service: &Service,
-    headers: &HeaderMap,
-    work: impl Future<Output = Result<Response, Failure>>,
-) -> Result<Response, Failure> {
-    match deadline(service, headers)? {
-        None => work.await,
-        Some(limit) => tokio::time::timeout_at(limit.into(), work).await.map_err(|_| late())?,
-    }
 }
 
 /// The model for a task. As that server tells it, one of another kind is a failed dependency.
