@@ -6,6 +6,7 @@
 //! llama2.c. Forward passes return values: everything that can go wrong is
 //! checked when weights are loaded and when a request is accepted.
 
+mod adapter;
 pub mod architectures;
 pub mod arrays;
 mod batch;

@@ -7,6 +7,7 @@ use bantam_kernels::gemm::Precision;
 use bantam_tokens::Tokenizer;
 use serde_json::{Map, Value};
 
+use crate::adapter;
 use crate::architectures::bert::{Bert, BertConfig, BertFamily};
 use crate::architectures::encoder::Encoder;
 use crate::architectures::{Architecture, Head, TaskEncoder};
@@ -43,7 +44,7 @@ pub struct TaskFolder {
 
 /// Whether a folder holds an encoder, rather than a model that goes on with texts.
 pub fn is_encoder(folder: &Path) -> bool {
-    let Ok((config, _)) = read_config(folder) else { return false };
+    let Ok((config, _)) = read_config(&adapter::parts(folder).0) else { return false };
     matches!(config["model_type"].as_str(), Some("bert" | "roberta" | "distilbert" | "modernbert" | "bantam_encoder"))
 }
 
@@ -93,14 +94,16 @@ pub fn task_encoder_of(config: &Value, path: &Path) -> Result<Box<dyn TaskEncode
     }
 }
 
-/// Reads the folder of an encoder.
+/// Reads the folder of an encoder, or two as [`read_classifier`](crate::folder::read_classifier) does.
 ///
 /// # Errors
 /// Names the file and what is wrong with it.
 pub fn read_task_encoder(folder: &Path, precision: Precision) -> Result<TaskFolder, FolderError> {
+    let (folder, adapter) = adapter::parts(folder);
+    let folder = folder.as_path();
     let (config, path) = read_config(folder)?;
     let architecture = task_encoder_of(&config, &path)?;
-    let arrays = fitting(read_arrays(folder)?, architecture.as_ref());
+    let arrays = fitting(read_arrays(folder, adapter.as_deref())?, architecture.as_ref());
     let weights = Weights::from_arrays(architecture.schema(), &arrays, precision)
         .map_err(|source| FolderError::Mismatch { path: folder.to_owned(), source })?;
     let tokenizer = Tokenizer::load(folder.join("tokenizer.json"))?;
@@ -110,7 +113,11 @@ pub fn read_task_encoder(folder: &Path, precision: Precision) -> Result<TaskFold
         return Err(FolderError::Size { path, what });
     }
     let named = |id: usize| config["id2label"][id.to_string()].as_str().map(str::to_owned);
-    let labels = (0..architecture.head_kind().labels()).map(|id| named(id).unwrap_or_else(|| format!("LABEL_{id}")));
+    let count = match architecture.head_kind() {
+        Head::Labels(count) | Head::TokenLabels(count) => count,
+        _ => 0,
+    };
+    let labels = (0..count).map(|id| named(id).unwrap_or_else(|| format!("LABEL_{id}")));
     let sentences = optional_json(folder, "config_sentence_transformers.json")?.unwrap_or_default();
     let prompts = sentences["prompts"].as_object().into_iter().flatten();
     let prompts = prompts.filter_map(|(name, prompt)| Some((name.clone(), prompt.as_str()?.to_owned())));

@@ -121,7 +121,8 @@ fn work(model: &TaskModel, arriving: &Receiver<Request>, counts: &Counts) {
         }
         active.extend(arriving.try_iter());
         active.retain(Request::is_wanted);
-        let shares = shares(active.iter().map(|request| &request.documents[request.found.len()..]));
+        let rest: Vec<&[Document]> = active.iter().map(|request| &request.documents[request.found.len()..]).collect();
+        let shares = shares(&rest);
         let batch: Vec<&Document> =
             active.iter().zip(&shares).flat_map(|(request, &share)| request.next(share)).collect();
         let tokens: usize = batch.iter().map(|document| document.tokens()).sum();
@@ -146,12 +147,12 @@ fn work(model: &TaskModel, arriving: &Receiver<Request>, counts: &Counts) {
 }
 
 /// How many of its next documents each request has in a batch.
-fn shares<'a>(requests: impl Iterator<Item = &'a [Document]> + Clone) -> Vec<usize> {
-    let mut shares = vec![0; requests.clone().count()];
+fn shares(requests: &[&[Document]]) -> Vec<usize> {
+    let mut shares = vec![0; requests.len()];
     let (mut documents, mut tokens) = (0, 0);
     loop {
         let before = documents;
-        for (rest, share) in requests.clone().zip(&mut shares) {
+        for (rest, share) in requests.iter().zip(&mut shares) {
             let Some(document) = rest.get(*share) else { continue };
             let is_full = documents == MOST_DOCUMENTS || tokens + document.tokens() > MOST_TOKENS;
             if documents > 0 && is_full {

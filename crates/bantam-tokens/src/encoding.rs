@@ -58,7 +58,7 @@ impl Encoding {
             Shorten::First => (room.checked_sub(second)?, second),
             Shorten::Longest => shares(first, second, room),
         };
-        (first + second > 0).then(|| self.keeping([0..first, 0..second]))
+        (first + second > 0).then(|| self.keeping(&[0..first, 0..second]))
     }
 
     /// The tokens of one text in windows of at most `most` tokens, all with what else there is. Windows after the first begin
@@ -75,7 +75,7 @@ impl Encoding {
             let end = (start + room).min(counts[text]);
             let mut kept = counts.map(|count| 0..count);
             kept[text] = start..end;
-            windows.push(self.keeping(kept));
+            windows.push(self.keeping(&kept));
             if end == counts[text] {
                 return Some(windows);
             }
@@ -84,7 +84,7 @@ impl Encoding {
     }
 
     /// The same with only those tokens of each text.
-    fn keeping(&self, kept: [Range<usize>; 2]) -> Self {
+    fn keeping(&self, kept: &[Range<usize>; 2]) -> Self {
         let (mut seen, mut same) = ([0, 0], Self::default());
         for index in 0..self.len() {
             if let Some(text) = self.texts[index] {
@@ -191,7 +191,7 @@ mod tests {
         let ids: Vec<&[u32]> = windows.iter().map(|window| &window.ids[4..window.len() - 1]).collect();
         assert_eq!(ids, [&[4, 5, 6, 7][..], &[7, 8, 9, 10], &[10, 11, 12, 13]]);
         assert!(windows.iter().all(|window| window.ids[..4] == [0, 1, 2, 3] && window.ids.last() == Some(&14)));
-        assert_eq!(whole.clone().windows(1, 15, 4).unwrap(), [whole.clone()]);
+        assert_eq!(whole.clone().windows(1, 15, 4).unwrap(), vec![whole.clone()]);
         assert!(whole.clone().windows(1, 9, 4).is_none());
         assert!(whole.windows(1, 3, 0).is_none());
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use bantam_runtime::tasks::{Cut, Wanted, unit};
+use bantam_runtime::tasks::{Cut, Document, Rows, Wanted, unit};
 
 use super::inputs::refused;
 use crate::body::Fields;
@@ -98,9 +98,9 @@ pub(crate) async fn of_encoder(
         documents.collect::<Result<Vec<_>, _>>().map_err(refused)
     };
     let documents = service.compute(prepare).await??;
-    let tokens = documents.iter().map(|document| document.tokens()).sum();
+    let tokens = documents.iter().map(Document::tokens).sum();
     let rows = encoder.batcher.read(documents).await?;
-    let row = |rows: &bantam_runtime::tasks::Rows| rows.first().to_vec();
+    let row = |rows: &Rows| rows.first().to_vec();
     let rows: Vec<Vec<f32>> = rows.iter().map(row).collect();
     if rows.iter().flatten().any(|number| !number.is_finite()) {
         let remedy = "its weights are damaged: load them again from where they came from";

@@ -239,9 +239,18 @@ def make():
             for key, parameter in model.named_parameters():
                 is_gain = "norm" in key.lower() and key.endswith("weight")
                 parameter.normal_(1.0 if is_gain else 0.0, 0.3)
+            if family.endswith("TokenClassification"):
+                # Every label is the best one somewhere.
+                rows = torch.cat([model(**tokenizer(text, return_tensors="pt")).logits[0] for text in texts])
+                spread = 4 / rows.std(dim=0)
+                model.classifier.weight *= spread[:, None]
+                model.classifier.bias.copy_((model.classifier.bias - rows.mean(dim=0)) * spread)
         folder = here / name
         model.save_pretrained(folder)
         (folder / "generation_config.json").unlink(missing_ok=True)
+        # The pipelines of earlier models have left their settings.
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
         (folder / "tokenizer.json").write_text(json.dumps(json.loads(tokenizer.backend_tokenizer.to_str()), ensure_ascii=False) + "\n")
         (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": tokenizer.model_max_length}) + "\n")
         if name == "bert_first":

@@ -33,7 +33,7 @@ const KEYS_VARIABLE: &str = "BANTAM_API_KEYS";
 Clients of OpenAI's interface take http://127.0.0.1:8080/v1 as their base URL. GET /openapi.json lists all endpoints.")]
 pub(crate) struct Arguments {
     /// The models, each PATH or NAME=PATH: .bantam files, Hugging Face folders (of language models, or of encoders for a task), GGUF
-    /// files, llama2.c files
+    /// files, llama2.c files; FOLDER+ADAPTER adds a low-rank adapter of peft to a folder's weights
     #[arg(required = true, value_name = "MODEL")]
     models: Vec<String>,
     /// The address to listen on; 0.0.0.0 lets other machines in
