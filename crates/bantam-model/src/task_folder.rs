@@ -83,6 +83,10 @@ pub fn task_encoder_of(config: &Value, path: &Path) -> Result<Box<dyn TaskEncode
     let shape: BertConfig = parse(&as_bert(&config, family), path)?;
     let heads = shape.num_attention_heads;
     Heads { width: shape.hidden_size, heads, kv_heads: heads, head_dim: None, is_rotary: false }.check(path)?;
+    if shape.type_vocab_size == 0 {
+        let what = "type_vocab_size is 0, and every token is of some kind".to_owned();
+        return Err(FolderError::Size { path: path.to_owned(), what });
+    }
     let activation = shape.hidden_act.clone();
     match Bert::with_head(shape, family, head) {
         Some(bert) if bert.max_tokens() > 0 => Ok(Box::new(bert)),

@@ -61,6 +61,16 @@ impl Encoding {
         (first + second > 0).then(|| self.keeping(&[0..first, 0..second]))
     }
 
+    /// How many windows [`Encoding::windows`] would make; none where it makes none.
+    pub fn window_count(&self, text: usize, most: usize, overlap: usize) -> Option<usize> {
+        if self.len() <= most {
+            return Some(1);
+        }
+        let count = self.count(text);
+        let room = most.checked_sub(self.len() - count).filter(|&room| room > overlap)?;
+        Some(1 + (count - room).div_ceil(room - overlap))
+    }
+
     /// The tokens of one text in windows of at most `most` tokens, all with what else there is. Windows after the first begin
     /// with the last `overlap` tokens of the one before. None where an overlap leaves no room for anything new.
     pub fn windows(self, text: usize, most: usize, overlap: usize) -> Option<Vec<Self>> {
@@ -189,6 +199,7 @@ mod tests {
         let whole = encoding(2, 10);
         let windows = whole.clone().windows(1, 9, 1).unwrap();
         let ids: Vec<&[u32]> = windows.iter().map(|window| &window.ids[4..window.len() - 1]).collect();
+        assert_eq!(whole.window_count(1, 9, 1), Some(3));
         assert_eq!(ids, [&[4, 5, 6, 7][..], &[7, 8, 9, 10], &[10, 11, 12, 13]]);
         assert!(windows.iter().all(|window| window.ids[..4] == [0, 1, 2, 3] && window.ids.last() == Some(&14)));
         assert_eq!(whole.clone().windows(1, 15, 4).unwrap(), vec![whole.clone()]);

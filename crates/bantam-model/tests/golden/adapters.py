@@ -1,6 +1,6 @@
 """Makes low-rank adapters of models that models.py made, as peft saves them, with the logits that both together give. Run: python adapters.py
 
-Needs torch, transformers and peft; the folders were made with transformers 4.57 and peft 0.21.
+Needs torch, transformers and peft; the folders were made with transformers 5.24 and peft 0.21.
 """
 import json
 import pathlib

@@ -31,6 +31,14 @@ pub enum TaskError {
         /// Tokens of a window.
         most: usize,
     },
+    /// So many windows would take too long.
+    #[error("the text would be read in {count} windows, and {most} are the most")]
+    Windows {
+        /// How many it would be.
+        count: usize,
+        /// How many it may be.
+        most: usize,
+    },
     /// A template without a place for the label.
     #[error("the hypothesis template {template:?} has no place for the label")]
     Template {

@@ -15,6 +15,11 @@ use bantam_tokens::{Encoding, Shorten, Tokenizer};
 use super::TaskError;
 use crate::classifier::compute;
 
+/// More bytes than tokens have, all in all. What is behind them of a text that is cut is not looked at.
+const TOKEN_BYTES: usize = 64;
+/// The most windows of one text.
+const MOST_WINDOWS: usize = 1024;
+
 /// An encoder, ready to read. It can be shared between threads.
 pub struct TaskModel {
     architecture: Box<dyn TaskEncoder>,
@@ -207,6 +212,10 @@ impl TaskModel {
 
     /// Tokens with their places, as many as the model reads.
     pub(crate) fn encoding(&self, text: &str, pair: Option<&str>, cut: Cut) -> Result<Encoding, TaskError> {
+        let (text, pair) = match cut {
+            Cut::Never => (text, pair),
+            _ => (self.beginning(text), pair.map(|pair| self.beginning(pair))),
+        };
         let mut encoding = self.tokenizer.encode_placed(text, pair);
         if encoding.is_empty() {
             let (ids, kinds, places) = (vec![self.nothing], vec![0], vec![(0, 0)]);
@@ -284,6 +293,26 @@ impl TaskModel {
             }
         }
         found
+    }
+
+    /// The windows that a long text is read in, each with all that is not of `text`.
+    pub(crate) fn windows(
+        &self,
+        whole: Encoding,
+        text: usize,
+        most: usize,
+        overlap: usize,
+    ) -> Result<Vec<Encoding>, TaskError> {
+        let count = whole.window_count(text, most, overlap).ok_or(TaskError::Overlap { overlap, most })?;
+        if count > MOST_WINDOWS {
+            return Err(TaskError::Windows { count, most: MOST_WINDOWS });
+        }
+        whole.windows(text, most, overlap).ok_or(TaskError::Overlap { overlap, most })
+    }
+
+    /// As much of a text that is going to be cut as the model could read of it.
+    fn beginning<'a>(&self, text: &'a str) -> &'a str {
+        &text[..text.floor_char_boundary(self.max_tokens.saturating_mul(TOKEN_BYTES).min(text.len()))]
     }
 
     fn too_long(&self, tokens: usize) -> TaskError {

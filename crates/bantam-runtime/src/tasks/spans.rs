@@ -95,10 +95,10 @@ impl SpanSearch {
         let usual = (most / 2).min(OVERLAP);
         let overlap = options.overlap.unwrap_or(if usual < room { usual } else { room / 2 });
         let tokens = whole.len();
-        let windows = whole.windows(1, most, overlap).ok_or(match room {
-            0 | 1 => TaskError::TooLong { tokens, most },
-            _ => TaskError::Overlap { overlap, most },
-        })?;
+        if room < 2 && tokens > most {
+            return Err(TaskError::TooLong { tokens, most });
+        }
+        let windows = model.windows(whole, 1, most, overlap)?;
         let windows: Vec<Encoding> = windows.into_iter().filter(|window| !window.is_empty()).collect();
         let documents = windows.iter().map(|window| Document::of(window, Wanted::Scores)).collect();
         Ok((Self { windows, context: context.chars().collect(), options }, documents))

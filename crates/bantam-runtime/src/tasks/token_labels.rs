@@ -95,7 +95,7 @@ impl TokenLabelling {
             None => vec![model.encoding(text, None, options.cut)?],
             Some(overlap) => {
                 let whole = model.tokenizer().encode_placed(text, None);
-                whole.windows(0, most, overlap).ok_or(TaskError::Overlap { overlap, most })?
+                model.windows(whole, 0, most, overlap)?
             }
         };
         let documents = windows.iter().filter(|window| !window.is_empty());

@@ -116,6 +116,8 @@ pub(crate) fn refused(error: TaskError) -> Failure {
         TaskError::MaskUnknown => Failure::field("model", message, "take another model"),
         TaskError::NoTarget => Failure::field("targets", message, "send tokens, or leave `targets` out"),
         TaskError::Overlap { .. } => Failure::field("parameters", message, "send a smaller overlap"),
+        TaskError::Windows { .. } => Failure::field("inputs", message, "shorten it, or let windows share less")
+            .with_status(StatusCode::PAYLOAD_TOO_LARGE),
         TaskError::Template { .. } => {
             Failure::field("hypothesis_template", message, "write {} where the label belongs")
         }

@@ -21,43 +21,56 @@ use crate::service::{Encoder, Model, Service};
 const MOST_TOLD: usize = 1000;
 /// The most documents that a request may become.
 const MOST_DOCUMENTS: usize = 4096;
+/// The most tokens that these may have together.
+const MOST_TOKENS: usize = 1 << 20;
 
-/// Makes the parts of a task, has their documents read in one go, and makes an answer of each part.
-async fn answers<P, A>(
+/// Makes a task of each input, has the documents of all read in one go, and makes an answer of each task.
+async fn answers<I, P, A>(
     service: &Service,
     encoder: &Encoder,
-    prepare: impl FnOnce(&TaskModel) -> Result<Vec<(P, Vec<Document>)>, TaskError> + Send + 'static,
+    inputs: Vec<I>,
+    prepare: impl Fn(&TaskModel, &I) -> Result<(P, Vec<Document>), TaskError> + Send + 'static,
     finish: impl Fn(P, &TaskModel, &[Rows]) -> A + Send + 'static,
 ) -> Result<Vec<A>, Failure>
 where
+    I: Send + 'static,
     P: Send + 'static,
     A: Send + 'static,
 {
     let model = Arc::clone(&encoder.model);
-    let parts = service.compute(move || prepare(&model).map_err(refused)).await??;
-    let (mut tasks, mut counts, mut documents) = (Vec::new(), Vec::new(), Vec::new());
-    for (task, its) in parts {
-        tasks.push(task);
-        counts.push(its.len());
-        documents.extend(its);
-    }
-    if documents.len() > MOST_DOCUMENTS {
-        let message = format!("the request makes {} texts to read", documents.len());
-        let remedy = format!("send fewer texts or labels: {MOST_DOCUMENTS} together at most");
-        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message, remedy));
-    }
+    let work = move || {
+        let (mut tasks, mut documents) = (Vec::new(), Vec::new());
+        for input in &inputs {
+            let (task, its) = prepare(&model, input).map_err(refused)?;
+            tasks.push((task, its.len()));
+            documents.extend(its);
+            bounded(&documents)?;
+        }
+        Ok((tasks, documents))
+    };
+    let (tasks, documents) = service.compute(work).await??;
     let rows = encoder.batcher.read(documents).await?;
     let model = Arc::clone(&encoder.model);
     let work = move || {
         let mut rest = &rows[..];
-        let mut answer = |(task, count): (P, usize)| {
+        let answer = |(task, count): (P, usize)| {
             let (its, after) = rest.split_at(count);
             rest = after;
             finish(task, &model, its)
         };
-        tasks.into_iter().zip(counts).map(&mut answer).collect()
+        tasks.into_iter().map(answer).collect()
     };
     service.compute(work).await
+}
+
+/// Refuses requests that are small and ask for much: windows and labels multiply what is read.
+fn bounded(documents: &[Document]) -> Result<(), Failure> {
+    let tokens: usize = documents.iter().map(Document::tokens).sum();
+    if documents.len() <= MOST_DOCUMENTS && tokens <= MOST_TOKENS {
+        return Ok(());
+    }
+    let message = format!("the request makes more than {MOST_DOCUMENTS} texts or {MOST_TOKENS} tokens to read");
+    Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message, "send fewer texts or labels, or windows that share less"))
 }
 
 /// One answer where one text was sent, else the list.
@@ -101,19 +114,18 @@ pub(crate) async fn ranked(
 ) -> Result<Vec<Vec<LabelScore>>, Failure> {
     match model {
         Model::Encoder(encoder) => {
-            let prepare = move |model: &TaskModel| texts.iter().map(|text| document(model, text, cut)).collect();
+            let prepare = move |model: &TaskModel, text: &Text| {
+                let document = model.document(&text.text, text.pair.as_deref(), cut, Wanted::Scores)?;
+                Ok(((), vec![document]))
+            };
             let finish = move |(), model: &TaskModel, rows: &[Rows]| {
                 scoring.unwrap_or(model.scoring()).ranked(rows[0].first(), model.labels(), most)
             };
-            answers(service, encoder, prepare, finish).await
+            answers(service, encoder, texts, prepare, finish).await
         }
         Model::Bundle(bundle) => of_bundle(service, bundle, texts, scoring.unwrap_or(Scoring::Softmax), most).await,
         Model::Language(_) => Err(unreadable("ask a classifier")),
     }
-}
-
-fn document(model: &TaskModel, text: &Text, cut: Cut) -> Result<((), Vec<Document>), TaskError> {
-    Ok(((), vec![model.document(&text.text, text.pair.as_deref(), cut, Wanted::Scores)?]))
 }
 
 async fn of_bundle(
@@ -161,9 +173,8 @@ pub(crate) async fn tokens(
     }
     let ignored = parameters.take("ignore_labels")?.unwrap_or_else(|| vec!["O".to_owned()]);
     let options = TokenOptions { aggregation, ignored, overlap, cut: cut(parameters)? };
-    let prepare =
-        move |model: &TaskModel| texts.iter().map(|text| TokenLabelling::new(model, text, options.clone())).collect();
-    let found = answers(service, encoder, prepare, TokenLabelling::finish).await?;
+    let prepare = move |model: &TaskModel, text: &String| TokenLabelling::new(model, text, options.clone());
+    let found = answers(service, encoder, texts, prepare, TokenLabelling::finish).await?;
     Ok(one_or_many(found, is_list))
 }
 
@@ -178,12 +189,9 @@ pub(crate) async fn hidden(
     let most = count(parameters, "top_k", MOST_TOLD)?.unwrap_or(5);
     let targets = parameters.take::<crate::body::OneOrMany>("targets")?.map(crate::body::OneOrMany::into_list);
     let cut = cut(parameters)?;
-    let prepare = move |model: &TaskModel| {
-        let task = |text: &String| {
-            let (task, document) = HiddenTokens::new(model, text, targets.as_deref(), most, cut)?;
-            Ok((task, vec![document]))
-        };
-        texts.iter().map(task).collect()
+    let prepare = move |model: &TaskModel, text: &String| {
+        let (task, document) = HiddenTokens::new(model, text, targets.as_deref(), most, cut)?;
+        Ok((task, vec![document]))
     };
     let finish = |task: HiddenTokens, model: &TaskModel, rows: &[Rows]| {
         // Where one token is hidden, its proposals are not in a list of lists.
@@ -194,7 +202,7 @@ pub(crate) async fn hidden(
             serde_json::to_value(found).unwrap_or_default()
         }
     };
-    let found = answers(service, encoder, prepare, finish).await?;
+    let found = answers(service, encoder, texts, prepare, finish).await?;
     Ok(one_or_many(found, is_list))
 }
 
@@ -231,9 +239,8 @@ pub(crate) async fn spans(
         question_tokens: count(parameters, "max_question_len", usize::MAX)?,
     };
     let is_one = options.most == 1;
-    let prepare = move |model: &TaskModel| {
-        let search = |asked: &Question| SpanSearch::new(model, &asked.question, &asked.context, options.clone());
-        questions.iter().map(search).collect()
+    let prepare = move |model: &TaskModel, asked: &Question| {
+        SpanSearch::new(model, &asked.question, &asked.context, options.clone())
     };
     let finish = move |task: SpanSearch, model: &TaskModel, rows: &[Rows]| {
         let mut found = task.finish(model, rows);
@@ -245,7 +252,7 @@ pub(crate) async fn spans(
             }
         }
     };
-    let found = answers(service, encoder, prepare, finish).await?;
+    let found = answers(service, encoder, questions, prepare, finish).await?;
     Ok(one_or_many(found, is_list))
 }
 
@@ -273,10 +280,9 @@ pub(crate) async fn zero_shot(
     let Model::Encoder(encoder) = model else { return Err(unreadable("ask an encoder")) };
     let found = if encoder.model.entailment().is_some() {
         let template = template.unwrap_or_else(|| "This example is {}.".to_owned());
-        let prepare = move |model: &TaskModel| {
-            texts.iter().map(|text| Hypotheses::new(model, text, &labels, &template, is_multiple)).collect()
-        };
-        answers(service, encoder, prepare, Hypotheses::finish).await?
+        let prepare =
+            move |model: &TaskModel, text: &String| Hypotheses::new(model, text, &labels, &template, is_multiple);
+        answers(service, encoder, texts, prepare, Hypotheses::finish).await?
     } else {
         let template = template.unwrap_or_else(|| "{}".to_owned());
         if !template.contains("{}") {

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bantam_runtime::tasks::{Head, Scoring, Wanted};
+use bantam_runtime::tasks::{Document, Head, LabelScore, Scoring, Wanted};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -25,6 +25,9 @@ use crate::service::{Model, Service};
 
 const SHAPE: &str = r#"send {"inputs": "..."}"#;
 const RERANK: &str = r#"send {"query": "...", "texts": ["...", "..."]}"#;
+
+/// The most numbers of an answer that tells those of each token.
+const MOST_NUMBERS: usize = 1 << 24;
 
 type Answer = Result<Response, PlainFailure>;
 
@@ -62,7 +65,13 @@ pub(crate) async fn embed_all(State(service): State<Arc<Service>>, headers: Head
         let model = Arc::clone(&encoder.model);
         let prepare = move || {
             let documents = texts.iter().map(|text| model.document(text, None, cut, Wanted::States));
-            documents.collect::<Result<Vec<_>, _>>().map_err(refused)
+            let documents = documents.collect::<Result<Vec<_>, _>>().map_err(refused)?;
+            let numbers = documents.iter().map(Document::tokens).sum::<usize>().saturating_mul(model.width());
+            if numbers > MOST_NUMBERS {
+                let message = format!("the answer would have {numbers} numbers, and {MOST_NUMBERS} are the most");
+                return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message, "send fewer texts at a time"));
+            }
+            Ok(documents)
         };
         let rows = encoder.batcher.read(service.compute(prepare).await??).await?;
         let rows: Vec<Vec<&[f32]>> = rows.iter().map(|rows| rows.iter().collect()).collect();
@@ -123,7 +132,7 @@ pub(crate) async fn rerank(State(service): State<Arc<Service>>, headers: HeaderM
         let rank = |(index, (text, scores)): (usize, (String, Vec<_>))| Rank {
             index,
             text: with_text.then_some(text),
-            score: scores.first().map_or(0.0, |first: &bantam_runtime::tasks::LabelScore| first.score),
+            score: scores.first().map_or(0.0, |first: &LabelScore| first.score),
         };
         let mut ranks: Vec<Rank> = texts.into_iter().zip(found).enumerate().map(rank).collect();
         ranks.sort_by(|a, b| b.score.total_cmp(&a.score));
