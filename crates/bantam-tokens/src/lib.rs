@@ -7,6 +7,7 @@
 //!
 //! This crate knows nothing of models, batches or files other than `tokenizer.json`.
 
+mod encoding;
 mod error;
 pub mod features;
 mod gguf;
@@ -19,6 +20,7 @@ mod tokenizer;
 mod train;
 mod word_cache;
 
+pub use encoding::{Encoding, Shorten};
 pub use error::Error;
 pub use features::{NgramHasher, words};
 pub use gguf::{GgufTokenKind, GgufVocabulary};
