@@ -13,6 +13,7 @@ pub mod features;
 mod gguf;
 mod marks;
 mod pack;
+mod pairs;
 mod restrict;
 mod special;
 mod token_bytes;
