@@ -7,6 +7,7 @@ pub struct Batch {
     starts: Vec<usize>,
     positions: Vec<u32>,
     features: Option<Features>,
+    kinds: Vec<u32>,
 }
 
 /// Hashed text features of each document of a batch: a bag of table rows per document.
@@ -32,7 +33,8 @@ impl Batch {
     /// # Panics
     /// As [`Batch::new`].
     pub fn continuing<'a>(documents: impl IntoIterator<Item = (usize, &'a [u32])>) -> Self {
-        let mut batch = Self { tokens: Vec::new(), starts: vec![0], positions: Vec::new(), features: None };
+        let mut batch =
+            Self { tokens: Vec::new(), starts: vec![0], positions: Vec::new(), features: None, kinds: Vec::new() };
         for (past, document) in documents {
             assert!(!document.is_empty(), "document {} of the batch has no token", batch.starts.len() - 1);
             batch.tokens.extend_from_slice(document);
@@ -51,6 +53,22 @@ impl Batch {
         assert_eq!(features.offsets.len(), self.starts.len(), "one bag of features per document");
         self.features = Some(features);
         self
+    }
+
+    /// Adds the kind of segment of each token, where a document is a pair of texts.
+    ///
+    /// # Panics
+    /// When there are not as many as tokens.
+    #[must_use]
+    pub fn with_kinds(mut self, kinds: Vec<u32>) -> Self {
+        assert_eq!(kinds.len(), self.tokens.len(), "one kind per token");
+        self.kinds = kinds;
+        self
+    }
+
+    /// The kind of segment of each token; empty where all are of kind 0.
+    pub fn kinds(&self) -> &[u32] {
+        &self.kinds
     }
 
     /// Token ids of all documents.

@@ -85,7 +85,8 @@ pub(crate) fn write(folder: &Path, template: Option<&str>, ends: &[u32]) -> Resu
     Ok(())
 }
 
-fn optional_json(folder: &Path, name: &str) -> Result<Option<Value>, FolderError> {
+/// A file of a folder as JSON, where there is one.
+pub(crate) fn optional_json(folder: &Path, name: &str) -> Result<Option<Value>, FolderError> {
     let path = folder.join(name);
     match fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|source| FolderError::Config { path, source }),

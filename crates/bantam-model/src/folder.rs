@@ -9,6 +9,7 @@ use bantam_kernels::gemm::Precision;
 use bantam_tokens::Tokenizer;
 use serde_json::Value;
 
+use crate::adapter;
 use crate::architectures::bert::{Bert, BertConfig};
 use crate::architectures::encoder::{Encoder, EncoderConfig};
 use crate::architectures::llama::{Llama, LlamaConfig};
@@ -174,27 +175,31 @@ pub fn predictor_of(config: &Value, path: &Path) -> Result<Box<dyn TokenPredicto
     }
 }
 
-/// Reads a classifier's folder.
+/// Reads a classifier's folder. A path `MODEL+ADAPTER` names two: a model's, and that of a low-rank adapter as `peft` saves it.
 ///
 /// # Errors
 /// Names the file and what is wrong with it.
 pub fn read_classifier(folder: &Path, precision: Precision) -> Result<ClassifierFolder, FolderError> {
+    let (folder, adapter) = adapter::parts(folder);
+    let folder = folder.as_path();
     let (config, path) = read_config(folder)?;
     let architecture = classifier_of(&config, &path)?;
     let labels = labels_of(&config, architecture.labels());
-    let weights = read_weights(folder, architecture.as_ref(), precision)?;
+    let weights = read_weights(folder, adapter.as_deref(), architecture.as_ref(), precision)?;
     let tokenizer = Tokenizer::load(folder.join("tokenizer.json"))?;
     Ok(ClassifierFolder { architecture, weights, tokenizer, labels })
 }
 
-/// Reads a token predictor's folder.
+/// Reads a token predictor's folder, or two as [`read_classifier`] does.
 ///
 /// # Errors
 /// Names the file and what is wrong with it.
 pub fn read_predictor(folder: &Path, precision: Precision) -> Result<PredictorFolder, FolderError> {
+    let (folder, adapter) = adapter::parts(folder);
+    let folder = folder.as_path();
     let (config, path) = read_config(folder)?;
     let architecture = predictor_of(&config, &path)?;
-    let weights = read_weights(folder, architecture.as_ref(), precision)?;
+    let weights = read_weights(folder, adapter.as_deref(), architecture.as_ref(), precision)?;
     let path = folder.join("tokenizer.json");
     let tokenizer = if path.exists() { Some(Tokenizer::load(path)?) } else { None };
     let tokenizer = tokenizer.map(|tokenizer| chat_files::with_named_ends(tokenizer, folder)).transpose()?;
@@ -251,7 +256,7 @@ pub fn labels_of(config: &Value, count: usize) -> Vec<String> {
     (0..count).map(|id| name(id).unwrap_or_else(|| id.to_string())).collect()
 }
 
-fn read_config(folder: &Path) -> Result<(Value, PathBuf), FolderError> {
+pub(crate) fn read_config(folder: &Path) -> Result<(Value, PathBuf), FolderError> {
     let path = folder.join("config.json");
     let text = fs::read(&path).map_err(|source| FolderError::Read { path: path.clone(), source })?;
     let config = serde_json::from_slice(&text).map_err(|source| FolderError::Config { path: path.clone(), source })?;
@@ -260,10 +265,11 @@ fn read_config(folder: &Path) -> Result<(Value, PathBuf), FolderError> {
 
 fn read_weights<A: Architecture + ?Sized>(
     folder: &Path,
+    adapter: Option<&Path>,
     architecture: &A,
     precision: Precision,
 ) -> Result<Weights, FolderError> {
-    let arrays = declared_only(read_arrays(folder)?, architecture);
+    let arrays = declared_only(read_arrays(folder, adapter)?, architecture);
     Weights::from_arrays(architecture.schema(), &arrays, precision)
         .map_err(|source| FolderError::Mismatch { path: folder.to_owned(), source })
 }
@@ -284,11 +290,15 @@ fn is_zero(array: &Array) -> bool {
     array.to_f32().iter().all(|&x| x == 0.0)
 }
 
-fn read_arrays(folder: &Path) -> Result<Arrays, FolderError> {
+/// The arrays of a folder, with those of an adapter added to them.
+pub(crate) fn read_arrays(folder: &Path, adapter: Option<&Path>) -> Result<Arrays, FolderError> {
     let mut arrays = Arrays::new();
     for path in weight_files(folder)? {
         let file = fs::read(&path).map_err(|source| FolderError::Read { path: path.clone(), source })?;
         arrays.extend(read_safetensors(&file).map_err(|source| FolderError::Arrays { path, source })?);
+    }
+    if let Some(adapter) = adapter {
+        adapter::apply(&mut arrays, adapter)?;
     }
     Ok(arrays)
 }
@@ -313,16 +323,16 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 
-fn parse<T: serde::de::DeserializeOwned>(config: &Value, path: &Path) -> Result<T, FolderError> {
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(config: &Value, path: &Path) -> Result<T, FolderError> {
     serde_json::from_value(config.clone()).map_err(|source| FolderError::Config { path: path.to_owned(), source })
 }
 
 /// The config in the keys that the architectures read, or an error about a setting that they do not compute.
-fn computed(config: &Value, path: &Path) -> Result<Value, FolderError> {
+pub(crate) fn computed(config: &Value, path: &Path) -> Result<Value, FolderError> {
     let (config, fault) = earlier_keys(config);
     let Some(what) = fault else { return Ok(config) };
     let supported = "Llama (silu) and ModernBERT (gelu) without biases, with plain rotary positions and full attention in \
-                     every layer";
+                     every layer, and BERT, RoBERTa and DistilBERT with absolute positions";
     Err(FolderError::Unsupported { path: path.to_owned(), what, supported })
 }
 
@@ -338,7 +348,7 @@ pub(crate) struct Heads {
 }
 
 impl Heads {
-    fn check(&self, path: &Path) -> Result<(), FolderError> {
+    pub(crate) fn check(&self, path: &Path) -> Result<(), FolderError> {
         self.fault().map_or(Ok(()), |what| Err(FolderError::Size { path: path.to_owned(), what }))
     }
 
@@ -360,14 +370,14 @@ impl Heads {
     }
 }
 
-fn encoder_shape(config: &Value, path: &Path) -> Result<EncoderConfig, FolderError> {
+pub(crate) fn encoder_shape(config: &Value, path: &Path) -> Result<EncoderConfig, FolderError> {
     let shape: EncoderConfig = parse(config, path)?;
     let (width, heads) = (shape.hidden_size, shape.num_attention_heads);
     Heads { width, heads, kv_heads: heads, head_dim: shape.head_dim, is_rotary: true }.check(path)?;
     Ok(shape)
 }
 
-fn check_labels(labels: usize, path: &Path) -> Result<(), FolderError> {
+pub(crate) fn check_labels(labels: usize, path: &Path) -> Result<(), FolderError> {
     if labels > 0 {
         return Ok(());
     }

@@ -16,6 +16,10 @@ pub(crate) fn earlier_keys(config: &Value) -> (Value, Option<String>) {
                 .or_else(|| rotary(keys, &["rope_scaling"], "rope_theta"))
                 .or_else(|| other_than(keys, &fixed))
         }
+        Some("bert" | "roberta" | "distilbert") => {
+            let fixed = [("position_embedding_type", "absolute".into()), ("is_decoder", false.into())];
+            other_than(keys, &fixed)
+        }
         Some("modernbert" | "bantam_encoder") => {
             let mut fixed = vec![("hidden_activation", "gelu".into()), ("classifier_activation", "gelu".into())];
             let biases = ["attention_bias", "mlp_bias", "norm_bias", "classifier_bias"];

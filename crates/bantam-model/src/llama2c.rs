@@ -56,7 +56,7 @@ pub fn read_predictor(model: &Path, vocabulary: &Path, precision: Precision) -> 
     let list = fs::read(vocabulary).map_err(|source| Llama2cError::Read { path: vocabulary.to_owned(), source })?;
     let remedy = "pass the vocabulary that belongs to the model (tokenizer.bin of llama2.c)";
     let tokenizer = vocabulary_of(&list, config.vocab_size)
-        .and_then(|vocabulary| Tokenizer::from_gguf(&vocabulary).map_err(|error| error.to_string()))
+        .and_then(|vocabulary| Tokenizer::from_gguf(vocabulary).map_err(|error| error.to_string()))
         .map_err(|problem| wrong(vocabulary, problem, remedy))?;
     assemble(config, &arrays, Some(tokenizer), &dense(precision))
         .map_err(|error| wrong(model, error.to_string(), REMEDY))

@@ -20,8 +20,8 @@ fn folder() -> Option<PathBuf> {
 
 fn tokenizer(path: &Path) -> Tokenizer {
     let bytes = fs::read(path).unwrap();
-    let vocabulary = vocabulary_of(Gguf::parse(&bytes).unwrap().metadata()).unwrap();
-    Tokenizer::from_gguf(&vocabulary).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    let vocabulary = vocabulary_of(Gguf::parse(&bytes).unwrap().into_metadata()).unwrap();
+    Tokenizer::from_gguf(vocabulary).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// SentencePiece's joining of pieces as it is defined: the neighbours whose joint piece has the highest score, of equal
@@ -54,7 +54,7 @@ fn scored_pieces_are_joined_as_sentencepiece_defines_it() {
         return;
     };
     let path = folder.join("ggml-vocab-llama-spm.gguf");
-    let vocabulary = vocabulary_of(Gguf::parse(&fs::read(&path).unwrap()).unwrap().metadata()).unwrap();
+    let vocabulary = vocabulary_of(Gguf::parse(&fs::read(&path).unwrap()).unwrap().into_metadata()).unwrap();
     let tokenizer = tokenizer(&path);
     // Runs of one letter are where equal scores compete.
     let letters = ["a", "e", "s", "t", " ", "=", "-", "o", "th", "in", ".", "l", "0"];
@@ -97,7 +97,7 @@ fn texts_get_the_ids_of_llama_cpp() {
         assert_eq!(texts.len(), expected.len(), "{}", path.display());
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         // Llamas are all that is written, and pieces of words are not among their tokenizers.
-        let back = tokenizer.to_gguf().map(|vocabulary| Tokenizer::from_gguf(&vocabulary).unwrap());
+        let back = tokenizer.to_gguf().map(|vocabulary| Tokenizer::from_gguf(vocabulary).unwrap());
         assert_eq!(back.is_err(), name.contains("bert"), "{name}");
         let mut equal = 0;
         for (text, expected) in texts.iter().zip(&expected) {

@@ -139,6 +139,47 @@ fn bert_agrees_with_transformers() {
 }
 
 #[test]
+fn adapters_change_models_as_in_peft() {
+    for (base, adapter) in [("llama_tied", "llama_adapter"), ("bert_classifier", "bert_adapter")] {
+        let golden = json_of(&fixture(adapter).join("expected.json"));
+        let ids: Vec<Vec<u32>> = serde_json::from_value(golden["ids"].clone()).unwrap();
+        let expected: Vec<f32> = golden["logits"].as_array().unwrap().iter().flat_map(numbers).collect();
+        let both = PathBuf::from(format!("{}+{}", fixture(base).display(), fixture(adapter).display()));
+        let batch = Batch::new(ids.iter().map(Vec::as_slice));
+        let logits = if base == "llama_tied" {
+            let model = read_predictor(&both, Precision::F32).unwrap();
+            let hidden = model.architecture.hidden(&model.weights, &batch, &mut Pass::plain());
+            hidden.last().unwrap().linear(&model.architecture.head(&model.weights), None)
+        } else {
+            let model = read_classifier(&both, Precision::F32).unwrap();
+            model.architecture.classify(&model.weights, &batch, &mut Pass::plain()).logits
+        };
+        assert_close(logits.data(), &expected, adapter);
+    }
+}
+
+#[test]
+fn adapters_of_other_models_and_kinds_are_refused_by_name() {
+    let both = |base: &str, adapter: &Path| PathBuf::from(format!("{}+{}", fixture(base).display(), adapter.display()));
+    let refusal = |path: &Path| read_predictor(path, Precision::F32).err().unwrap().to_string();
+    let foreign = refusal(&both("llama_tied", &fixture("bert_adapter")));
+    assert!(foreign.contains("the model has no bert.encoder.layer.0"), "{foreign}");
+    let place = tempfile::tempdir().unwrap();
+    let weights = "adapter_model.safetensors";
+    fs::copy(fixture("llama_adapter").join(weights), place.path().join(weights)).unwrap();
+    let mut config = json_of(&fixture("llama_adapter").join("adapter_config.json"));
+    for (key, value) in
+        [("use_dora", json!(true)), ("alpha_pattern", json!({"q_proj": 3})), ("peft_type", json!("IA3"))]
+    {
+        let before = std::mem::replace(&mut config[key], value);
+        fs::write(place.path().join("adapter_config.json"), config.to_string()).unwrap();
+        let message = refusal(&both("llama_tied", place.path()));
+        assert!(message.contains(key), "{message}");
+        config[key] = before;
+    }
+}
+
+#[test]
 fn settings_that_are_not_computed_are_refused_by_name() {
     let refusal = |name: &str, key: &str, value: Value| {
         let path = fixture(name).join("config.json");

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::entities::{Entity, entities_of};
+use crate::tasks::{LabelScore, Scoring};
 use crate::{BundleParts, LoadError, TextClassifier};
 
 /// Texts answered in one batch. Batches are laid end to end and never padded, so there is nothing to gain from
@@ -102,6 +103,20 @@ impl Assistant {
             answers.extend(batch.iter().zip(&scores).map(|(text, scores)| self.judge(text, scores)));
         }
         answers
+    }
+
+    /// The labels of many texts, the likeliest first: probabilities of which one is right are calibrated.
+    pub fn rank_all(&self, texts: &[&str], scoring: Scoring, most: Option<usize>) -> Vec<Vec<LabelScore>> {
+        let rank = |scores: &Vec<f32>| match scoring {
+            Scoring::Softmax => {
+                let probabilities = softmax(scores, self.parts.temperature);
+                Scoring::Plain.ranked(&probabilities, &self.parts.labels, most)
+            }
+            other => other.ranked(&scores[..self.parts.labels.len()], &self.parts.labels, most),
+        };
+        let cut_texts =
+            |batch: &[&str]| self.classifier.logits(&batch.iter().map(|text| cut(text)).collect::<Vec<_>>());
+        texts.chunks(BATCH).flat_map(|batch| cut_texts(batch).iter().map(rank).collect::<Vec<_>>()).collect()
     }
 
     /// For each text, as far as it is looked at, the numbers that the labels are decided by, and the tokens of all texts together.

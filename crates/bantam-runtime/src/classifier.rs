@@ -37,15 +37,20 @@ impl TextClassifier {
         }
         let batch = self.encoder.batch(texts.iter().copied());
         let tokens = batch.tokens().len();
-        let compute = || self.architecture.classify(&self.weights, &batch, &mut Pass::plain());
         let products = tokens.saturating_mul(self.parameters());
-        Some((if products < ALONE { with_threads(1, compute) } else { compute() }, tokens))
+        let classify = || self.architecture.classify(&self.weights, &batch, &mut Pass::plain());
+        Some((compute(products, classify), tokens))
     }
 
     /// Numbers in the model.
     pub fn parameters(&self) -> usize {
         self.architecture.schema().parameters()
     }
+}
+
+/// Computes about so many products, on all threads where that pays.
+pub(crate) fn compute<T>(products: usize, work: impl FnOnce() -> T) -> T {
+    if products < ALONE { with_threads(1, work) } else { work() }
 }
 
 fn rows(matrix: &Tensor) -> Vec<Vec<f32>> {

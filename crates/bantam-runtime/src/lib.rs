@@ -3,6 +3,8 @@
 //! [`chat`] puts conversations into a language model's tokens, [`generation`] answers them, and [`constraints`] hold
 //! answers to a form.
 //!
+//! [`tasks`] are what encoders of Hugging Face folders are asked for.
+//!
 //! [`BundleParts`] is what a bundle holds, [`TextClassifier`] a model with all that it needs to read text, and
 //! [`Assistant`] what answers people: a calibrated classifier with replies, a threshold and entities.
 
@@ -17,6 +19,7 @@ mod error;
 pub mod generation;
 pub mod sample;
 pub mod sampling;
+pub mod tasks;
 
 pub use assistant::{Answer, Assistant};
 pub use bundle::BundleParts;

@@ -77,7 +77,7 @@ fn pieces() -> Tokenizer {
         end: Some(2),
         ..bantam_tokens::GgufVocabulary::default()
     };
-    Tokenizer::from_gguf(&vocabulary).unwrap()
+    Tokenizer::from_gguf(vocabulary).unwrap()
 }
 
 fn trained(kind: Kind) -> Tokenizer {

@@ -113,6 +113,19 @@ pub(crate) fn deadline(service: &Service, headers: &HeaderMap) -> Result<Option<
     Ok(limit.and_then(|limit| Instant::now().checked_add(limit)))
 }
 
+/// The answer that some work comes to, unless the request's deadline comes first.
+pub(crate) async fn in_time<T>(
+    service: &Service,
+    headers: &HeaderMap,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match deadline(service, headers)? {
+        None => work.await,
+        Some(limit) if limit <= Instant::now() => Err(late()),
+        Some(limit) => tokio::time::timeout_at(limit.into(), work).await.map_err(|_| late())?,
+    }
+}
+
 /// What is told where an engine ended before its answers.
 pub(crate) fn ended() -> Failure {
     Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the answer was not finished", "send the request again later")

@@ -97,6 +97,11 @@ impl Fields {
         }
     }
 
+    /// Adds the fields of another object; those that both have are its.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// A field as it was sent; null where it was not.
     pub(crate) fn peek(&self, name: &str) -> Value {
         self.0.get(name).cloned().unwrap_or_default()

@@ -7,15 +7,17 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use bantam_runtime::Assistant;
+use bantam_runtime::tasks::{Cut, Wanted};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::answers::{deadline, late};
+use crate::answers::in_time;
 use crate::body::{self, Fields};
 use crate::failure::Failure;
 use crate::prompts::{Prompt, prompts};
 use crate::service::{Language, Model, Service};
+use crate::tasks::of_encoder;
 
 const SHAPE: &str = r#"send {"model": "...", "input": "..."}"#;
 /// Texts that a bundle reads in one batch.
@@ -42,13 +44,11 @@ pub(crate) async fn embeddings(
     let embedding = async {
         match model {
             Model::Bundle(bundle) => of_bundle(&service, bundle, inputs).await,
+            Model::Encoder(encoder) => of_encoder(&service, encoder, texts(inputs)?, Cut::Never, Wanted::Summary).await,
             Model::Language(language) => of_language(&service, language, inputs).await,
         }
     };
-    let (rows, tokens) = match deadline(&service, &headers)? {
-        None => embedding.await?,
-        Some(limit) => tokio::time::timeout_at(limit.into(), embedding).await.map_err(|_| late())??,
-    };
+    let (rows, tokens) = in_time(&service, &headers, embedding).await?;
     let mut data = Vec::new();
     for (index, row) in rows.into_iter().enumerate() {
         let row = shortened(row, dimensions)?;
@@ -65,7 +65,7 @@ pub(crate) async fn embeddings(
 }
 
 /// One input after the other, so that other requests have their turn, and nothing goes on where the client is gone.
-async fn of_language(
+pub(crate) async fn of_language(
     service: &Service,
     language: &Arc<Language>,
     inputs: Vec<Prompt>,
@@ -85,16 +85,12 @@ async fn of_language(
     Ok((rows, count))
 }
 
-async fn of_bundle(
+pub(crate) async fn of_bundle(
     service: &Service,
     bundle: &Arc<Assistant>,
     inputs: Vec<Prompt>,
 ) -> Result<(Vec<Vec<f32>>, usize), Failure> {
-    let text = |input| match input {
-        Prompt::Text(text) => Ok(text),
-        Prompt::Ids(_) => Err(Failure::field("input", "a classifier reads no token ids", "send texts")),
-    };
-    let texts = inputs.into_iter().map(text).collect::<Result<Vec<String>, Failure>>()?;
+    let texts = texts(inputs)?;
     let (mut rows, mut count) = (Vec::new(), 0);
     for batch in texts.chunks(BATCH) {
         let (batch, bundle) = (batch.to_vec(), Arc::clone(bundle));
@@ -104,6 +100,14 @@ async fn of_bundle(
         count += tokens;
     }
     Ok((rows, count))
+}
+
+fn texts(inputs: Vec<Prompt>) -> Result<Vec<String>, Failure> {
+    let text = |input| match input {
+        Prompt::Text(text) => Ok(text),
+        Prompt::Ids(_) => Err(Failure::field("input", "this model reads no token ids", "send texts")),
+    };
+    inputs.into_iter().map(text).collect()
 }
 
 fn check(tokens: &[u32], language: &Language) -> Result<(), Failure> {

@@ -58,6 +58,37 @@ impl Failure {
     }
 }
 
+/// The same in the form of Hugging Face's servers, whose clients read `error` as a text, and text-embeddings-inference's kinds.
+#[derive(Debug)]
+pub(crate) struct PlainFailure(Failure);
+
+impl From<Failure> for PlainFailure {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
+impl IntoResponse for PlainFailure {
+    fn into_response(self) -> Response {
+        let Failure { status, message, remedy, field, code, .. } = &self.0;
+        let kind = match status.as_u16() {
+            424 => "Backend",
+            429 => "Overloaded",
+            500.. => "Unhealthy",
+            _ => "Validation",
+        };
+        let text = format!("{message}; {remedy}");
+        let body = json!({"error": text, "error_type": kind, "param": field, "code": code, "remedy": remedy});
+        let (parts, _) = self.0.into_response().into_parts();
+        let mut response = Json(body).into_response();
+        *response.status_mut() = parts.status;
+        if let Some(seconds) = parts.headers.get(header::RETRY_AFTER) {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.clone());
+        }
+        response
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body())).into_response();

@@ -61,7 +61,7 @@ fn shown(headers: &HeaderMap) -> Option<&str> {
 pub(crate) async fn guard(State(keys): State<Arc<Keys>>, mut request: Request, next: Next) -> Response {
     let caller = match keys.check(request.headers()) {
         Ok(caller) => caller,
-        Err(_) if OPEN.contains(&request.uri().path()) => Caller::default(),
+        Err(_) if request.method().is_safe() && OPEN.contains(&request.uri().path()) => Caller::default(),
         Err(failure) => return failure.into_response(),
     };
     request.extensions_mut().insert(caller);

@@ -2,11 +2,13 @@
 //!
 //! [`serve`] serves any number of models at one place. `src/routes.rs` lists the endpoints: those of OpenAI's interface
 //! for language models (chats, completions, responses, models), `/tokenize` and `/detokenize`, `/v1/classify` for
-//! bundles, and `/health`, `/ready`, `/metrics` and `/openapi.json` for whoever looks after the server.
+//! bundles, the tasks of Hugging Face and the paths of text-embeddings-inference for encoders, and `/health`, `/ready`, `/metrics` and `/openapi.json` for whoever looks after the server.
 //!
-//! Whatever goes wrong is told as `{"error": {"message", "type", "param", "code", "remedy"}}`.
+//! Whatever goes wrong is told as `{"error": {"message", "type", "param", "code", "remedy"}}`, or by tasks as Hugging Face
+//! does, with a text as `error`.
 
 mod answers;
+mod batcher;
 mod body;
 mod chat;
 mod classify;
@@ -34,6 +36,7 @@ mod routes;
 mod sampling;
 mod serve;
 mod service;
+mod tasks;
 mod tokens;
 mod tool_text;
 mod usage;

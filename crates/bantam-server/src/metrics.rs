@@ -11,6 +11,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use bantam_runtime::generation::engine::EngineStatus;
 
+use crate::batcher::Counts;
 use crate::service::Service;
 
 /// Upper ends of the parts that times are counted in, in seconds.
@@ -28,6 +29,16 @@ const OF_ENGINES: [OfEngine; 8] = [
     ("bantam_running", "Answers that are being made.", |status| status.running as u64),
     ("bantam_waiting", "Answers that wait for their turn.", |status| status.waiting as u64),
     ("bantam_past_bytes", "Memory of what has been read.", |status| status.past_bytes as u64),
+];
+
+type OfBatcher = (&'static str, &'static str, fn(&Counts) -> &AtomicU64);
+
+/// What each encoder's batches tell.
+const OF_BATCHERS: [OfBatcher; 4] = [
+    ("bantam_read_texts_total", "Texts that an encoder has read.", |counts| &counts.documents),
+    ("bantam_read_tokens_total", "Tokens that an encoder has read.", |counts| &counts.tokens),
+    ("bantam_read_batches_total", "Batches that these were read in.", |counts| &counts.batches),
+    ("bantam_waiting_texts", "Texts of requests that an encoder has not answered.", |counts| &counts.waiting),
 ];
 
 /// What is counted since the server began.
@@ -113,6 +124,13 @@ pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> impl IntoRes
         head(&mut text, name, help, if name.ends_with("_total") { "counter" } else { "gauge" });
         for (model, status) in &states {
             let _ = writeln!(text, "{name}{{model=\"{model}\"}} {}", value(status));
+        }
+    }
+    for (name, help, value) in OF_BATCHERS {
+        head(&mut text, name, help, if name.ends_with("_total") { "counter" } else { "gauge" });
+        for encoder in service.encoders() {
+            let (model, value) = (escaped(&encoder.name), value(encoder.batcher.counts()).load(Ordering::Relaxed));
+            let _ = writeln!(text, "{name}{{model=\"{model}\"}} {value}");
         }
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::service::{Model, Service};
+use crate::tasks::{Task, abilities};
 
 /// What is told of a bundle.
 #[derive(Serialize)]
@@ -59,6 +60,13 @@ fn told(service: &Service, name: &str, model: &Model) -> Value {
         Model::Bundle(assistant) => {
             value["task"] = "classify".into();
             value["parameters"] = assistant.classifier().parameters().into();
+        }
+        Model::Encoder(encoder) => {
+            let tasks: Vec<&str> = abilities(model).into_iter().map(Task::name).collect();
+            value["task"] = tasks[0].into();
+            value["tasks"] = tasks.into();
+            value["parameters"] = encoder.model.parameters().into();
+            value["max_model_len"] = encoder.model.max_tokens().into();
         }
         Model::Language(language) => {
             value["task"] = if language.chat().is_plain() { "complete" } else { "chat" }.into();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bantam_runtime::Assistant;
 use bantam_runtime::generation::LanguageModel;
 use bantam_runtime::generation::engine::EngineOptions;
+use bantam_runtime::tasks::TaskModel;
 
 /// A model and the name that requests call it by.
 pub struct Served {
@@ -20,6 +21,8 @@ pub struct Served {
 pub enum ServedModel {
     /// Classifies texts.
     Bundle(Box<Assistant>),
+    /// An encoder with the head of a task.
+    Encoder(Box<TaskModel>),
     /// Goes on with texts.
     Language(Box<LanguageModel>),
 }

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::keys::{Keys, guard, origins};
 use crate::options::ServeOptions;
 use crate::service::Service;
+use crate::tasks::{self, tei};
 use crate::{chat, classify, completions, embeddings, metrics, models, observe, openapi, page, responses, tokens};
 
 type Handler = fn() -> MethodRouter<Arc<Service>>;
@@ -40,6 +41,10 @@ const CHAT: &str = r#"{"model": "...", "messages": [{"role": "user", "content": 
 const CLASSIFY: &str = r#"{"text": "where is my order?"}"#;
 const COMPLETION: &str = r#"{"model": "...", "prompt": "Once upon a time", "max_tokens": 16}"#;
 const EMBEDDING: &str = r#"{"model": "...", "input": ["where is my order?"]}"#;
+const RERANK: &str = r#"{"query": "where is my order?", "texts": ["...", "..."], "return_text": true}"#;
+const SENTENCES: &str = r#"{"inputs": {"source_sentence": "...", "sentences": ["...", "..."]}}"#;
+const TASK: &str = r#"{"inputs": "...", "parameters": {}}"#;
+const TEXTS: &str = r#"{"inputs": ["...", "..."], "truncate": true}"#;
 const RESPONSE: &str = r#"{"model": "...", "input": "..."}"#;
 
 /// The endpoints.
@@ -63,6 +68,20 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     takes("/v1/classify", "Label, confidence, reply and entities of texts, by a bundle", CLASSIFY, || {
         post(classify::classify)
     }),
+    takes("/", "The task of the first model for it, as Hugging Face has it", TASK, || post(tasks::of_first)),
+    takes("/models/{id}", "A model's task, as Hugging Face has it", TASK, || post(tasks::of_model)),
+    takes("/models/{id}/pipeline/{task}", "The same with the name of the task", TASK, || {
+        post(tasks::of_model_and_task)
+    }),
+    takes("/pipeline/{task}/{id}", "The same in another order", TASK, || post(tasks::of_task_and_model)),
+    reads("GET", "/models/{id}/info", "What a model is, as text-embeddings-inference tells it", || get(tasks::info)),
+    reads("GET", "/models/{id}/health", "Whether the server is alive", || get(models::health)),
+    takes("/embed", "Texts to numbers, as text-embeddings-inference has it", TEXTS, || post(tei::embed)),
+    takes("/embed_all", "Texts to numbers for each token", TEXTS, || post(tei::embed_all)),
+    takes("/predict", "Labels of texts", TEXTS, || post(tei::predict)),
+    takes("/rerank", "Texts in the order in which they answer a query", RERANK, || post(tei::rerank)),
+    takes("/similarity", "How near sentences are to another", SENTENCES, || post(tei::similarity)),
+    reads("GET", "/info", "What is served", || get(tei::info)),
 ];
 
 /// The router of all endpoints, with what every request passes.

@@ -11,9 +11,11 @@ use bantam_runtime::chat::ChatFormat;
 use bantam_runtime::constraints::Constraints;
 use bantam_runtime::generation::LanguageModel;
 use bantam_runtime::generation::engine::Engine;
+use bantam_runtime::tasks::TaskModel;
 use bantam_tokens::Tokenizer;
 use tokio::sync::Semaphore;
 
+use crate::batcher::Batcher;
 use crate::body::{self, Fields};
 use crate::failure::Failure;
 use crate::identifier::now;
@@ -28,8 +30,20 @@ const NO_NAME: &str = "dummy";
 pub(crate) enum Model {
     /// Classifies.
     Bundle(Arc<Assistant>),
+    /// Reads texts for a task.
+    Encoder(Arc<Encoder>),
     /// Goes on with texts.
     Language(Arc<Language>),
+}
+
+/// An encoder with all that requests need of it.
+pub(crate) struct Encoder {
+    /// Its name.
+    pub(crate) name: String,
+    /// The model.
+    pub(crate) model: Arc<TaskModel>,
+    /// What reads.
+    pub(crate) batcher: Batcher,
 }
 
 /// A language model with all that requests need of it.
@@ -75,6 +89,7 @@ impl Service {
         let start = |served: Served| {
             let model = match served.model {
                 ServedModel::Bundle(assistant) => Model::Bundle(Arc::from(assistant)),
+                ServedModel::Encoder(model) => Model::Encoder(Arc::new(Encoder::start(served.name.clone(), *model))),
                 ServedModel::Language(model) => {
                     Model::Language(Arc::new(Language::start(served.name.clone(), Arc::from(model), options)))
                 }
@@ -107,6 +122,11 @@ impl Service {
     /// The language models.
     pub(crate) fn languages(&self) -> impl Iterator<Item = &Arc<Language>> {
         self.models.iter().filter_map(|(_, model)| if let Model::Language(model) = model { Some(model) } else { None })
+    }
+
+    /// The encoders.
+    pub(crate) fn encoders(&self) -> impl Iterator<Item = &Arc<Encoder>> {
+        self.models.iter().filter_map(|(_, model)| if let Model::Encoder(model) = model { Some(model) } else { None })
     }
 
     /// The model of that name.
@@ -144,7 +164,7 @@ impl Service {
         let bundle = |model: &Model| if let Model::Bundle(bundle) = model { Some(Arc::clone(bundle)) } else { None };
         match self.named(name) {
             Some(name) => bundle(&self.model(name)?.1)
-                .ok_or_else(|| other_kind(name, "goes on with texts", "POST /v1/completions")),
+                .ok_or_else(|| other_kind(name, "is no bundle", "POST /v1/completions or POST /models/{id}")),
             None => self.models.iter().find_map(|(_, model)| bundle(model)).ok_or_else(|| {
                 let remedy = "ask one of GET /v1/models in POST /v1/completions, or serve a .bantam file";
                 Failure::new(StatusCode::NOT_FOUND, "no classifier is being served", remedy)
@@ -159,6 +179,7 @@ impl Service {
             Some(name) => match &self.model(name)?.1 {
                 Model::Language(language) => Ok(Arc::clone(language)),
                 Model::Bundle(_) => Err(other_kind(name, "is a classifier", "POST /v1/classify")),
+                Model::Encoder(_) => Err(other_kind(name, "is an encoder", "POST /models/{id}")),
             },
             None => self.languages().next().cloned().ok_or_else(|| {
                 let remedy = "ask the classifier in POST /v1/classify, or serve a language model";
@@ -207,6 +228,13 @@ impl Service {
     /// Whether the server is to end.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Relaxed)
+    }
+}
+
+impl Encoder {
+    fn start(name: String, model: TaskModel) -> Self {
+        let model = Arc::new(model);
+        Self { name, batcher: Batcher::start(Arc::clone(&model)), model }
     }
 }
 

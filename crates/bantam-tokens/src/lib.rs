@@ -7,11 +7,13 @@
 //!
 //! This crate knows nothing of models, batches or files other than `tokenizer.json`.
 
+mod encoding;
 mod error;
 pub mod features;
 mod gguf;
 mod marks;
 mod pack;
+mod pairs;
 mod restrict;
 mod special;
 mod token_bytes;
@@ -19,6 +21,7 @@ mod tokenizer;
 mod train;
 mod word_cache;
 
+pub use encoding::{Encoding, Shorten};
 pub use error::Error;
 pub use features::{NgramHasher, words};
 pub use gguf::{GgufTokenKind, GgufVocabulary};

@@ -158,11 +158,16 @@ impl Tokenizer {
     pub(crate) fn from_value(value: &Value, path: Option<&Path>) -> Result<Self, Error> {
         let refused = |reason: String| Error::Refused { path: path.map(Path::to_path_buf), reason };
         let bytes = serde_json::to_vec(value).map_err(|fault| refused(fault.to_string()))?;
-        let mut engine = Engine::from_bytes(bytes).map_err(|fault| refused(fault.to_string()))?;
-        engine.with_padding(None);
-        engine.with_truncation(None).map_err(|fault| refused(fault.to_string()))?;
-        let (prefix, suffix) = surroundings(&engine).map_err(refused)?;
+        let engine = Engine::from_bytes(bytes).map_err(|fault| refused(fault.to_string()))?;
         let vocabulary_size = engine.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
+        Self::from_engine(engine, vocabulary_size, value).map_err(refused)
+    }
+
+    /// Takes an engine that `value`, the JSON of a `tokenizer.json`, describes; tokens and pairs of its model are not asked for.
+    pub(crate) fn from_engine(mut engine: Engine, vocabulary_size: usize, value: &Value) -> Result<Self, String> {
+        engine.with_padding(None);
+        engine.with_truncation(None).map_err(|fault| fault.to_string())?;
+        let (prefix, suffix) = surroundings(&engine)?;
         let special = SpecialIds::find(|token| engine.token_to_id(token), &prefix, &suffix);
         let cache = WordCache::suiting(value);
         Ok(Tokenizer { engine, vocabulary_size, prefix, suffix, special, cache })
@@ -228,6 +233,22 @@ fn recognise(value: &Value, path: Option<&Path>) -> Result<(), Error> {
     foreign("JSON of another kind (no key \"model\")", "pass the file tokenizer.json of the model's folder")
 }
 
+/// Refuses pairs that make no token: the engine takes for granted that they do.
+fn check_merges(model: &Value, entries: &serde_json::Map<String, Value>) -> Result<(), String> {
+    let prefix = model["continuing_subword_prefix"].as_str().unwrap_or_default();
+    for merge in model["merges"].as_array().into_iter().flatten() {
+        let pair = match merge {
+            Value::String(pair) => pair.split_once(' '),
+            pair => pair[0].as_str().zip(pair[1].as_str()),
+        };
+        let joined = pair.and_then(|(left, right)| Some(format!("{left}{}", right.strip_prefix(prefix)?)));
+        if joined.is_none_or(|joined| !entries.contains_key(&joined)) {
+            return Err(format!("model.merges has {merge}, which makes no token of model.vocab"));
+        }
+    }
+    Ok(())
+}
+
 /// Finds what would make encoding fail later on some text.
 pub(crate) fn check(value: &Value) -> Result<(), String> {
     let model = &value["model"];
@@ -240,6 +261,7 @@ pub(crate) fn check(value: &Value) -> Result<(), String> {
             if let Some((token, id)) = entries.iter().find(|(_, id)| id.as_u64().is_none_or(|id| id > 1 << 24)) {
                 return Err(format!("model.vocab gives {token:?} the id {id}; ids are whole numbers below 16,777,217"));
             }
+            check_merges(model, entries)?;
             let needs_unknown = model["merges"].is_null();
             match &model["unk_token"] {
                 Value::String(unknown) if !entries.contains_key(unknown) => {

@@ -30,12 +30,12 @@ fn bytes() -> GgufVocabulary {
 }
 
 fn refusal(vocabulary: &GgufVocabulary) -> String {
-    Tokenizer::from_gguf(vocabulary).err().expect("the vocabulary contradicts itself").to_string()
+    Tokenizer::from_gguf(vocabulary.clone()).err().expect("the vocabulary contradicts itself").to_string()
 }
 
 #[test]
 fn the_highest_score_is_joined_first_and_bytes_stand_in() {
-    let tokenizer = Tokenizer::from_gguf(&pieces()).unwrap();
+    let tokenizer = Tokenizer::from_gguf(pieces()).unwrap();
     // `ba` goes before `ab`, though it is further to the right; a letter that is no piece becomes its bytes.
     assert_eq!(tokenizer.encode("abab", 9), [1, 5, 11, 7]);
     assert_eq!(tokenizer.encode("ab ä", 9), [1, 10, 5, 3, 4]);
@@ -49,18 +49,18 @@ fn the_highest_score_is_joined_first_and_bytes_stand_in() {
 fn flags_are_followed() {
     let flags =
         GgufVocabulary { add_begin: Some(false), add_end: Some(true), add_space_prefix: Some(false), ..pieces() };
-    let tokenizer = Tokenizer::from_gguf(&flags).unwrap();
+    let tokenizer = Tokenizer::from_gguf(flags.clone()).unwrap();
     assert_eq!(tokenizer.encode("ab", 9), [8, 2]);
     assert_eq!(tokenizer.decode(&[8, 5, 8]), "ab ab");
 }
 
 #[test]
 fn bytes_are_joined_in_order_and_added_tokens_stay_whole() {
-    let tokenizer = Tokenizer::from_gguf(&bytes()).unwrap();
+    let tokenizer = Tokenizer::from_gguf(bytes()).unwrap();
     assert_eq!(tokenizer.encode("ab ab<tool>111", 9), [3, 4, 6, 8, 7]);
     assert_eq!(tokenizer.special().end, Some(5));
     assert_eq!(tokenizer.id("[EMPTY_9]"), Some(9));
-    let digits = Tokenizer::from_gguf(&GgufVocabulary { pre: Some("smollm".into()), ..bytes() }).unwrap();
+    let digits = Tokenizer::from_gguf(GgufVocabulary { pre: Some("smollm".into()), ..bytes() }).unwrap();
     assert_eq!(digits.encode("111", 9), [7, 7, 7]);
 }
 
@@ -87,10 +87,10 @@ fn digits_are_split_as_each_model_splits_them() {
     ];
     for (expected, names) in cases {
         for name in names {
-            let tokenizer = Tokenizer::from_gguf(&vocabulary(name)).unwrap();
+            let tokenizer = Tokenizer::from_gguf(vocabulary(name)).unwrap();
             assert_eq!(tokenizer.encode("11111", 9), expected, "{name}");
             // The name that is written may be another one, but it splits alike.
-            let back = Tokenizer::from_gguf(&tokenizer.to_gguf().unwrap()).unwrap();
+            let back = Tokenizer::from_gguf(tokenizer.to_gguf().unwrap()).unwrap();
             assert_eq!(back.encode("11111", 9), expected, "{name}, written and read");
         }
     }
@@ -104,7 +104,7 @@ fn pieces_of_words_get_the_spelling_of_bert() {
         kinds: vec![3, 3, 3, 3, 1, 1, 1, 1],
         ..GgufVocabulary::default()
     };
-    let tokenizer = Tokenizer::from_gguf(&vocabulary).unwrap();
+    let tokenizer = Tokenizer::from_gguf(vocabulary.clone()).unwrap();
     assert_eq!(tokenizer.encode("Playing [ it", 9), [2, 4, 5, 6, 1, 3]);
     assert_eq!(tokenizer.token(5).as_deref(), Some("##ing"));
 }
@@ -144,13 +144,13 @@ fn pieces_of_nothing() -> GgufVocabulary {
 #[test]
 fn what_is_described_reads_back() {
     for vocabulary in [pieces(), bytes()] {
-        let tokenizer = Tokenizer::from_gguf(&vocabulary).unwrap();
-        let back = Tokenizer::from_gguf(&tokenizer.to_gguf().unwrap()).unwrap();
+        let tokenizer = Tokenizer::from_gguf(vocabulary.clone()).unwrap();
+        let back = Tokenizer::from_gguf(tokenizer.to_gguf().unwrap()).unwrap();
         for text in ["aba", " abab<tool>", "11<s>111 ä"] {
             assert_eq!(back.encode(text, 99), tokenizer.encode(text, 99), "{text:?}");
         }
     }
-    let all: Vec<f32> = Tokenizer::from_gguf(&pieces()).unwrap().to_gguf().unwrap().scores;
+    let all: Vec<f32> = Tokenizer::from_gguf(pieces()).unwrap().to_gguf().unwrap().scores;
     assert!(all[9] > all[8] && all[8] > all[10] && all[10] > all[11], "{all:?}");
 }
 

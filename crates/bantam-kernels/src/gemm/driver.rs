@@ -28,6 +28,8 @@ const PACKING_ROWS: usize = 24;
 pub(super) enum Left<'a> {
     /// To be read in place or packed, as the arithmetic asks.
     Source(Source<'a>),
+    /// Words packed before for all of k; from one tile of rows to the next, from row to row, and from step to step.
+    Packed { words: &'a [u32], tile: usize, row: usize, step: usize },
     /// Quantised rows of consecutive words, and the scale of each row.
     Codes { words: &'a [u32], stride: usize, scales: &'a [f32] },
 }
@@ -88,6 +90,10 @@ impl Product<'_> {
         match self.left {
             Left::Codes { words, stride, .. } => {
                 let view = LeftView { words: words.as_ptr(), tile: ROWS * stride, row: stride, step: 1 };
+                self.sweep(&view, &Stretch { rows: 0..m, k: 0..k }, out);
+            }
+            Left::Packed { words, tile, row, step } => {
+                let view = LeftView { words: words.as_ptr(), tile, row, step };
                 self.sweep(&view, &Stretch { rows: 0..m, k: 0..k }, out);
             }
             Left::Source(source) if self.arithmetic == Arithmetic::F32 && (source.lines_are_items || k == 0) => {
@@ -261,7 +267,7 @@ struct Part<'a> {
 
 /// Words from one packed tile of the left factor to the next, given those of a row: an odd number of cache lines, because tiles are written
 /// side by side and would otherwise compete for the same few places of the first-level cache.
-fn left_tile_words(row: usize) -> usize {
+pub(super) fn left_tile_words(row: usize) -> usize {
     const LINE: usize = 16;
     (ROWS * row).next_multiple_of(LINE) | LINE
 }

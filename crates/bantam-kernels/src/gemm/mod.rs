@@ -6,6 +6,7 @@ mod avx2;
 mod avx512;
 pub(crate) mod block;
 mod driver;
+mod factors;
 pub mod grouped;
 mod pack;
 mod packed;
@@ -15,6 +16,7 @@ mod quantize;
 mod tests;
 mod tile;
 
+pub use factors::{LeftFactor, RightFactor, multiply_factors, pack_input, pack_upstream};
 pub use packed::{PackedFormat, PackedMatrix};
 pub use quantize::quantize_rows;
 

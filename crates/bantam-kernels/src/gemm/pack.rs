@@ -103,6 +103,36 @@ pub(super) fn left_row(isa: Isa, arithmetic: Arithmetic, row: &[f32], out: &mut 
     }
 }
 
+/// Converts a rectangle of a left factor whose lines are items into rows of words, `row_words` from one to the next, that begin at `out` for the
+/// whole factor. The rectangle begins with the first element of a word.
+///
+/// # Safety
+/// The rectangle's words in `out` are writable and nobody else's.
+pub(super) unsafe fn left_rows(
+    isa: Isa,
+    arithmetic: Arithmetic,
+    source: &Source<'_>,
+    range: Range,
+    out: *mut u32,
+    row_words: usize,
+) {
+    debug_assert!(source.lines_are_items && range.first_k.is_multiple_of(arithmetic.elements()));
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx512 {
+        // SAFETY: the caller's promise.
+        return unsafe { super::avx512::pack::left_rows(isa, arithmetic, source, range, out, row_words) };
+    }
+    let Range { first_item, items, first_k, k } = range;
+    for item in first_item..first_item + items {
+        // SAFETY: the caller lends the words of these numbers in each row.
+        let words = unsafe {
+            let place = out.add(item * row_words + left_words(arithmetic, first_k));
+            std::slice::from_raw_parts_mut(place, left_words(arithmetic, k))
+        };
+        left_row(isa, arithmetic, &source.data[item * source.stride + first_k..][..k], words);
+    }
+}
+
 /// Words of the left factor for `k` elements.
 pub(super) fn left_words(arithmetic: Arithmetic, k: usize) -> usize {
     k.div_ceil(arithmetic.elements()) * arithmetic.left_words()

@@ -1,7 +1,7 @@
 //! Softmax and cross-entropy, on rows of logits and fused with the product that makes the logits.
 
 use crate::curves::exp;
-use crate::gemm::{Epilogue, Operand, Precision, multiply};
+use crate::gemm::{self, Epilogue, Operand, Precision, RightFactor, multiply, multiply_factors};
 use crate::memory::Buffer;
 use crate::pool::Shared;
 use crate::vectorized::{LANES, fold_lanes, for_each_range, sum, sum_lanes, vectorized};
@@ -14,6 +14,19 @@ pub const IGNORED: u32 = u32::MAX;
 
 /// Rows whose logits exist at the same time in [`linear_cross_entropy`]: they stay in the cache.
 const ROWS: usize = 128;
+
+/// The same where the head is packed already: more rows share what a product with all of it costs. As many as make so many logits.
+const MOST_ROWS: usize = 512;
+const LOGITS: usize = 4 << 20;
+
+/// The matrix `[classes, k]` whose products with the hidden states are the logits.
+#[derive(Clone, Copy)]
+pub struct Head<'a> {
+    /// The numbers.
+    pub weight: &'a [f32],
+    /// Its transpose and itself as right factors, for products in bf16; packed for each chunk of rows where there are none.
+    pub factors: Option<[&'a RightFactor; 2]>,
+}
 
 /// What [`linear_cross_entropy`] is computed with.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -115,13 +128,13 @@ pub fn cross_entropy_rows(
 }
 
 /// Cross-entropy of `hidden · headᵀ` against `targets`, without ever holding all logits (Liger, Hsu et al. 2024). `hidden` is `[rows, k]`,
-/// `head` `[classes, k]`. Gradients are added to `d_hidden` and `d_head` where given. Rows whose target is [`IGNORED`] do not count.
+/// `head` `[classes, k]`. Gradients are written to `d_hidden` and `d_head` where given. Rows whose target is [`IGNORED`] do not count.
 ///
 /// Returns the sum of the losses and how many rows counted.
 pub fn linear_cross_entropy(
     settings: &CrossEntropy,
     hidden: &[f32],
-    head: &[f32],
+    head: &Head<'_>,
     targets: &[u32],
     mut d_hidden: Option<&mut [f32]>,
     mut d_head: Option<&mut [f32]>,
@@ -129,37 +142,65 @@ pub fn linear_cross_entropy(
     let &CrossEntropy { precision, label_smoothing, normaliser } = settings;
     let rows = targets.len();
     let k = hidden.len().checked_div(rows).unwrap_or(1);
-    let classes = head.len() / k.max(1);
+    let classes = head.weight.len() / k.max(1);
     assert!(
-        hidden.len() == rows * k && head.len() == classes * k,
+        hidden.len() == rows * k && head.weight.len() == classes * k,
         "linear_cross_entropy: {} hidden numbers for {rows} targets and {} numbers in the head",
         hidden.len(),
-        head.len()
+        head.weight.len()
     );
     if let Some(target) = targets.iter().find(|&&target| target != IGNORED && target as usize >= classes) {
         panic!("linear_cross_entropy: target {target} of {classes} classes");
     }
-    let wants_gradient = d_hidden.is_some() || d_head.is_some();
-    let mut logits = Buffer::scratch(ROWS.min(rows) * classes);
+    if rows == 0
+        && let Some(d_head) = &mut d_head
+    {
+        d_head.fill(0.0);
+    }
+    let wants = [d_hidden.is_some(), d_head.is_some()];
+    let most = if head.factors.is_some() { (LOGITS / classes.max(1)).clamp(ROWS, MOST_ROWS) } else { ROWS };
+    let mut logits = Buffer::scratch(most.min(rows) * classes);
+    let mut losses = [0.0f32; MOST_ROWS];
     let (mut total, mut counted) = (0.0, 0);
-    for start in (0..rows).step_by(ROWS) {
-        let count = ROWS.min(rows - start);
-        let logits = &mut logits[..count * classes];
-        let chunk = Operand::new(&hidden[start * k..(start + count) * k], count, k);
-        let weight = Operand::new(head, classes, k);
-        multiply(precision, chunk, weight.t(), logits, &Epilogue::default());
-        let targets = &targets[start..start + count];
-        let mut losses = [0.0f32; ROWS];
-        rows_of_chunk(label_smoothing, normaliser, targets, classes, logits, &mut losses[..count], wants_gradient);
-        total += losses[..count].iter().map(|&loss| f64::from(loss)).sum::<f64>();
-        counted += targets.iter().filter(|&&target| target != IGNORED).count();
-        let added = Epilogue { accumulate: true, ..Epilogue::default() };
-        if let Some(d_hidden) = &mut d_hidden {
-            let d_chunk = &mut d_hidden[start * k..(start + count) * k];
-            multiply(precision, Operand::new(logits, count, classes), weight, d_chunk, &added);
+    for start in (0..rows).step_by(most) {
+        let count = most.min(rows - start);
+        let (logits, losses) = (&mut logits[..count * classes], &mut losses[..count]);
+        let chunk = &hidden[start * k..(start + count) * k];
+        let operand = Operand::new(chunk, count, k);
+        let weight = Operand::new(head.weight, classes, k);
+        let input = head.factors.map(|[transposed, _]| {
+            let (left, right) = gemm::pack_input(chunk, count, k, wants[1]);
+            multiply_factors(&left, transposed, logits, &Epilogue::default());
+            right
+        });
+        if input.is_none() {
+            multiply(precision, operand, weight.t(), logits, &Epilogue::default());
         }
-        if let Some(d_head) = &mut d_head {
-            multiply(precision, Operand::new(logits, count, classes).t(), chunk, d_head, &added);
+        let targets = &targets[start..start + count];
+        rows_of_chunk(label_smoothing, normaliser, targets, classes, logits, losses, wants.contains(&true));
+        total += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
+        counted += targets.iter().filter(|&&target| target != IGNORED).count();
+        let d_chunk = d_hidden.as_mut().map(|d_hidden| &mut d_hidden[start * k..(start + count) * k]);
+        let added = Epilogue { accumulate: start > 0, ..Epilogue::default() };
+        match (head.factors, input) {
+            (Some([_, as_is]), Some(input)) => {
+                let [d_rows, d_columns] = gemm::pack_upstream(logits, count, classes, wants);
+                if let (Some(d_chunk), Some(d_rows)) = (d_chunk, d_rows) {
+                    multiply_factors(&d_rows, as_is, d_chunk, &Epilogue::default());
+                }
+                if let (Some(d_head), Some(d_columns), Some(input)) = (&mut d_head, d_columns, input) {
+                    multiply_factors(&d_columns, &input, d_head, &added);
+                }
+            }
+            _ => {
+                let d_logits = Operand::new(logits, count, classes);
+                if let Some(d_chunk) = d_chunk {
+                    multiply(precision, d_logits, weight, d_chunk, &Epilogue::default());
+                }
+                if let Some(d_head) = &mut d_head {
+                    multiply(precision, d_logits.t(), operand, d_head, &added);
+                }
+            }
         }
     }
     (total, counted)

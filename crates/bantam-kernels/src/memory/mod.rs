@@ -1,9 +1,11 @@
 //! Memory without allocations per step: recycled aligned buffers, mapped files, and what the process uses.
 
 mod buffer;
+mod counting;
 mod mapped;
 mod process;
 
 pub use buffer::{Buffer, release};
+pub use counting::Counting;
 pub use mapped::Mapped;
 pub use process::{cpu_seconds, current_bytes, peak_bytes, reset_peak};

@@ -10,7 +10,9 @@ use bantam_kernels::activation::Activation;
 use bantam_tensor::{Matrix, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, Classification, Classifier, FeatureShape, Prunable, Sizes, TokenPredictor};
+use super::{
+    Architecture, Classification, Classifier, FeatureShape, Head, Prunable, Sizes, TaskEncoder, TokenPredictor,
+};
 use crate::batch::Batch;
 use crate::layers::{
     Attention, AttentionConfig, Embedding, FeatureBag, FeedForward, FeedForwardConfig, FeedForwardNames, Norm,
@@ -76,8 +78,9 @@ pub struct Encoder {
     embedding_norm: Norm,
     layers: Vec<Layer>,
     norm: Norm,
-    head: Head,
+    finish: Option<Finish>,
     features: Option<FeatureBag>,
+    head: Head,
     end: End,
 }
 
@@ -89,7 +92,8 @@ struct Layer {
     feed_forward: FeedForward,
 }
 
-struct Head {
+/// What stands between the last layer and a head.
+struct Finish {
     dense: MatrixId,
     norm: Norm,
 }
@@ -100,8 +104,14 @@ enum End {
 }
 
 impl Encoder {
-    /// Declares an encoder of the given sizes.
+    /// Declares an encoder of the given sizes, with a head for its labels, or else for masked tokens.
     pub fn new(config: EncoderConfig) -> Self {
+        let head = if config.num_labels == 0 { Head::Vocabulary } else { Head::Labels(config.num_labels) };
+        Self::with_head(config, head)
+    }
+
+    /// Declares an encoder of the given sizes with that head.
+    pub fn with_head(config: EncoderConfig, head: Head) -> Self {
         let mut schema = Schema::new();
         let (width, epsilon, deviation) = (config.hidden_size, config.norm_eps, 0.02);
         let outer = deviation / (2.0 * config.num_hidden_layers.max(1) as f32).sqrt();
@@ -149,15 +159,17 @@ impl Encoder {
                 .collect();
             (embedding, embedding_norm, layers, norm(schema, "final_norm"))
         });
-        let head = schema.within("head", |schema| Head {
-            dense: schema.matrix("dense.weight", width_axis(width), width_axis(width), Initial::Normal(deviation)),
-            norm: norm(schema, "norm"),
+        let finish = (head != Head::Nothing).then(|| {
+            schema.within("head", |schema| Finish {
+                dense: schema.matrix("dense.weight", width_axis(width), width_axis(width), Initial::Normal(deviation)),
+                norm: norm(schema, "norm"),
+            })
         });
         let features = config.features.map(|shape| FeatureBag::new(&mut schema, shape.buckets, shape.width, 0.1));
-        let end = if config.num_labels == 0 {
+        let end = if head.labels() == 0 {
             End::Tokens
         } else {
-            let labels = Axis::new("labels", config.num_labels);
+            let labels = Axis::new("labels", head.labels());
             let pooled = width + config.features.map_or(0, |shape| shape.width);
             End::Labels {
                 matrix: schema.matrix(
@@ -169,7 +181,18 @@ impl Encoder {
                 bias: schema.vector("classifier.bias", labels, Initial::Zeros),
             }
         };
-        Self { config, schema: Arc::new(schema), embedding, embedding_norm, layers, norm: last, head, features, end }
+        Self {
+            config,
+            schema: Arc::new(schema),
+            embedding,
+            embedding_norm,
+            layers,
+            norm: last,
+            finish,
+            features,
+            head,
+            end,
+        }
     }
 
     /// The config this encoder was made from.
@@ -178,8 +201,9 @@ impl Encoder {
     }
 
     fn finish(&self, weights: &Weights, x: &Tensor, pass: &mut Pass) -> Tensor {
-        let dense = pass.linear(x, weights, self.head.dense, None).activation(Activation::Gelu);
-        self.head.norm.forward(weights, &dense)
+        let Some(finish) = &self.finish else { return x.clone() };
+        let dense = pass.linear(x, weights, finish.dense, None).activation(Activation::Gelu);
+        finish.norm.forward(weights, &dense)
     }
 }
 
@@ -204,8 +228,7 @@ impl Architecture for Encoder {
         let mut config = serde_json::to_value(&self.config).expect("a config of plain numbers is JSON");
         let mut set = |key: &str, value: serde_json::Value| config[key] = value;
         if self.config.is_modern_bert() {
-            let family = if self.config.num_labels == 0 { "ForMaskedLM" } else { "ForSequenceClassification" };
-            set("architectures", serde_json::json!([format!("ModernBert{family}")]));
+            set("architectures", serde_json::json!([format!("ModernBert{}", self.head.family_suffix())]));
             set("model_type", "modernbert".into());
             set("global_attn_every_n_layers", 1.into());
             set("local_rope_theta", self.config.global_rope_theta.into());
@@ -305,5 +328,24 @@ impl TokenPredictor for Encoder {
 
     fn head_entry(&self) -> &Entry {
         self.schema.table_entry(self.embedding.tokens())
+    }
+}
+
+impl TaskEncoder for Encoder {
+    fn head_kind(&self) -> Head {
+        self.head
+    }
+
+    fn pooling(&self) -> Pooling {
+        self.config.classifier_pooling
+    }
+
+    fn score(&self, weights: &Weights, rows: &Tensor, pass: &mut Pass) -> Tensor {
+        let finished = self.finish(weights, rows, pass);
+        match (&self.end, self.head) {
+            (_, Head::Nothing) => finished,
+            (End::Tokens, _) => finished.linear(&self.head(weights), None),
+            (End::Labels { matrix, bias }, _) => pass.linear(&finished, weights, *matrix, Some(weights.vector(*bias))),
+        }
     }
 }

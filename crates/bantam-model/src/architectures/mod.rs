@@ -11,7 +11,10 @@ use crate::weights::Weights;
 
 pub mod bert;
 pub mod encoder;
+mod heads;
 pub mod llama;
+
+pub use heads::{Head, TaskEncoder};
 
 /// A family of models: which weights there are, and what is computed with them.
 pub trait Architecture: Send + Sync {

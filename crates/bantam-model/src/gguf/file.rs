@@ -11,6 +11,7 @@ use bantam_tokens::Tokenizer;
 
 use super::error::{FileError, GgufError};
 use super::formats::TensorFormat;
+use super::metadata::Metadata;
 use super::model::{llama_of, stored_llama_of, write_llama};
 use super::reader::Gguf;
 use super::value::Value;
@@ -51,17 +52,17 @@ pub fn read_grouped_predictor(path: &Path, bits: Bits) -> Result<PredictorFolder
 /// Names the file and what is wrong with it.
 pub fn read_tokenizer(path: &Path) -> Result<Option<Tokenizer>, FileError> {
     let bytes = Mapped::open(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
-    let tokenizer = Gguf::parse(&bytes).and_then(|file| tokenizer_of(&file));
+    let tokenizer = Gguf::parse(&bytes).and_then(|file| tokenizer_of(file.into_metadata()));
     tokenizer.map_err(|source| FileError::Content { path: path.to_owned(), source })
 }
 
-fn tokenizer_of(file: &Gguf) -> Result<Option<Tokenizer>, GgufError> {
-    let kind = file.metadata().get(VOCABULARY_KEY);
+fn tokenizer_of(metadata: Metadata) -> Result<Option<Tokenizer>, GgufError> {
+    let kind = metadata.get(VOCABULARY_KEY);
     if kind.is_none_or(|kind| matches!(kind, Value::Text(kind) if kind == NO_VOCABULARY)) {
         return Ok(None);
     }
-    let vocabulary = vocabulary_of(file.metadata())?;
-    Tokenizer::from_gguf(&vocabulary).map(Some).map_err(|error| GgufError::Vocabulary(error.to_string()))
+    let vocabulary = vocabulary_of(metadata)?;
+    Tokenizer::from_gguf(vocabulary).map(Some).map_err(|error| GgufError::Vocabulary(error.to_string()))
 }
 
 type ReadLlama<'a> = dyn Fn(&Gguf) -> Result<(LlamaConfig, Arrays), GgufError> + 'a;
@@ -75,8 +76,9 @@ pub(crate) fn dense(precision: Precision) -> impl Fn(&Arc<Schema>, &Arrays) -> R
 fn predictor_of(bytes: &[u8], read: &ReadLlama<'_>, lay_out: &LayOut<'_>) -> Result<PredictorFolder, GgufError> {
     let file = Gguf::parse(bytes)?;
     let (config, arrays) = read(&file)?;
-    let read = assemble(config, &arrays, tokenizer_of(&file)?, lay_out)?;
-    Ok(PredictorFolder { chat_template: chat_template_of(file.metadata())?, ends: ends_of(file.metadata())?, ..read })
+    let (chat_template, ends) = (chat_template_of(file.metadata())?, ends_of(file.metadata())?);
+    let read = assemble(config, &arrays, tokenizer_of(file.into_metadata())?, lay_out)?;
+    Ok(PredictorFolder { chat_template, ends, ..read })
 }
 
 /// Puts a Llama together; the token ids must be rows of its table.

@@ -27,6 +27,11 @@ impl Metadata {
         self.values.get(key)
     }
 
+    /// Takes the value at `key` out.
+    pub fn take(&mut self, key: &str) -> Option<Value> {
+        self.values.remove(key)
+    }
+
     /// All values, in the order of their keys.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.values.iter().map(|(key, value)| (key.as_str(), value))

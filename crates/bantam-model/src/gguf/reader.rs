@@ -108,6 +108,11 @@ impl<'a> Gguf<'a> {
         &self.metadata
     }
 
+    /// The values by key, without the rest of the file.
+    pub fn into_metadata(self) -> Metadata {
+        self.metadata
+    }
+
     /// The tensors by name.
     pub fn tensors(&self) -> &BTreeMap<String, GgufTensor<'a>> {
         &self.tensors

@@ -12,17 +12,20 @@ pub(super) const VOCABULARY_KEY: &str = "tokenizer.ggml.model";
 /// llama.cpp's own word for bare weights.
 pub(super) const NO_VOCABULARY: &str = "no_vocab";
 
-/// The vocabulary under `tokenizer.ggml.`, for [`bantam_tokens::Tokenizer::from_gguf`].
+/// The vocabulary under `tokenizer.ggml.`, for [`bantam_tokens::Tokenizer::from_gguf`]. Its lists are most of a file's metadata, and are taken
+/// out of them.
 ///
 /// # Errors
 /// When `model` or `tokens` are absent, or a value has another type than its key has.
-pub fn vocabulary_of(metadata: &Metadata) -> Result<GgufVocabulary, GgufError> {
+pub fn vocabulary_of(mut metadata: Metadata) -> Result<GgufVocabulary, GgufError> {
     let model = metadata.text(&key("model"))?.to_owned();
+    let (tokens, merges) = (texts(&mut metadata, "tokens")?, texts(&mut metadata, "merges")?);
+    let metadata = &metadata;
     let is_bert = model == "bert";
     let id = |names: &[&str]| names.iter().find_map(|name| id_at(metadata, name).transpose()).transpose();
     Ok(GgufVocabulary {
         pre: metadata.get(&key("pre")).map(|_| metadata.text(&key("pre")).map(str::to_owned)).transpose()?,
-        tokens: texts(metadata, "tokens")?.ok_or_else(|| GgufError::Missing { key: key("tokens") })?,
+        tokens: tokens.ok_or_else(|| GgufError::Missing { key: key("tokens") })?,
         scores: match metadata.list(&key("scores"))? {
             None => Vec::new(),
             Some(List::F32(scores)) => scores.clone(),
@@ -34,7 +37,7 @@ pub fn vocabulary_of(metadata: &Metadata) -> Result<GgufVocabulary, GgufError> {
             Some(List::U32(kinds)) => kinds.iter().map(|kind| kind.cast_signed()).collect(),
             Some(_) => return Err(wrong("token_type", "a list of 32-bit whole numbers")),
         },
-        merges: texts(metadata, "merges")?.unwrap_or_default(),
+        merges: merges.unwrap_or_default(),
         // The misspelt key is the one that files have.
         begin: id(if is_bert { &["cls_token_id", "bos_token_id"] } else { &["bos_token_id"] })?,
         end: id(if is_bert { &["seperator_token_id", "eos_token_id"] } else { &["eos_token_id"] })?,
@@ -104,10 +107,11 @@ fn wrong(name: &str, expected: &'static str) -> GgufError {
     GgufError::Kind { key: key(name), found: "a list of other values", expected }
 }
 
-fn texts(metadata: &Metadata, name: &str) -> Result<Option<Vec<String>>, GgufError> {
-    match metadata.list(&key(name))? {
+fn texts(metadata: &mut Metadata, name: &str) -> Result<Option<Vec<String>>, GgufError> {
+    metadata.list(&key(name))?;
+    match metadata.take(&key(name)) {
         None => Ok(None),
-        Some(List::Text(texts)) => Ok(Some(texts.clone())),
+        Some(Value::List(List::Text(texts))) => Ok(Some(texts)),
         Some(_) => Err(wrong(name, "a list of texts")),
     }
 }

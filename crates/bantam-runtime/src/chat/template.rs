@@ -1,6 +1,7 @@
 //! A model's chat template: Jinja, in an engine that no template can keep busy for long.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::LazyLock;
 
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
@@ -12,6 +13,8 @@ use super::{ChatError, python};
 
 /// Steps that a template may take: some hundred for each message, and within a second all the same.
 const MOST_STEPS: u64 = 10_000_000;
+/// Bytes of text that a template may write: more than a conversation that any model reads.
+const MOST_BYTES: usize = 64 << 20;
 const NAME: &str = "chat";
 
 pub(super) struct Template {
@@ -50,7 +53,26 @@ impl Template {
         values.insert("documents", Value::from(()));
         values.insert("add_generation_prompt", answer_next.into());
         let template = self.engine.get_template(NAME).map_err(|error| told(&error))?;
-        template.render(values).map_err(|error| told(&error))
+        let mut text = Bounded(Vec::new());
+        template.render_captured_to(values, &mut text).map_err(|error| told(&error))?;
+        String::from_utf8(text.0).map_err(|error| ChatError::Template { line: None, cause: error.to_string() })
+    }
+}
+
+/// A text that does not grow beyond [`MOST_BYTES`].
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > MOST_BYTES - self.0.len() {
+            return Err(io::Error::other(format!("it writes more than {MOST_BYTES} bytes")));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -80,6 +102,7 @@ fn strftime_now(pattern: &str) -> Result<String, Error> {
 fn told(error: &Error) -> ChatError {
     let cause = match error.kind() {
         ErrorKind::OutOfFuel => "it takes too many steps for this conversation".to_owned(),
+        ErrorKind::WriteFailure => format!("it writes more than {MOST_BYTES} bytes for this conversation"),
         kind => error.detail().map_or_else(|| kind.to_string(), str::to_owned),
     };
     ChatError::Template { line: error.line(), cause }

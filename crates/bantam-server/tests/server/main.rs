@@ -8,4 +8,5 @@ mod embeddings;
 mod guards;
 mod operation;
 mod responses;
+mod tasks;
 mod tokens;

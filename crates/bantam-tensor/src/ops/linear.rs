@@ -14,7 +14,8 @@ impl Tensor {
     /// `x·Wᵀ + b`.
     ///
     /// For the backward pass it keeps the input if the weights are tracked (where a norm or an activation made it, the way to make it
-    /// again), and the weights if the input is. The results of products in bf16 are kept by later ops rounded to bf16.
+    /// again; for products in bf16, the input rounded and laid out for the gradient), and the weights if the input is. The results of
+    /// products in bf16 are kept by later ops rounded to bf16.
     ///
     /// Nothing flows through packed weights: they take no tracked input.
     pub fn linear(&self, matrix: &Matrix, bias: Option<&Tensor>) -> Tensor {
@@ -100,13 +101,17 @@ impl Tensor {
             }
             Matrix::Dense { weight, precision } => (weight, *precision),
         };
-        gemm::multiply(
-            precision,
-            Operand::new(self.data(), m, k),
-            Operand::new(weight.data(), n, k).t(),
-            &mut out,
-            &epilogue,
-        );
+        // What a step's products share is packed once; without gradients a product packs for itself.
+        let shares = precision == Precision::Bf16 && (self.is_tracked() || weight.is_tracked());
+        let columns = if shares {
+            let (rows, columns) = gemm::pack_input(self.data(), m, k, weight.is_tracked());
+            gemm::multiply_factors(&rows, &weight.shared().factor(n, k, true), &mut out, &epilogue);
+            columns
+        } else {
+            let weight = Operand::new(weight.data(), n, k).t();
+            gemm::multiply(precision, Operand::new(self.data(), m, k), weight, &mut out, &epilogue);
+            None
+        };
 
         const INPUT: usize = 0;
         const WEIGHT: usize = 1;
@@ -117,10 +122,18 @@ impl Tensor {
             if precision == Precision::Bf16 && residual.is_none() {
                 *keep = Keep::Half;
             }
-            let x = weight.is_tracked().then(|| self.keep());
+            let x = (weight.is_tracked() && !shares).then(|| self.keep());
             let w = self.is_tracked().then(|| weight.keep());
             move |upstream: Shared, inputs: &mut Inputs<'_>| {
                 let dy = Operand::new(&upstream, m, n);
+                let wants = [inputs.wants(INPUT), inputs.wants(WEIGHT)];
+                let [dy_rows, dy_columns] =
+                    if shares { gemm::pack_upstream(&upstream, m, n, wants) } else { [None, None] };
+                if let (Some(x), Some(dy)) = (columns, dy_columns) {
+                    inputs.write(WEIGHT, |gradient, accumulate| {
+                        gemm::multiply_factors(&dy, &x, gradient, &Epilogue { accumulate, ..Epilogue::default() });
+                    });
+                }
                 if let Some(x) = x {
                     let x = x.load();
                     inputs.write(WEIGHT, |gradient, accumulate| {
@@ -135,7 +148,10 @@ impl Tensor {
                     let w = w.load();
                     inputs.write(INPUT, |gradient, accumulate| {
                         let epilogue = Epilogue { accumulate, ..Epilogue::default() };
-                        gemm::multiply(precision, dy, Operand::new(&w, n, k), gradient, &epilogue);
+                        match dy_rows {
+                            Some(dy) => gemm::multiply_factors(&dy, &w.factor(n, k, false), gradient, &epilogue),
+                            None => gemm::multiply(precision, dy, Operand::new(&w, n, k), gradient, &epilogue),
+                        }
                     });
                 }
                 if let Some(residual) = residual_input {

@@ -4,7 +4,8 @@
 use super::loss::ready;
 use crate::matrix::Matrix;
 use crate::tensor::Tensor;
-use bantam_kernels::loss::{self, CrossEntropy, IGNORED};
+use bantam_kernels::gemm::Precision;
+use bantam_kernels::loss::{self, CrossEntropy, Head, IGNORED};
 use bantam_kernels::memory::Buffer;
 
 impl Tensor {
@@ -35,12 +36,15 @@ impl Tensor {
         };
         let counted = targets.iter().filter(|&&target| target != IGNORED).count();
         let normaliser = normaliser.unwrap_or(counted.max(1) as f32);
-        let mut d_hidden = self.is_tracked().then(|| Buffer::zeroed(self.data().len()));
-        let mut d_head = weight.is_tracked().then(|| Buffer::zeroed(weight.data().len()));
+        let mut d_hidden = self.is_tracked().then(|| Buffer::scratch(self.data().len()));
+        let mut d_head = weight.is_tracked().then(|| Buffer::scratch(weight.data().len()));
         let settings = CrossEntropy { precision: *precision, label_smoothing, normaliser };
         let gradients = (d_hidden.as_deref_mut(), d_head.as_deref_mut());
-        let (sum, _) =
-            loss::linear_cross_entropy(&settings, self.data(), weight.data(), targets, gradients.0, gradients.1);
+        let numbers = weight.shared();
+        let factors = (*precision == Precision::Bf16 && (self.is_tracked() || weight.is_tracked()))
+            .then(|| [true, false].map(|transposed| numbers.factor(vocabulary, width, transposed)));
+        let head = Head { weight: &numbers, factors: factors.as_ref().map(|factors| [&*factors[0], &*factors[1]]) };
+        let (sum, _) = loss::linear_cross_entropy(&settings, self.data(), &head, targets, gradients.0, gradients.1);
         ready(sum / f64::from(normaliser), [self, weight], [d_hidden, d_head])
     }
 }
@@ -50,7 +54,6 @@ pub(super) mod tests {
     use super::*;
     use crate::ops::one_hot;
     use crate::testing::{Case, Random, assert_near};
-    use bantam_kernels::gemm::Precision;
 
     pub(crate) fn cases() -> Vec<Case> {
         let head = |weight: &Tensor| Matrix::dense(weight.clone(), Precision::F32);

@@ -3,19 +3,19 @@
 use serde_json::{Value, json};
 
 use super::splits::{Splits, splits_of};
-use super::{GgufVocabulary, ids_by_spelling, surroundings, whole};
+use super::{GgufVocabulary, surroundings, whole};
+use crate::pairs::Pairs;
 
-/// The `tokenizer.json` of the vocabulary.
-pub(super) fn json(vocabulary: &GgufVocabulary) -> Result<Value, String> {
+/// The `tokenizer.json` of the vocabulary, and what stands in its model.
+pub(super) fn parts(vocabulary: &mut GgufVocabulary) -> Result<(Value, Pairs), String> {
     // Files from before the key have no better description of themselves.
     let pre = vocabulary.pre.as_deref().unwrap_or("default");
     let Splits { patterns, ignores_merges, adds_begin } = splits_of(pre)
         .ok_or_else(|| format!("tokenizer.ggml.pre is {pre:?}, and how that splits a text is not known here"))?;
-    let merges: Vec<Value> = vocabulary
-        .merges
-        .iter()
+    let merges: Vec<(String, String)> = std::mem::take(&mut vocabulary.merges)
+        .into_iter()
         .map(|merge| match merge.split_once(' ') {
-            Some((left, right)) if !left.is_empty() && !right.is_empty() => Ok(json!([left, right])),
+            Some((left, right)) if !left.is_empty() && !right.is_empty() => Ok((left.to_owned(), right.to_owned())),
             _ => Err(format!("tokenizer.ggml.merges has {merge:?}, which is no pair of tokens")),
         })
         .collect::<Result<_, _>>()?;
@@ -34,9 +34,9 @@ pub(super) fn json(vocabulary: &GgufVocabulary) -> Result<Value, String> {
     let model = json!({
         "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
         "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": ignores_merges,
-        "vocab": ids_by_spelling(&vocabulary.tokens)?, "merges": merges,
+        "vocab": {}, "merges": [],
     });
-    Ok(whole(
+    let frame = whole(
         vocabulary,
         [
             ("normalizer", Value::Null),
@@ -45,5 +45,6 @@ pub(super) fn json(vocabulary: &GgufVocabulary) -> Result<Value, String> {
             ("decoder", bytes(true)),
             ("model", model),
         ],
-    ))
+    );
+    Ok((frame, Pairs::new(std::mem::take(&mut vocabulary.tokens), merges)?))
 }

@@ -131,9 +131,8 @@ impl Tokenizer {
     ///
     /// # Errors
     /// [`Error::Refused`] for a kind or a way of splitting that is not known, and for lists that contradict each other.
-    pub fn from_gguf(vocabulary: &GgufVocabulary) -> Result<Self, Error> {
+    pub fn from_gguf(mut vocabulary: GgufVocabulary) -> Result<Self, Error> {
         let refused = |reason| Error::Refused { path: None, reason };
-        let mut vocabulary = vocabulary.clone();
         vocabulary.check().map_err(refused)?;
         for (id, token) in vocabulary.tokens.iter_mut().enumerate() {
             if token.is_empty() {
@@ -141,15 +140,24 @@ impl Tokenizer {
                 *token = format!("[EMPTY_{id}]");
             }
         }
-        let value = match vocabulary.model.as_str() {
-            "gpt2" => byte_level::json(&vocabulary),
-            "llama" => scored::json(&mut vocabulary),
-            "bert" => word_piece::json(&mut vocabulary),
+        let count = vocabulary.tokens.len();
+        let parts = match vocabulary.model.as_str() {
+            "gpt2" => byte_level::parts(&mut vocabulary).map(|(frame, pairs)| (frame, Some(pairs))),
+            "llama" => scored::parts(&mut vocabulary).map(|(frame, pairs)| (frame, Some(pairs))),
+            "bert" => word_piece::json(&mut vocabulary).map(|whole| (whole, None)),
             other => Err(format!("tokenizer.ggml.model is {other:?}, and only gpt2, llama and bert are read")),
         };
-        let value = value.map_err(refused)?;
-        check(&value).map_err(refused)?;
-        let tokenizer = Self::from_value(&value, None)?;
+        let (value, pairs) = parts.map_err(refused)?;
+        let tokenizer = match pairs {
+            Some(pairs) => {
+                let engine = pairs.into_engine(&value).map_err(refused)?;
+                Self::from_engine(engine, count, &value).map_err(refused)?
+            }
+            None => {
+                check(&value).map_err(refused)?;
+                Self::from_value(&value, None)?
+            }
+        };
         // The file says which ids have a role; their spellings need not be among the usual ones.
         let usual = tokenizer.special();
         Ok(tokenizer.with_special(crate::SpecialIds {

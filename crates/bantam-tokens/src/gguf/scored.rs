@@ -7,15 +7,16 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::{GgufTokenKind, GgufVocabulary, ids_by_spelling, surroundings, whole};
+use super::{GgufTokenKind, GgufVocabulary, surroundings, whole};
+use crate::pairs::Pairs;
 
 /// Bytes of pairs for each byte of pieces; Llama 2 has two. More is a small file that asks for much memory.
 const MOST_BYTES_OF_PAIRS: usize = 32;
 /// Stands for a space.
 const SPACE: &str = "▁";
 
-/// The `tokenizer.json` of the vocabulary; ids that llama.cpp assumes where they are absent are filled in.
-pub(super) fn json(vocabulary: &mut GgufVocabulary) -> Result<Value, String> {
+/// The `tokenizer.json` of the vocabulary, and what stands in its model; ids that llama.cpp assumes where they are absent are filled in.
+pub(super) fn parts(vocabulary: &mut GgufVocabulary) -> Result<(Value, Pairs), String> {
     if vocabulary.scores.len() != vocabulary.tokens.len() {
         return Err("tokenizer.ggml.scores is missing".into());
     }
@@ -46,9 +47,9 @@ pub(super) fn json(vocabulary: &mut GgufVocabulary) -> Result<Value, String> {
     let model = json!({
         "type": "BPE", "dropout": null, "unk_token": vocabulary.spelling(unknown), "continuing_subword_prefix": null,
         "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false,
-        "vocab": ids_by_spelling(&vocabulary.tokens)?, "merges": merges(vocabulary)?,
+        "vocab": {}, "merges": [],
     });
-    Ok(whole(
+    let frame = whole(
         vocabulary,
         [
             ("normalizer", json!({"type": "Sequence", "normalizers": normalizers})),
@@ -57,11 +58,13 @@ pub(super) fn json(vocabulary: &mut GgufVocabulary) -> Result<Value, String> {
             ("decoder", json!({"type": "Sequence", "decoders": decoders})),
             ("model", model),
         ],
-    ))
+    );
+    let merges = merges(vocabulary)?;
+    Ok((frame, Pairs::new(std::mem::take(&mut vocabulary.tokens), merges)?))
 }
 
 /// Every pair of tokens that makes a token, by falling score of what it makes.
-fn merges(vocabulary: &GgufVocabulary) -> Result<Vec<[&str; 2]>, String> {
+fn merges(vocabulary: &GgufVocabulary) -> Result<Vec<(String, String)>, String> {
     let is_text = |id: usize| {
         let kind = vocabulary.kind(id);
         matches!(kind, GgufTokenKind::Normal | GgufTokenKind::UserDefined | GgufTokenKind::Unused)
@@ -90,7 +93,7 @@ fn merges(vocabulary: &GgufVocabulary) -> Result<Vec<[&str; 2]>, String> {
     }
     // Equal scores are joined from the left in SentencePiece; places are unknown here, so that ids decide.
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-    Ok(pairs.into_iter().map(|(_, _, _, pair)| pair).collect())
+    Ok(pairs.into_iter().map(|(_, _, _, [left, right])| (left.to_owned(), right.to_owned())).collect())
 }
 
 /// Scores that join pieces in the order of `merges`: the earlier a piece is made, the higher.

@@ -7,8 +7,9 @@ use anyhow::Context;
 use bantam_artifact::bundle::Reader;
 use bantam_kernels::gemm::Precision;
 use bantam_kernels::memory::Mapped;
-use bantam_model::architectures::Architecture;
+use bantam_model::architectures::{Architecture, Head};
 use bantam_model::folder::{read_classifier, read_predictor};
+use bantam_model::task_folder::{is_encoder, read_task_encoder};
 use bantam_runtime::BundleParts;
 use serde_json::{Map, Value, json};
 
@@ -80,6 +81,21 @@ fn folder(path: &Path) -> anyhow::Result<Value> {
         told["labels"] = read.labels.into();
         return Ok(told);
     }
+    if is_encoder(path) {
+        let read = read_task_encoder(path, Precision::F32)?;
+        let kind = match read.architecture.head_kind() {
+            Head::Nothing => "encoder folder",
+            Head::Labels(_) => "classifier folder",
+            Head::TokenLabels(_) => "token classifier folder",
+            Head::Span => "question answering folder",
+            Head::Vocabulary => "token predictor folder",
+        };
+        let mut told = model(kind, path, read.architecture.as_ref());
+        if !read.labels.is_empty() {
+            told["labels"] = read.labels.into();
+        }
+        return Ok(told);
+    }
     let read = read_predictor(path, Precision::F32)?;
     Ok(model("token predictor folder", path, read.architecture.as_ref()))
 }
@@ -103,7 +119,8 @@ fn has_labels(config: &Path) -> bool {
     // Published predictors, too, carry two unnamed labels that they never use: their class is named after what they do.
     let class = config.as_ref().and_then(|config| config["architectures"][0].as_str()).unwrap_or_default();
     let is_predictor = class.ends_with("LM") || config.as_ref().is_some_and(|config| config["model_type"] == "llama");
-    !is_predictor && (class.ends_with("ForSequenceClassification") || has("num_labels") || has("id2label"))
+    let is_other = class.contains("For") && !class.ends_with("ForSequenceClassification");
+    !is_predictor && !is_other && (class.contains("For") || has("num_labels") || has("id2label"))
 }
 
 fn bytes_of(folder: &Path) -> u64 {

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bantam_kernels::pool;
+use bantam_model::task_folder::is_encoder;
 use bantam_runtime::Assistant;
+use bantam_runtime::tasks::TaskModel;
 use bantam_server::{Place, ServeOptions, Served, ServedModel, TlsFiles};
 
 use super::language_model::{Format, open};
@@ -25,9 +27,13 @@ const KEYS_VARIABLE: &str = "BANTAM_API_KEYS";
   curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\
     -d '{\"model\": \"chat\", \"messages\": [{\"role\": \"user\", \"content\": \"Hello!\"}]}'
 
+  bantam serve bert-base-NER
+  curl http://127.0.0.1:8080/models/bert-base-NER -H 'Content-Type: application/json' -d '{\"inputs\": \"I live in London\"}'
+
 Clients of OpenAI's interface take http://127.0.0.1:8080/v1 as their base URL. GET /openapi.json lists all endpoints.")]
 pub(crate) struct Arguments {
-    /// The models, each PATH or NAME=PATH: .bantam files, Hugging Face folders, GGUF files, llama2.c files
+    /// The models, each PATH or NAME=PATH: .bantam files, Hugging Face folders (of language models, or of encoders for a task), GGUF
+    /// files, llama2.c files; FOLDER+ADAPTER adds a low-rank adapter of peft to a folder's weights
     #[arg(required = true, value_name = "MODEL")]
     models: Vec<String>,
     /// The address to listen on; 0.0.0.0 lets other machines in
@@ -135,6 +141,8 @@ impl Arguments {
             let is_bundle = path.extension().is_some_and(|extension| extension == "bantam");
             let model = if is_bundle {
                 ServedModel::Bundle(Box::new(Assistant::load(&path)?))
+            } else if is_encoder(&path) {
+                ServedModel::Encoder(Box::new(TaskModel::open(&path)?))
             } else {
                 ServedModel::Language(Box::new(open(&path, self.format)?))
             };

@@ -67,6 +67,29 @@ pub(in super::super) fn left_row(isa: Isa, arithmetic: Arithmetic, row: &[f32], 
     }
 }
 
+/// See [`super::super::pack::left_rows`].
+///
+/// # Safety
+/// As there.
+pub(in super::super) unsafe fn left_rows(
+    isa: Isa,
+    arithmetic: Arithmetic,
+    source: &Source<'_>,
+    range: Range,
+    out: *mut u32,
+    row_words: usize,
+) {
+    // SAFETY: as above, and the caller's promise.
+    unsafe {
+        match arithmetic {
+            Arithmetic::F32 => plain::left_rows(source, range, out, row_words),
+            Arithmetic::F32Rounded | Arithmetic::Bf16Widened => rounded::left_rows(source, range, out, row_words),
+            _ if isa.has_bf16() => native::left_rows(source, range, out, row_words),
+            _ => emulated::left_rows(source, range, out, row_words),
+        }
+    }
+}
+
 /// The mask of the first `count` lanes.
 #[inline]
 fn first(count: usize) -> __mmask16 {
@@ -223,6 +246,19 @@ macro_rules! define_packers {
                                 _mm512_mask_storeu_epi32(out.as_mut_ptr().cast(), first(ROWS), $across(low, high));
                             }
                         }
+                    }
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn left_rows(source: &Source<'_>, range: Range, out: *mut u32, row_words: usize) {
+                let Range { first_item, items, first_k, k } = range;
+                for item in 0..items {
+                    let line = &source.data[(first_item + item) * source.stride + first_k..][..k];
+                    // SAFETY: the caller lends the words of these numbers in each row.
+                    unsafe {
+                        let out = out.add((first_item + item) * row_words + first_k / $elements);
+                        left_row(line, std::slice::from_raw_parts_mut(out, k.div_ceil($elements)));
                     }
                 }
             }

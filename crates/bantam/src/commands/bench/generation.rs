@@ -82,6 +82,8 @@ impl Arguments {
     }
 
     fn print(&self, model: &LanguageModel, phase: Phase, tokens: usize, speed: f64) -> anyhow::Result<()> {
+        // Measuring the memory's speed takes memory of its own.
+        let peak_bytes = memory::peak_bytes();
         let (threads, parameters) = (pool::threads(), model.parameters());
         let bits = 8.0 * model.bytes() as f64 / parameters as f64;
         let ceiling = speed * 2.0 * parameters as f64 / ceiling::measure(Unit::Int8, threads);
@@ -99,7 +101,7 @@ impl Arguments {
                 "bits_per_weight": bits,
                 "bandwidth_share": bandwidth,
                 "ceiling_share": ceiling,
-                "peak_bytes": memory::peak_bytes(),
+                "peak_bytes": peak_bytes,
                 "isa": Isa::current().name(),
                 "threads": threads,
             }))?);
@@ -109,7 +111,7 @@ impl Arguments {
         if let Some(share) = bandwidth {
             write!(screen, "{:.0} % of the memory's speed, ", 100.0 * share)?;
         }
-        Ok(writeln!(screen, "{:.0} % of the int8 ceiling, {} MiB", 100.0 * ceiling, memory::peak_bytes() >> 20)?)
+        Ok(writeln!(screen, "{:.0} % of the int8 ceiling, {} MiB", 100.0 * ceiling, peak_bytes >> 20)?)
     }
 }
 

@@ -1,0 +1,190 @@
+//! Factors of bf16 products that several products share: rounded and laid out once.
+//!
+//! A linear layer multiplies three times: `y = x·Wᵀ`, `dx = dy·W` and `dW = dyᵀ·x`. Each of x, W and dy is in two of them, along its rows in one and
+//! along its columns in the other. Activations and their gradients are laid out both ways in one pass over them, weights once for all the
+//! batches of a step.
+
+use super::driver::{Left, Product, Right, left_tile_words};
+use super::pack::{self, Range, Source};
+use super::tile::{Arithmetic, PANEL, ROWS};
+use super::{Activation, Epilogue, Operand, PARALLEL};
+use crate::isa::Isa;
+use crate::memory::Buffer;
+use crate::pool::{self, Shared};
+
+/// Numbers below which a factor is packed on the calling thread: about ten microseconds.
+const PARALLEL_NUMBERS: usize = 1 << 15;
+/// Tiles of columns that are packed as one: as many as the packer writes side by side.
+const TILES: usize = 16;
+
+/// The left factor `[rows, columns]` of a product.
+pub struct LeftFactor {
+    words: Buffer,
+    rows: usize,
+    columns: usize,
+    arithmetic: Arithmetic,
+    /// Words from one tile of rows to the next, from row to row, and from step to step.
+    tile: usize,
+    row: usize,
+    step: usize,
+}
+
+/// The right factor `[rows, columns]` of a product.
+pub struct RightFactor {
+    words: Buffer,
+    rows: usize,
+    columns: usize,
+    arithmetic: Arithmetic,
+}
+
+impl LeftFactor {
+    /// Room for rows of consecutive words. An odd number of cache lines lies from one to the next, so that those of a tile do not compete for one
+    /// place of the cache.
+    fn of_rows(arithmetic: Arithmetic, rows: usize, columns: usize) -> LeftFactor {
+        const LINE: usize = 16;
+        let row = pack::left_words(arithmetic, columns).next_multiple_of(LINE) | LINE;
+        let words = Buffer::scratch(rows.next_multiple_of(ROWS) * row);
+        LeftFactor { words, rows, columns, arithmetic, tile: ROWS * row, row, step: 1 }
+    }
+
+    /// Room for tiles of rows whose words lie side by side, step by step.
+    fn of_tiles(arithmetic: Arithmetic, rows: usize, columns: usize) -> LeftFactor {
+        let tile = left_tile_words(pack::left_words(arithmetic, columns));
+        let words = Buffer::scratch(rows.div_ceil(ROWS) * tile);
+        LeftFactor { words, rows, columns, arithmetic, tile, row: 1, step: ROWS }
+    }
+}
+
+impl RightFactor {
+    fn room(arithmetic: Arithmetic, rows: usize, columns: usize) -> RightFactor {
+        let words = Buffer::scratch(columns.div_ceil(PANEL) * panel_words(arithmetic, rows));
+        RightFactor { words, rows, columns, arithmetic }
+    }
+
+    /// Rounds `b` `[k, n]`, on all threads.
+    pub fn pack(b: Operand<'_>) -> RightFactor {
+        b.check("b");
+        let (isa, k) = (Isa::current(), b.rows);
+        let mut factor = RightFactor::room(Arithmetic::bf16(isa, false), k, b.columns);
+        let (arithmetic, source) = (factor.arithmetic, Source::right(&b));
+        pool::with_threads(threads(k * b.columns), || {
+            pool::for_each_chunk(factor.words.words_mut(), panel_words(arithmetic, k), |panel, words| {
+                pack::right_panels(isa, arithmetic, &source, columns_of(panel, PANEL, b.columns, k), words);
+            });
+        });
+        factor
+    }
+
+    /// Whether this is laid out for a factor of this shape, and for the instruction set that products use now.
+    pub fn fits(&self, rows: usize, columns: usize) -> bool {
+        [self.rows, self.columns] == [rows, columns] && self.arithmetic == Arithmetic::bf16(Isa::current(), false)
+    }
+}
+
+/// The input `x` `[m, k]` of a linear layer: as it is, for the product with the weights, and where `learns`, as the right factor of the weights'
+/// gradient.
+pub fn pack_input(x: &[f32], m: usize, k: usize, learns: bool) -> (LeftFactor, Option<RightFactor>) {
+    let isa = Isa::current();
+    let arithmetic = Arithmetic::bf16(isa, false);
+    let mut left = LeftFactor::of_rows(arithmetic, m, k);
+    let mut right = learns.then(|| RightFactor::room(arithmetic, m, k));
+    let operand = Operand::new(x, m, k);
+    operand.check("x");
+    let (left_source, right_source) = (Source::left(&operand), Source::right(&operand));
+    let (row, panel_words) = (left.row, panel_words(arithmetic, m));
+    let left_words = Shared::new(left.words.words_mut());
+    let right_words = right.as_mut().map(|right| Shared::new(right.words.words_mut()));
+    pool::with_threads(threads(m * k), || {
+        pool::for_each(k.div_ceil(PANEL), |panel| {
+            let range = columns_of(panel, PANEL, k, m);
+            if let Some(words) = &right_words {
+                // SAFETY: each task has a panel of its own.
+                let words = unsafe { words.slice(panel * panel_words, panel_words) };
+                pack::right_panels(isa, arithmetic, &right_source, range, words);
+            }
+            // SAFETY: each task has columns of its own, an even number of them before its first.
+            unsafe { pack::left_rows(isa, arithmetic, &left_source, turned(range), left_words.pointer(), row) };
+        });
+    });
+    (left, right)
+}
+
+/// The gradient `dy` `[m, n]` of a linear layer's result, as the left factor of what is wanted: as it is for the gradient of the input, and its
+/// transpose for that of the weights.
+pub fn pack_upstream(dy: &[f32], m: usize, n: usize, wants: [bool; 2]) -> [Option<LeftFactor>; 2] {
+    let isa = Isa::current();
+    let arithmetic = Arithmetic::bf16(isa, false);
+    let mut rows = wants[0].then(|| LeftFactor::of_rows(arithmetic, m, n));
+    let mut columns = wants[1].then(|| LeftFactor::of_tiles(arithmetic, n, m));
+    let operand = Operand::new(dy, m, n);
+    operand.check("dy");
+    let (row_source, column_source) = (Source::left(&operand), Source::left(&operand.t()));
+    let row_words = rows.as_mut().map(|rows| (Shared::new(rows.words.words_mut()), rows.row));
+    let column_words = columns.as_mut().map(|columns| (Shared::new(columns.words.words_mut()), columns.tile));
+    pool::with_threads(threads(m * n), || {
+        pool::for_each(n.div_ceil(TILES * ROWS), |group| {
+            let range = columns_of(group, TILES * ROWS, n, m);
+            if let Some((words, tile)) = &column_words {
+                // SAFETY: each task has tiles of its own.
+                let words = unsafe { words.slice(group * TILES * tile, range.items.div_ceil(ROWS) * tile) };
+                pack::left_tiles(isa, arithmetic, &column_source, range, words);
+            }
+            if let Some((words, row)) = &row_words {
+                // SAFETY: each task has columns of its own, an even number of them before its first.
+                unsafe { pack::left_rows(isa, arithmetic, &row_source, turned(range), words.pointer(), *row) };
+            }
+        });
+    });
+    [rows, columns]
+}
+
+/// `out = left · right` `[m, n]` with the epilogue, on all threads.
+pub fn multiply_factors(left: &LeftFactor, right: &RightFactor, out: &mut [f32], epilogue: &Epilogue<'_>) {
+    let (m, k, n) = (left.rows, left.columns, right.columns);
+    assert!(
+        right.rows == k && left.arithmetic == right.arithmetic,
+        "gemm: {m} x {k} in {:?} times {} x {n} in {:?}",
+        left.arithmetic,
+        right.rows,
+        right.arithmetic
+    );
+    epilogue.check(m, n, out);
+    assert!(
+        !epilogue.accumulate || epilogue.activation == Activation::None,
+        "gemm: an activation needs the whole sum before it is added to anything"
+    );
+    let product = Product {
+        isa: Isa::current(),
+        arithmetic: left.arithmetic,
+        m,
+        n,
+        k,
+        left: Left::Packed { words: left.words.words(), tile: left.tile, row: left.row, step: left.step },
+        right: Right::Panels { words: right.words.words(), scales: &[], start: &[] },
+        accumulate: epilogue.accumulate,
+        bias: epilogue.bias,
+        activation: epilogue.activation,
+        residual: epilogue.residual,
+        threads: if m * n * k < PARALLEL { 1 } else { pool::threads() },
+    };
+    product.run(out);
+}
+
+fn threads(numbers: usize) -> usize {
+    if numbers < PARALLEL_NUMBERS { 1 } else { pool::threads() }
+}
+
+/// Words of a panel over `k` elements.
+fn panel_words(arithmetic: Arithmetic, k: usize) -> usize {
+    k.div_ceil(arithmetic.elements()) * PANEL
+}
+
+/// All `k` elements of a group of `size` of the `columns`.
+fn columns_of(group: usize, size: usize, columns: usize, k: usize) -> Range {
+    Range { first_item: group * size, items: size.min(columns - group * size), first_k: 0, k }
+}
+
+/// The same rectangle with items and elements of k in each other's place.
+fn turned(range: Range) -> Range {
+    Range { first_item: range.first_k, items: range.k, first_k: range.first_item, k: range.items }
+}
