@@ -137,7 +137,7 @@ fn cpu() -> &'static Cpu {
 
 #[cfg(target_arch = "x86_64")]
 fn probe() -> Cpu {
-    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
     let avx512 = avx2
         && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")

@@ -75,9 +75,10 @@ impl Past {
         Self { format, layers: Vec::new(), tokens: 0, coming: 0, meter: PastMeter::default() }
     }
 
-    /// A past of no tokens whose memory is counted.
-    pub fn metered(meter: &PastMeter) -> Self {
-        Self { meter: meter.clone(), ..Self::default() }
+    /// The same past, with the memory of what is still to be read counted.
+    #[must_use]
+    pub fn metered(self, meter: &PastMeter) -> Self {
+        Self { meter: meter.clone(), ..self }
     }
 
     /// Tokens read.

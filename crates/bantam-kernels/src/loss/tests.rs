@@ -75,7 +75,14 @@ fn the_fused_loss_equals_the_loss_of_whole_logits() {
             }
             let fused = |d_hidden: Option<&mut [f32]>, d_head: Option<&mut [f32]>| {
                 let settings = CrossEntropy { precision: Precision::F32, label_smoothing: spread, normaliser: 7.0 };
-                linear_cross_entropy(&settings, &hidden, &Head { weight: &head, factors: None }, &targets, d_hidden, d_head)
+                linear_cross_entropy(
+                    &settings,
+                    &hidden,
+                    &Head { weight: &head, factors: None },
+                    &targets,
+                    d_hidden,
+                    d_head,
+                )
             };
             let (mut d_hidden, mut d_head) = (vec![0.0; hidden.len()], vec![0.0; head.len()]);
             let (total, counted) = fused(Some(&mut d_hidden), Some(&mut d_head));

@@ -1,7 +1,5 @@
 //! The likeliest answers as wholes, by beam search.
 
-use bantam_model::Past;
-
 use super::generate::{Finish, GenerateError, check_prompt};
 use super::model::LanguageModel;
 use crate::sampling::{BeamOptions, TextStream, beam_search};
@@ -39,7 +37,7 @@ pub fn likely_answers(
     let mut pasts = Vec::new();
     let found = beam_search(&options, |open| {
         let rows: Option<Vec<Vec<f32>>> = if pasts.is_empty() {
-            model.read(Past::new(), prompt, is_stopped).map(|(scores, past)| {
+            model.read(model.past(), prompt, is_stopped).map(|(scores, past)| {
                 pasts.push(past);
                 vec![scores]
             })

@@ -126,7 +126,7 @@ pub fn generate(
     constraint: Option<Box<dyn Constraint>>,
     show: &mut dyn FnMut(&str) -> bool,
 ) -> Result<Generated, GenerateError> {
-    generate_after(model, &mut Past::new(), prompt, options, constraint, show)
+    generate_after(model, &mut model.past(), prompt, options, constraint, show)
 }
 
 /// [`generate`] for a model that has read the beginning of the prompt: `past` has read its first tokens, not all. Afterwards it has

@@ -34,6 +34,7 @@ pub struct LanguageModel {
     architecture: Box<dyn TokenPredictor>,
     weights: Weights,
     head: Matrix,
+    past_format: PastFormat,
     tokenizer: Option<Tokenizer>,
     ends: Vec<u32>,
     chat_format: ChatFormat,
@@ -47,6 +48,8 @@ impl LanguageModel {
         tokenizer: Option<Tokenizer>,
         format: WeightFormat,
     ) -> Self {
+        // Weights that are not rounded deserve a past that is rounded less.
+        let past_format = if format == WeightFormat::F32 { PastFormat::F16 } else { PastFormat::fastest() };
         let weights = match format {
             WeightFormat::F32 => weights.packed(PackedFormat::F32),
             WeightFormat::Bf16 => weights.packed(PackedFormat::Bf16),
@@ -55,7 +58,7 @@ impl LanguageModel {
         };
         let head = architecture.head(&weights);
         let ends = tokenizer.as_ref().map(usual_ends).unwrap_or_default();
-        Self { architecture, weights, head, tokenizer, ends, chat_format: ChatFormat::plain() }
+        Self { architecture, weights, head, past_format, tokenizer, ends, chat_format: ChatFormat::plain() }
     }
 
     /// The model with what its files say about conversations: the chat template, and tokens that end answers beside
@@ -111,9 +114,14 @@ impl LanguageModel {
         self.architecture.schema().entries().iter().map(Entry::len).sum()
     }
 
+    /// A past of no tokens, in the format that suits the weights.
+    pub fn past(&self) -> Past {
+        Past::in_format(self.past_format)
+    }
+
     /// Bytes of past that each [`Past::BLOCK`] tokens of a text take; one token is read to see it.
     pub fn past_block_bytes(&self) -> usize {
-        self.advance(vec![Past::new()], &[&[0]], &[0]).1.iter().map(Past::bytes).sum()
+        self.advance(vec![self.past()], &[&[0]], &[0]).1.iter().map(Past::bytes).sum()
     }
 
     /// Reads the next tokens of each text and scores what may follow the last: `[texts, vocabulary]`.
@@ -168,7 +176,7 @@ impl LanguageModel {
     /// # Panics
     /// As [`LanguageModel::next`], and for a text without token.
     pub fn mean_state(&self, text: &[u32]) -> Vec<f32> {
-        let (mut pasts, mut sum) = (vec![Past::new()], Vec::new());
+        let (mut pasts, mut sum) = (vec![self.past()], Vec::new());
         for piece in text.chunks(CHUNK) {
             let batch = Batch::continuing(pasts.iter().map(Past::tokens).zip([piece]));
             let mut pass = Pass::continuing(pasts);

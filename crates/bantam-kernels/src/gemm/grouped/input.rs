@@ -118,14 +118,12 @@ fn quantize_group(values: &[f32; GROUP], words: &mut [u32; WORDS]) -> (f32, i32)
             return (scale, 0);
         }
     };
-    let mut codes = [0i32; GROUP];
-    for (code, x) in codes.iter_mut().zip(values) {
-        // The magic number moves the fraction out of the mantissa: rounding to nearest even without a call.
-        const MAGIC: f32 = 12_582_912.0;
-        *code = (x * inverse + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32;
-    }
-    for (word, codes) in words.iter_mut().zip(codes.as_chunks::<4>().0) {
-        *word = u32::from_le_bytes(codes.map(|code| code as i8 as u8));
+    // The magic number moves the fraction out of the mantissa: rounding to nearest even without a call.
+    const MAGIC: f32 = 12_582_912.0;
+    let codes = values.map(|x| (x * inverse + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32);
+    let bytes = codes.map(|code| code as u8);
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        *word = u32::from_le_bytes(*bytes);
     }
     (scale, codes.iter().sum())
 }

@@ -16,6 +16,8 @@ use crate::pool::{self, Shared};
 use crate::vectorized::vectorized;
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod codes;
 mod fit;
@@ -235,7 +237,10 @@ impl GroupedMatrix {
         match isa {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the set is there, and the slices above cover the tile.
-            Isa::Avx512 if isa.has_vnni() => unsafe { avx512::tile(&tile, self.bits, sums) },
+            Isa::Avx512 => unsafe { avx512::tile(&tile, self.bits, sums) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Isa::Avx2 => unsafe { avx2::tile(&tile, self.bits, sums) },
             // SAFETY: the slices above cover the tile.
             _ => unsafe { portable::tile(&tile, self.bits, sums) },
         }

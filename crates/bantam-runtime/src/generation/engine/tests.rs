@@ -164,7 +164,7 @@ fn guesses_save_passes_and_change_nothing() {
         let seeded = SamplingOptions { seed: Some(1), temperature: 0.7, ..SamplingOptions::default() };
         for sampling in [SamplingOptions::greedy(), seeded] {
             for count in [1, 2, 7, 100] {
-                let (mut scores, mut past) = model.read(bantam_model::Past::new(), &prompt, &|| false).unwrap();
+                let (mut scores, mut past) = model.read(model.past(), &prompt, &|| false).unwrap();
                 let mut sampler = crate::sampling::Sampler::new(sampling.clone(), sampling.seed.unwrap_or(0));
                 sampler.see_prompt(&prompt);
                 let mut expected = Vec::new();

@@ -53,7 +53,7 @@ impl Worker {
     fn begin(&mut self) {
         let shared = Arc::clone(&self.shared);
         while self.texts.len() < shared.options.most_running {
-            let mut past = Past::metered(&shared.meter);
+            let mut past = self.model.past().metered(&shared.meter);
             let first = shared.take_first(|request| {
                 if let Some(known) = known(&self.texts, &mut self.prefixes, &request.prompt) {
                     past = known;

@@ -65,7 +65,7 @@ impl Arguments {
         );
         let text: Vec<u32> = (0..self.context + tokens).map(|index| (index * 31 % model.vocabulary()) as u32).collect();
         let (before, now) = text.split_at(self.context);
-        let past = if before.is_empty() { Past::new() } else { read(&model, Past::new(), before) };
+        let past = if before.is_empty() { model.past() } else { read(&model, model.past(), before) };
         let mut speeds = Vec::new();
         for attempt in 0..=TRIES {
             let began = Instant::now();

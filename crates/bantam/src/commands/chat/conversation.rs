@@ -44,7 +44,7 @@ impl<'a> Conversation<'a> {
             bail!("{}: a model without tokenizer cannot talk; take one that has its vocabulary", path.display());
         };
         let messages = system.map(|system| Message::new("system", system)).into_iter().collect();
-        Ok(Self { model, tokenizer, messages, options, past: Past::new(), read: Vec::new(), again: 0 })
+        Ok(Self { model, tokenizer, messages, options, past: model.past(), read: Vec::new(), again: 0 })
     }
 
     pub(super) fn model(&self) -> &LanguageModel {
