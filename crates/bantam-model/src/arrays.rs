@@ -3,11 +3,14 @@
 //! The file format is safetensors. An int8 array `name` comes with its row scales as `name.scales`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bantam_kernels::gemm::grouped::{Bits, GROUP};
+use bantam_kernels::memory::Mapped;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use crate::gguf::TensorFormat;
 use crate::stored::Stored;
 
 /// The suffix of the array that holds the row scales of an int8 array.
@@ -198,6 +201,27 @@ pub enum ArraysError {
 /// # Errors
 /// When the container is damaged, or an array has a type that weights never have.
 pub fn read_safetensors(bytes: &[u8]) -> Result<Arrays, ArraysError> {
+    read(bytes, &|_| None)
+}
+
+/// [`read_safetensors`] with matrices of plain numbers that stay in the file.
+///
+/// # Errors
+/// As [`read_safetensors`].
+pub fn stored_safetensors(file: &Arc<Mapped>) -> Result<Arrays, ArraysError> {
+    read(file, &|view| {
+        let format = match view.dtype() {
+            Dtype::F32 => TensorFormat::F32,
+            Dtype::F16 => TensorFormat::F16,
+            Dtype::BF16 => TensorFormat::Bf16,
+            _ => return None,
+        };
+        let &[_, columns] = view.shape() else { return None };
+        Stored::new(file, view.data(), format, columns).map(Values::Stored)
+    })
+}
+
+fn read(bytes: &[u8], stored: &dyn Fn(&TensorView<'_>) -> Option<Values>) -> Result<Arrays, ArraysError> {
     let file = SafeTensors::deserialize(bytes)?;
     let mut arrays = Arrays::new();
     for (name, view) in file.iter() {
@@ -205,6 +229,7 @@ pub fn read_safetensors(bytes: &[u8]) -> Result<Arrays, ArraysError> {
             continue;
         }
         let values = match view.dtype() {
+            _ if let Some(values) = stored(&view) => values,
             Dtype::F32 => Values::F32(read_f32(view.data())),
             Dtype::F16 => Values::F32(read_pairs(view.data(), |b| f16::from_le_bytes(b).to_f32())),
             Dtype::BF16 => Values::F32(read_pairs(view.data(), |b| bf16::from_le_bytes(b).to_f32())),

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use bantam_artifact::write_atomic;
 use bantam_kernels::gemm::Precision;
+use bantam_kernels::gemm::grouped::Bits;
+use bantam_kernels::memory::Mapped;
 use bantam_tokens::Tokenizer;
 use serde_json::Value;
 
@@ -14,7 +16,7 @@ use crate::architectures::bert::{Bert, BertConfig};
 use crate::architectures::encoder::{Encoder, EncoderConfig};
 use crate::architectures::llama::{Llama, LlamaConfig};
 use crate::architectures::{Architecture, Classifier, TokenPredictor};
-use crate::arrays::{Array, Arrays, ArraysError, read_safetensors, write_safetensors};
+use crate::arrays::{Array, Arrays, ArraysError, read_safetensors, stored_safetensors, write_safetensors};
 use crate::chat_files;
 use crate::foreign_config::{earlier_keys, with_special_ids};
 use crate::weights::{MismatchError, Weights};
@@ -195,11 +197,31 @@ pub fn read_classifier(folder: &Path, precision: Precision) -> Result<Classifier
 /// # Errors
 /// Names the file and what is wrong with it.
 pub fn read_predictor(folder: &Path, precision: Precision) -> Result<PredictorFolder, FolderError> {
+    assemble(folder, &|folder, adapter, architecture| read_weights(folder, adapter, architecture, precision))
+}
+
+/// [`read_predictor`] for a model that only answers: all matrices in groups of codes of so many bits, one after another, so that the files'
+/// numbers are never in memory as a whole, but where an adapter changes them.
+///
+/// # Errors
+/// As [`read_predictor`].
+pub fn read_grouped_predictor(folder: &Path, bits: Bits) -> Result<PredictorFolder, FolderError> {
+    assemble(folder, &|folder, adapter, architecture| {
+        let arrays = if adapter.is_some() { read_arrays(folder, adapter)? } else { stored_arrays(folder)? };
+        Weights::grouped_from_arrays(architecture.schema(), &declared_only(arrays, architecture), bits)
+            .map_err(|source| FolderError::Mismatch { path: folder.to_owned(), source })
+    })
+}
+
+/// Reads the weights of an architecture from the folder of a model and that of an adapter.
+type ReadWeights<'a> = dyn Fn(&Path, Option<&Path>, &dyn TokenPredictor) -> Result<Weights, FolderError> + 'a;
+
+fn assemble(folder: &Path, read: &ReadWeights<'_>) -> Result<PredictorFolder, FolderError> {
     let (folder, adapter) = adapter::parts(folder);
     let folder = folder.as_path();
     let (config, path) = read_config(folder)?;
     let architecture = predictor_of(&config, &path)?;
-    let weights = read_weights(folder, adapter.as_deref(), architecture.as_ref(), precision)?;
+    let weights = read(folder, adapter.as_deref(), architecture.as_ref())?;
     let path = folder.join("tokenizer.json");
     let tokenizer = if path.exists() { Some(Tokenizer::load(path)?) } else { None };
     let tokenizer = tokenizer.map(|tokenizer| chat_files::with_named_ends(tokenizer, folder)).transpose()?;
@@ -299,6 +321,16 @@ pub(crate) fn read_arrays(folder: &Path, adapter: Option<&Path>) -> Result<Array
     }
     if let Some(adapter) = adapter {
         adapter::apply(&mut arrays, adapter)?;
+    }
+    Ok(arrays)
+}
+
+/// Of each file what is not a vector stays there.
+fn stored_arrays(folder: &Path) -> Result<Arrays, FolderError> {
+    let mut arrays = Arrays::new();
+    for path in weight_files(folder)? {
+        let file = Mapped::open(&path).map_err(|source| FolderError::Read { path: path.clone(), source })?;
+        arrays.extend(stored_safetensors(&Arc::new(file)).map_err(|source| FolderError::Arrays { path, source })?);
     }
     Ok(arrays)
 }

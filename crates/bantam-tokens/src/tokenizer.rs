@@ -249,8 +249,24 @@ fn check_merges(model: &Value, entries: &serde_json::Map<String, Value>) -> Resu
     Ok(())
 }
 
+/// Refuses templates around texts that name a special token without saying what it is.
+fn check_processor(processor: &Value) -> Result<(), String> {
+    let inner = processor["processors"].as_array().into_iter().flatten();
+    inner.map(check_processor).collect::<Result<(), _>>()?;
+    if processor["single"].as_array().into_iter().flatten().any(|piece| piece["Sequence"]["id"] == "B") {
+        return Err("post_processor.single asks for a second text".into());
+    }
+    let pieces = ["single", "pair"].map(|name| processor[name].as_array()).into_iter().flatten().flatten();
+    let mut named = pieces.filter_map(|piece| piece["SpecialToken"]["id"].as_str());
+    match named.find(|&name| processor["special_tokens"].get(name).is_none()) {
+        Some(name) => Err(format!("post_processor uses {name:?}, which is not among its special_tokens")),
+        None => Ok(()),
+    }
+}
+
 /// Finds what would make encoding fail later on some text.
 pub(crate) fn check(value: &Value) -> Result<(), String> {
+    check_processor(&value["post_processor"])?;
     let model = &value["model"];
     let vocabulary = &model["vocab"];
     match vocabulary {

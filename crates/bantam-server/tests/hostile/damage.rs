@@ -21,7 +21,7 @@ const PIECES: [&[u8]; 12] = [
 ];
 
 /// `seed` with one to eight changes; `other` is where foreign parts come from.
-pub fn damaged(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
+pub(crate) fn damaged(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = seed.to_vec();
     for _ in 0..=random.below(8) {
         let at = random.below(bytes.len() + 1);

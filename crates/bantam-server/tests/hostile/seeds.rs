@@ -16,7 +16,7 @@ use bantam_tokens::{Kind, Tokenizer, TrainOptions};
 use crate::targets::trained;
 
 /// The kept inputs of a target, by file name.
-pub fn kept(target: &str) -> Vec<Vec<u8>> {
+pub(crate) fn kept(target: &str) -> Vec<Vec<u8>> {
     let folder = folder(target);
     let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}; write the seeds with BANTAM_FUZZ_SEEDS=write", folder.display()))
@@ -27,7 +27,7 @@ pub fn kept(target: &str) -> Vec<Vec<u8>> {
 }
 
 /// Writes the inputs that are made here.
-pub fn write(target: &str) {
+pub(crate) fn write(target: &str) {
     let folder = folder(target);
     fs::create_dir_all(&folder).unwrap();
     for (index, seed) in made(target).iter().enumerate() {

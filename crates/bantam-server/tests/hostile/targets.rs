@@ -22,7 +22,7 @@ use bantam_tokens::{Kind, SpecialTokens, Tokenizer, TrainOptions};
 const TEXT: &str = "Where is my order 4711? <|im_end|> \u{1f414} naïve\t\u{0}";
 
 /// All targets by name, as their folders of seeds are called.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub(crate) const TARGETS: [(&str, fn(&[u8])); 6] = [
     ("gguf", gguf),
     ("safetensors", safetensors),
     ("bundle", bundle),
@@ -32,7 +32,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 6] = [
 ];
 
 /// A GGUF file: its model, and its vocabulary, which reads a text.
-pub fn gguf(bytes: &[u8]) {
+pub(crate) fn gguf(bytes: &[u8]) {
     let Ok(file) = Gguf::parse(bytes) else { return };
     if let Ok((config, arrays)) = llama_of(&file) {
         let llama = Llama::new(config);
@@ -46,7 +46,7 @@ pub fn gguf(bytes: &[u8]) {
 }
 
 /// A safetensors file.
-pub fn safetensors(bytes: &[u8]) {
+pub(crate) fn safetensors(bytes: &[u8]) {
     if let Ok(arrays) = read_safetensors(bytes) {
         arrays.values().for_each(|array| drop(array.to_f32()));
     }
@@ -54,7 +54,7 @@ pub fn safetensors(bytes: &[u8]) {
 
 /// A bundle; bytes that are sections, each a length (u32) and its bytes, are sealed as a bundle before, since the hashes of a bundle refuse all
 /// that was changed.
-pub fn bundle(bytes: &[u8]) {
+pub(crate) fn bundle(bytes: &[u8]) {
     let path = Path::new("bundle");
     let sealed = sealed(bytes);
     for bytes in [Some(bytes), sealed.as_deref()].into_iter().flatten() {
@@ -83,7 +83,7 @@ fn sealed(mut bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A `tokenizer.json`.
-pub fn tokenizer(bytes: &[u8]) {
+pub(crate) fn tokenizer(bytes: &[u8]) {
     if let Ok(tokenizer) = Tokenizer::from_bytes(bytes) {
         use_tokenizer(&tokenizer);
     }
@@ -97,7 +97,7 @@ fn use_tokenizer(tokenizer: &Tokenizer) {
 }
 
 /// A chat template.
-pub fn template(bytes: &[u8]) {
+pub(crate) fn template(bytes: &[u8]) {
     static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(trained);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(format) = ChatFormat::new(text, &TOKENIZER) {
@@ -111,7 +111,7 @@ fn conversation() -> Vec<Message> {
     vec![Message::new("system", "Be short."), Message::new("user", TEXT), Message::new("assistant", "Here.")]
 }
 
-pub fn trained() -> Tokenizer {
+pub(crate) fn trained() -> Tokenizer {
     let extra = ["<|im_start|>", "<|im_end|>"].map(str::to_owned).to_vec();
     let special = SpecialTokens { extra, ..SpecialTokens::decoder() };
     let options = TrainOptions { vocabulary: 330, min_frequency: 1, special, ..TrainOptions::default() };
@@ -119,7 +119,7 @@ pub fn trained() -> Tokenizer {
 }
 
 /// A path of the server, a line break, and the body of a request to it; the answer is a reply of HTTP, and no failure of the server's own.
-pub fn body(bytes: &[u8]) {
+pub(crate) fn body(bytes: &[u8]) {
     static SERVER: LazyLock<SocketAddr> = LazyLock::new(started);
     let Some(at) = bytes.iter().position(|&byte| byte == b'\n') else { return };
     let (path, body) = (&bytes[..at], &bytes[at + 1..]);

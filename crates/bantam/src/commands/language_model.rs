@@ -49,6 +49,8 @@ impl Format {
 pub(crate) fn open(path: &Path, format: Format) -> anyhow::Result<LanguageModel> {
     let read = match path.extension().and_then(OsStr::to_str) {
         Some("gguf") if let Some(bits) = format.bits() => gguf::read_grouped_predictor(path, bits)?,
+        Some("bin") => read(path)?,
+        _ if let Some(bits) = format.bits() => folder::read_grouped_predictor(path, bits)?,
         _ => read(path)?,
     };
     Ok(LanguageModel::new(read.architecture, &read.weights, read.tokenizer, format.resolve())
