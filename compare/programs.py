@@ -90,6 +90,10 @@ class Bantam:
         return found["p50_milliseconds"], found["texts_per_second"]
 
 
+# Flash attention and repacked weights of llama.cpp, off and on.
+SETTINGS = [(flash, repack) for flash in (0, 1) for repack in (0, 1)]
+
+
 class LlamaCpp:
     """The peer for language models."""
 
@@ -105,21 +109,20 @@ class LlamaCpp:
 
     def bench(self, phase, model, tokens, context=0):
         """Tokens per second with the best of its settings, which are tried at first."""
-        work = ["-p", tokens, "-n", 0] if phase == "prefill" else ["-p", 0, "-n", tokens]
         key = (phase, model, tokens, context)
-        settings = self.best.get(key, ("0,1", "0,1"))
-        flash, repack = settings
-        lines = json.loads(command([
-            self.program("llama-bench"), "-m", model, "-t", self.threads, *work, "-d", context, "-r", 1 if key in self.best else 2,
-            "-fa", flash, "--repack", repack, "-o", "json",
-        ]))
-        best = max(lines, key=lambda line: line["avg_ts"])
         if key not in self.best:
-            # Named by order: whether a line has its setting depends on the version.
-            place = lines.index(best)
-            self.best[key] = (str(int(best["flash_attn"] > 0)), str(int(best.get("repack", place % 2))))
-            return self.bench(phase, model, tokens, context)
-        return best["avg_ts"]
+            tried = {setting: self.bench_with(setting, *key) for setting in SETTINGS}
+            self.best[key] = max(tried, key=tried.get)
+        return self.bench_with(self.best[key], *key)
+
+    def bench_with(self, setting, phase, model, tokens, context):
+        work = ["-p", tokens, "-n", 0] if phase == "prefill" else ["-p", 0, "-n", tokens]
+        flash, repack = setting
+        told = command([
+            self.program("llama-bench"), "-m", model, "-t", self.threads, *work, "-d", context, "-r", 3,
+            "-fa", flash, "--repack", repack, "-o", "json",
+        ])
+        return json.loads(told)[0]["avg_ts"]
 
     def setting(self, phase, model, tokens, context=0):
         flash, repack = self.best[(phase, model, tokens, context)]

@@ -52,7 +52,7 @@ fn made(target: &str) -> Vec<Vec<u8>> {
             vec![sections(&bytes), bytes]
         }
         "tokenizer" => {
-            let options = TrainOptions { vocabulary: 90, min_frequency: 1, ..TrainOptions::default() };
+            let options = TrainOptions { vocabulary: 330, min_frequency: 1, ..TrainOptions::default() };
             let trained = |kind| Tokenizer::train(kind, sample::TEXTS, &options).unwrap().to_bytes();
             [Kind::Bpe, Kind::Unigram, Kind::WordPiece].into_iter().map(trained).collect()
         }
