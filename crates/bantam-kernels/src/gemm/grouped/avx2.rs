@@ -50,7 +50,7 @@ macro_rules! define_rows {
                     for row in 0..R {
                         let scale = _mm256_set1_ps(*tile.input_scales.add(place[row]));
                         for vector in 0..VECTORS {
-                            let total = _mm256_cvtepi32_ps(total[row][vector]);
+                            let total = _mm256_cvtepi32_ps(total[vector][row]);
                             let scale = _mm256_mul_ps(scales[vector], scale);
                             sums[row][vector] = _mm256_fmadd_ps(total, scale, sums[row][vector]);
                         }
@@ -75,30 +75,26 @@ unsafe fn group4<const R: usize>(
     words: *const u32,
     input: &[*const i32; R],
     starts: &[i32; R],
-) -> [[__m256i; VECTORS]; R] {
+) -> [[__m256i; R]; VECTORS] {
     let low = _mm256_set1_epi8(15);
-    let mut halves = [[_mm256_setzero_si256(); VECTORS]; R];
+    let mut halves = [[_mm256_setzero_si256(); R]; VECTORS];
     for step in 0..GROUP / 8 {
         // SAFETY: as promised to `tile`.
-        let packed: [__m256i; VECTORS] = std::array::from_fn(|vector| unsafe {
-            _mm256_loadu_si256(words.add(step * PANEL + vector * LANES).cast())
-        });
-        let first = packed.map(|packed| _mm256_and_si256(packed, low));
-        let second = packed.map(|packed| _mm256_and_si256(_mm256_srli_epi32::<4>(packed), low));
-        for (codes, half) in [(first, 0), (second, 1)] {
-            for row in 0..R {
-                // SAFETY: as above.
-                let input = _mm256_set1_epi32(unsafe { *input[row].add(2 * step + half) });
-                for vector in 0..VECTORS {
-                    let products = _mm256_maddubs_epi16(codes[vector], input);
-                    halves[row][vector] = _mm256_add_epi16(halves[row][vector], products);
-                }
+        let input = input.map(|input| [0, 1].map(|half| unsafe { _mm256_set1_epi32(*input.add(2 * step + half)) }));
+        // One vector of weights at a time: 16 registers hold no more beside the sums.
+        for (vector, halves) in halves.iter_mut().enumerate() {
+            // SAFETY: as above.
+            let packed = unsafe { _mm256_loadu_si256(words.add(step * PANEL + vector * LANES).cast()) };
+            let codes = [packed, _mm256_srli_epi32::<4>(packed)].map(|codes| _mm256_and_si256(codes, low));
+            for (sum, input) in halves.iter_mut().zip(input) {
+                let [first, second] = [0, 1].map(|half| _mm256_maddubs_epi16(codes[half], input[half]));
+                *sum = _mm256_add_epi16(*sum, _mm256_add_epi16(first, second));
             }
         }
     }
-    std::array::from_fn(|row| {
-        halves[row].map(|halves| {
-            let sums = _mm256_madd_epi16(halves, _mm256_set1_epi16(1));
+    halves.map(|halves| {
+        std::array::from_fn(|row| {
+            let sums = _mm256_madd_epi16(halves[row], _mm256_set1_epi16(1));
             _mm256_add_epi32(sums, _mm256_set1_epi32(starts[row]))
         })
     })
@@ -107,23 +103,20 @@ unsafe fn group4<const R: usize>(
 /// The sums of a group of 8-bit codes. The signs of the weights go to the inputs, so that two products are 32,512 at most.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn group8<const R: usize>(words: *const u32, input: &[*const i32; R], _: &[i32; R]) -> [[__m256i; VECTORS]; R] {
-    let mut sums = [[_mm256_setzero_si256(); VECTORS]; R];
+unsafe fn group8<const R: usize>(words: *const u32, input: &[*const i32; R], _: &[i32; R]) -> [[__m256i; R]; VECTORS] {
+    let mut sums = [[_mm256_setzero_si256(); R]; VECTORS];
     for step in 0..GROUP / 4 {
         // SAFETY: as promised to `tile`.
-        let codes: [__m256i; VECTORS] = std::array::from_fn(|vector| unsafe {
-            _mm256_loadu_si256(words.add(step * PANEL + vector * LANES).cast())
-        });
-        // To flip the highest bit is to take off the offset.
-        let codes = codes.map(|codes| _mm256_xor_si256(codes, _mm256_set1_epi8(-128)));
-        let magnitudes = codes.map(|codes| _mm256_abs_epi8(codes));
-        for row in 0..R {
+        let input = input.map(|input| unsafe { _mm256_set1_epi32(*input.add(step)) });
+        for (vector, sums) in sums.iter_mut().enumerate() {
             // SAFETY: as above.
-            let input = _mm256_set1_epi32(unsafe { *input[row].add(step) });
-            for vector in 0..VECTORS {
-                let products = _mm256_maddubs_epi16(magnitudes[vector], _mm256_sign_epi8(input, codes[vector]));
-                let products = _mm256_madd_epi16(products, _mm256_set1_epi16(1));
-                sums[row][vector] = _mm256_add_epi32(sums[row][vector], products);
+            let codes = unsafe { _mm256_loadu_si256(words.add(step * PANEL + vector * LANES).cast()) };
+            // To flip the highest bit is to take off the offset.
+            let codes = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
+            let magnitudes = _mm256_abs_epi8(codes);
+            for (sum, input) in sums.iter_mut().zip(input) {
+                let products = _mm256_maddubs_epi16(magnitudes, _mm256_sign_epi8(input, codes));
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
             }
         }
     }
