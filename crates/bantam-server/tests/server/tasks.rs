@@ -177,8 +177,8 @@ fn refusals_are_texts_and_say_what_there_is() {
     refused("/models/bert_spans", json!({"inputs": "a"}), 400, "question");
     let question = json!({"question": long, "context": "Anna works."});
     refused("/models/bert_spans", json!({"inputs": question}), 413, "48");
-    let question = json!({"question": "who?", "context": "a ".repeat(2000)});
-    let parameters = json!({"max_seq_len": 48, "doc_stride": 41});
+    let question = json!({"question": "who?", "context": "a ".repeat(4000)});
+    let parameters = json!({"max_seq_len": 48, "doc_stride": 42});
     refused("/models/bert_spans", json!({"inputs": question, "parameters": parameters}), 413, "windows");
     let unfilled = json!({"candidate_labels": ["a"], "hypothesis_template": "It is so."});
     refused("/models/bert_nli", json!({"inputs": "a", "parameters": unfilled}), 400, "{}");
