@@ -43,16 +43,13 @@ macro_rules! define_rows {
                         std::array::from_fn(|row| tile.input.add(place[row] * (GROUP / 4)).cast());
                     let starts = std::array::from_fn(|row| *tile.starts.add(place[row]));
                     let total = $group::<R>(tile.words.add(group * WORDS * PANEL), &input, &starts);
-                    let scales: [__m256; VECTORS] = std::array::from_fn(|vector| {
+                    for vector in 0..VECTORS {
                         let half = tile.scales.add(group * PANEL + vector * LANES);
-                        _mm256_cvtph_ps(_mm_loadu_si128(half.cast()))
-                    });
-                    for row in 0..R {
-                        let scale = _mm256_set1_ps(*tile.input_scales.add(place[row]));
-                        for vector in 0..VECTORS {
+                        let scales = _mm256_cvtph_ps(_mm_loadu_si128(half.cast()));
+                        for row in 0..R {
+                            let scale = _mm256_set1_ps(*tile.input_scales.add(place[row]));
                             let total = _mm256_cvtepi32_ps(total[vector][row]);
-                            let scale = _mm256_mul_ps(scales[vector], scale);
-                            sums[row][vector] = _mm256_fmadd_ps(total, scale, sums[row][vector]);
+                            sums[row][vector] = _mm256_fmadd_ps(total, _mm256_mul_ps(scales, scale), sums[row][vector]);
                         }
                     }
                 }
@@ -79,25 +76,35 @@ unsafe fn group4<const R: usize>(
     let low = _mm256_set1_epi8(15);
     let mut halves = [[_mm256_setzero_si256(); R]; VECTORS];
     for step in 0..GROUP / 8 {
-        // SAFETY: as promised to `tile`.
-        let input = input.map(|input| [0, 1].map(|half| unsafe { _mm256_set1_epi32(*input.add(2 * step + half)) }));
+        let mut first = [low; R];
+        let mut second = [low; R];
+        for row in 0..R {
+            // SAFETY: as promised to `tile`.
+            unsafe {
+                first[row] = _mm256_set1_epi32(*input[row].add(2 * step));
+                second[row] = _mm256_set1_epi32(*input[row].add(2 * step + 1));
+            }
+        }
         // One vector of weights at a time: 16 registers hold no more beside the sums.
         for (vector, halves) in halves.iter_mut().enumerate() {
             // SAFETY: as above.
             let packed = unsafe { _mm256_loadu_si256(words.add(step * PANEL + vector * LANES).cast()) };
-            let codes = [packed, _mm256_srli_epi32::<4>(packed)].map(|codes| _mm256_and_si256(codes, low));
-            for (sum, input) in halves.iter_mut().zip(input) {
-                let [first, second] = [0, 1].map(|half| _mm256_maddubs_epi16(codes[half], input[half]));
-                *sum = _mm256_add_epi16(*sum, _mm256_add_epi16(first, second));
+            let lower = _mm256_and_si256(packed, low);
+            let upper = _mm256_and_si256(_mm256_srli_epi32::<4>(packed), low);
+            for row in 0..R {
+                let products =
+                    _mm256_add_epi16(_mm256_maddubs_epi16(lower, first[row]), _mm256_maddubs_epi16(upper, second[row]));
+                halves[row] = _mm256_add_epi16(halves[row], products);
             }
         }
     }
-    halves.map(|halves| {
-        std::array::from_fn(|row| {
-            let sums = _mm256_madd_epi16(halves[row], _mm256_set1_epi16(1));
-            _mm256_add_epi32(sums, _mm256_set1_epi32(starts[row]))
-        })
-    })
+    for halves in &mut halves {
+        for (sums, start) in halves.iter_mut().zip(starts) {
+            let pairs = _mm256_madd_epi16(*sums, _mm256_set1_epi16(1));
+            *sums = _mm256_add_epi32(pairs, _mm256_set1_epi32(*start));
+        }
+    }
+    halves
 }
 
 /// The sums of a group of 8-bit codes. The signs of the weights go to the inputs, so that two products are 32,512 at most.
@@ -106,15 +113,18 @@ unsafe fn group4<const R: usize>(
 unsafe fn group8<const R: usize>(words: *const u32, input: &[*const i32; R], _: &[i32; R]) -> [[__m256i; R]; VECTORS] {
     let mut sums = [[_mm256_setzero_si256(); R]; VECTORS];
     for step in 0..GROUP / 4 {
-        // SAFETY: as promised to `tile`.
-        let input = input.map(|input| unsafe { _mm256_set1_epi32(*input.add(step)) });
+        let mut inputs = [_mm256_setzero_si256(); R];
+        for (word, input) in inputs.iter_mut().zip(input) {
+            // SAFETY: as promised to `tile`.
+            *word = unsafe { _mm256_set1_epi32(*input.add(step)) };
+        }
         for (vector, sums) in sums.iter_mut().enumerate() {
             // SAFETY: as above.
             let codes = unsafe { _mm256_loadu_si256(words.add(step * PANEL + vector * LANES).cast()) };
             // To flip the highest bit is to take off the offset.
             let codes = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
             let magnitudes = _mm256_abs_epi8(codes);
-            for (sum, input) in sums.iter_mut().zip(input) {
+            for (sum, input) in sums.iter_mut().zip(inputs) {
                 let products = _mm256_maddubs_epi16(magnitudes, _mm256_sign_epi8(input, codes));
                 *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
             }
