@@ -251,8 +251,8 @@ fn check_merges(model: &Value, entries: &serde_json::Map<String, Value>) -> Resu
 
 /// Refuses templates around texts that name a special token without saying what it is.
 fn check_processor(processor: &Value) -> Result<(), String> {
-    let inner = processor["processors"].as_array().into_iter().flatten();
-    inner.map(check_processor).collect::<Result<(), _>>()?;
+    let mut inner = processor["processors"].as_array().into_iter().flatten();
+    inner.try_for_each(check_processor)?;
     if processor["single"].as_array().into_iter().flatten().any(|piece| piece["Sequence"]["id"] == "B") {
         return Err("post_processor.single asks for a second text".into());
     }
