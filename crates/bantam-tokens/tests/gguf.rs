@@ -120,7 +120,7 @@ fn contradictions_are_refused_by_key() {
         (GgufVocabulary { scores: Vec::new(), ..pieces() }, "scores is missing"),
         (GgufVocabulary { end: Some(99), ..bytes() }, "eos_token_id is 99"),
         (GgufVocabulary { merges: texts(&["ab"]), ..bytes() }, "\"ab\", which is no pair"),
-        (GgufVocabulary { merges: texts(&["a c"]), ..bytes() }, "`c`"),
+        (GgufVocabulary { merges: texts(&["a c"]), ..bytes() }, "the pair \"a\" \"c\" makes no token"),
         (GgufVocabulary { tokens: vec!["x".repeat(5000)], kinds: Vec::new(), end: None, ..bytes() }, "5000 bytes"),
         (GgufVocabulary { tokens: texts(&["a", "a"]), kinds: Vec::new(), end: None, ..bytes() }, "both spelled \"a\""),
     ];
