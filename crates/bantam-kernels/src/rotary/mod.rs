@@ -45,7 +45,11 @@ pub fn rotate(
                         for (((first, second), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
                             turn(first, second, cos, sin, sign);
                         }
-                        turn(first_rest, second_rest, cos_rest, sin_rest, sign);
+                        let rest = first_rest.as_chunks_mut().0.iter_mut().zip(second_rest.as_chunks_mut().0);
+                        let rest = rest.zip(cos_rest.as_chunks().0).zip(sin_rest.as_chunks().0);
+                        for (((first, second), cos), sin) in rest {
+                            turn::<1>(first, second, cos, sin, sign);
+                        }
                     }
                 }
             },
@@ -53,14 +57,12 @@ pub fn rotate(
     });
 }
 
-/// Turns pairs. Slices of a known length become vectors, where a loop of unknown length would be unrolled beyond half a head and never be reached.
+/// Turns pairs. Arrays become vectors, where a loop of unknown length would be unrolled beyond half a head and never be reached.
 #[inline(always)]
-fn turn(first: &mut [f32], second: &mut [f32], cos: &[f32], sin: &[f32], sign: f32) {
-    for (((first, second), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
-        let (a, b, sin) = (*first, *second, sign * sin);
-        *first = a * cos - b * sin;
-        *second = b * cos + a * sin;
-    }
+fn turn<const N: usize>(first: &mut [f32; N], second: &mut [f32; N], cos: &[f32; N], sin: &[f32; N], sign: f32) {
+    let (a, b) = (*first, *second);
+    *first = std::array::from_fn(|i| a[i] * cos[i] - b[i] * (sign * sin[i]));
+    *second = std::array::from_fn(|i| b[i] * cos[i] + a[i] * (sign * sin[i]));
 }
 
 /// Cosines and sines of the positions up to some length, for one base and size of head: `[positions][head_dim]`.
