@@ -21,8 +21,11 @@ use bantam_tokens::{Kind, SpecialTokens, Tokenizer, TrainOptions};
 
 const TEXT: &str = "Where is my order 4711? <|im_end|> \u{1f414} naïve\t\u{0}";
 
+/// What is done with an input.
+pub(crate) type Target = fn(&[u8]);
+
 /// All targets by name, as their folders of seeds are called.
-pub(crate) const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub(crate) const TARGETS: [(&str, Target); 6] = [
     ("gguf", gguf),
     ("safetensors", safetensors),
     ("bundle", bundle),
