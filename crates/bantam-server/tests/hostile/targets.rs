@@ -21,7 +21,7 @@ use bantam_tokens::{Kind, SpecialTokens, Tokenizer, TrainOptions};
 
 const TEXT: &str = "Where is my order 4711? <|im_end|> \u{1f414} naïve\t\u{0}";
 
-/// Reads bytes that anybody may have written; it must neither panic nor take more memory than they deserve.
+/// What is done with an input.
 pub(crate) type Target = fn(&[u8]);
 
 /// All targets by name, as their folders of seeds are called.
