@@ -9,12 +9,14 @@ mod driver;
 pub mod grouped;
 mod pack;
 mod packed;
+pub(crate) mod part;
 mod portable;
 mod quantize;
 #[cfg(test)]
 mod tests;
 mod tile;
 
+pub(crate) use packed::SUMMED;
 pub use packed::{PackedFormat, PackedMatrix};
 pub use quantize::quantize_rows;
 
