@@ -9,6 +9,7 @@ pub mod attention;
 pub mod ceiling;
 mod curves;
 pub mod embedding;
+pub mod encoder;
 pub mod gemm;
 mod half;
 pub mod isa;

@@ -13,6 +13,8 @@ pub struct Pass {
     /// Dropout between the layers; [`Noise::none`] leaves everything as it is.
     pub noise: Noise,
     activity: Option<Activity>,
+    /// Whether only the answer for each document is wanted.
+    is_answer: bool,
     /// Where the documents of the batch go on from, if they do.
     pub(crate) pasts: Option<Pasts>,
 }
@@ -52,9 +54,14 @@ impl Pass {
         Self::noisy(Noise::none())
     }
 
+    /// A plain pass of which only the answer for each document is wanted: what other tokens become in the last layer may be left out.
+    pub fn answer() -> Self {
+        Self { is_answer: true, ..Self::plain() }
+    }
+
     /// A pass with dropout: training.
     pub fn noisy(noise: Noise) -> Self {
-        Self { noise, activity: None, pasts: None }
+        Self { noise, activity: None, is_answer: false, pasts: None }
     }
 
     /// A pass that measures how much each matrix input is used: calibration.
@@ -76,6 +83,16 @@ impl Pass {
     /// What a watched pass measured, added to what it was given.
     pub fn into_activity(self) -> Option<Activity> {
         self.activity
+    }
+
+    /// Whether only the answer for each document is wanted.
+    pub fn is_answer(&self) -> bool {
+        self.is_answer
+    }
+
+    /// Whether nothing is added, measured or gone on from, so that a layer may be computed as one kernel.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.noise.is_none() && self.activity.is_none() && self.pasts.is_none()
     }
 
     /// `x` times a matrix of the model, plus `bias`. Every layer multiplies through here.
@@ -105,9 +122,9 @@ impl Pass {
         x.linear_residual(weights.matrix(matrix), bias, residual)
     }
 
-    /// Keeps a state of the residual stream beside those before it, or alone where the pass goes on from pasts and wants the last only.
+    /// Keeps a state of the residual stream beside those before it, or alone where the pass goes on from pasts or wants an answer only.
     pub(crate) fn keep(&self, states: &mut Vec<Tensor>, state: &Tensor) {
-        if self.pasts.is_some() {
+        if self.pasts.is_some() || self.is_answer {
             states.clear();
         }
         states.push(state.clone());

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use bantam_kernels::gemm::PackedFormat;
 use serde::Serialize;
 
 use crate::entities::{Entity, entities_of};
+use crate::folder::read_folder;
 use crate::tasks::{LabelScore, Scoring};
 use crate::{BundleParts, LoadError, TextClassifier};
 
@@ -47,11 +49,24 @@ pub struct Answer {
 }
 
 impl Assistant {
-    /// Loads a bundle.
+    /// Loads a bundle, or a Hugging Face folder of a classifier with its matrices in int8.
     ///
     /// # Errors
     /// [`LoadError`], naming the file and what is wrong with it.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
+        Self::open(path, PackedFormat::Int8)
+    }
+
+    /// The same with a folder's matrices in any format; those of a bundle are in its own.
+    ///
+    /// # Errors
+    /// As [`Assistant::load`].
+    pub fn open(path: &Path, format: PackedFormat) -> Result<Self, LoadError> {
+        if path.is_dir() {
+            let (parts, classifier) = read_folder(path, format)?;
+            let bytes = classifier.weights.bytes() as u64;
+            return Ok(Self { classifier, parts, bytes });
+        }
         let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         Self::assemble(BundleParts::read(path)?, path, bytes)
     }
@@ -82,7 +97,7 @@ impl Assistant {
         &self.classifier
     }
 
-    /// The bundle's size on disk.
+    /// The bundle's size on disk; of a folder, what the weights take in memory.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -2,7 +2,7 @@
 
 use bantam_kernels::pool::with_threads;
 use bantam_model::architectures::{Classification, Classifier};
-use bantam_model::{Pass, TextEncoder, Weights};
+use bantam_model::{Batch, Pass, TextEncoder, Weights};
 use bantam_tensor::Tensor;
 
 /// Products below which a pass is computed by the calling thread: waking others would take longer than they save.
@@ -36,10 +36,13 @@ impl TextClassifier {
             return None;
         }
         let batch = self.encoder.batch(texts.iter().copied());
-        let tokens = batch.tokens().len();
-        let products = tokens.saturating_mul(self.parameters());
-        let classify = || self.architecture.classify(&self.weights, &batch, &mut Pass::plain());
-        Some((compute(products, classify), tokens))
+        Some((self.classify_batch(&batch), batch.tokens().len()))
+    }
+
+    /// What the model answers to texts that were encoded before.
+    pub fn classify_batch(&self, batch: &Batch) -> Classification {
+        let products = batch.tokens().len().saturating_mul(self.parameters());
+        compute(products, || self.architecture.classify(&self.weights, batch, &mut Pass::answer()))
     }
 
     /// Numbers in the model.

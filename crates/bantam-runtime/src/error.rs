@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bantam_artifact::bundle::BundleError;
+use bantam_model::folder::FolderError;
 
 /// Why a bundle could not be loaded. Every message names the file.
 #[derive(Debug, thiserror::Error)]
@@ -31,4 +32,7 @@ pub enum LoadError {
         /// Which part, and why.
         what: String,
     },
+    /// A Hugging Face folder that cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
 }

@@ -16,6 +16,7 @@ mod consistency;
 pub mod constraints;
 mod entities;
 mod error;
+mod folder;
 pub mod generation;
 pub mod sample;
 pub mod sampling;

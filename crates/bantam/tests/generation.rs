@@ -176,6 +176,25 @@ fn beams_find_the_likeliest_answers() {
 }
 
 #[test]
+fn bench_classify_takes_a_folder_and_so_does_classify() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bantam-model/tests/golden/bert_classifier");
+    let path = folder.to_str().unwrap();
+    let asked = ["bench", "classify", path, "--tokens", "5", "--batch", "3", "--seconds", "0", "--json"];
+    let told: Value = serde_json::from_str(&answer(&asked)).unwrap();
+    for key in ["latency_p50_microseconds", "latency_p99_microseconds", "requests_per_second", "ceiling_share"] {
+        assert!(told[key].as_f64().is_some_and(|value| value > 0.0), "{key}: {told}");
+    }
+    assert!(told["latency_p99_microseconds"].as_f64() >= told["latency_p50_microseconds"].as_f64());
+    assert!(told["peak_bytes"].is_u64() && told["threads"].is_u64() && told["isa"].is_string(), "{told}");
+    refused(&["bench", "classify", path, "--tokens", "100000"], ["--tokens", "reads at most"]);
+    refused(&["bench", "classify", path, "--batch", "0"], ["--batch", "from 1"]);
+    let output = run(&["classify", path], "where is my order\n\n");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let labels: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(labels.len() == 2 && labels[0]["in_scope"] == true && labels[1]["in_scope"] == false, "{lines}");
+}
+
+#[test]
 fn benches_print_what_other_tools_rely_on() {
     for phase in ["prefill", "decode"] {
         let text = answer(&["bench", phase, model().to_str().unwrap(), "--tokens", "8", "--context", "3", "--json"]);

@@ -4,12 +4,15 @@ use super::pack::{Range, Source, left_row, right_panels};
 use super::tile::{self, Arithmetic, Scales, Tile, TileFunction};
 use super::{Activation, Operand};
 use crate::isa::Isa;
-use half::f16;
+use half::{bf16, f16};
 
 /// Columns of a panel of a packed right factor.
 pub(crate) const PANEL: usize = tile::PANEL;
 /// Most rows of a block.
 pub(crate) const ROWS: usize = tile::ROWS;
+
+/// Packed pairs come in whole vectors of this many words.
+const LANES: usize = 16;
 
 /// A left factor at any strides: element (row, step) is `data[row * self.row + step * self.step]`.
 #[derive(Clone, Copy)]
@@ -172,6 +175,49 @@ impl BlockProduct {
         unsafe { self.run(self.pairs, [rows, columns], left.into(), right, out) }
     }
 
+    /// Packs `items` lines of `k` numbers, `stride` apart, as columns of pairs of bf16: `[k / 2][row]` words, where `row` is `items` up to whole
+    /// vectors of 16; what does not exist becomes 0.
+    pub(crate) fn pack_pair_columns(&self, lines: &[f32], stride: usize, items: usize, k: usize, out: &mut [u32]) {
+        let row = items.next_multiple_of(LANES);
+        check_lines(lines, stride, items, k, out, k.div_ceil(2) * row);
+        match self.isa {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the set has the instructions, and the lines and words were checked.
+            isa if isa.has_bf16() => unsafe {
+                super::avx512::pack::pair_columns(lines.as_ptr(), stride, items, k, out.as_mut_ptr(), row);
+            },
+            _ => {
+                let at = |item: usize, p: usize| if item < items && p < k { lines[item * stride + p] } else { 0.0 };
+                for (step, words) in out.chunks_exact_mut(row).take(k.div_ceil(2)).enumerate() {
+                    for (item, word) in words.iter_mut().enumerate() {
+                        *word = pair(at(item, 2 * step), at(item, 2 * step + 1));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The same as rows: `[items / 2][row]` words of the numbers of two lines, where `row` is `k` up to whole vectors of 16.
+    pub(crate) fn pack_pair_rows(&self, lines: &[f32], stride: usize, items: usize, k: usize, out: &mut [u32]) {
+        let row = k.next_multiple_of(LANES);
+        check_lines(lines, stride, items, k, out, items.div_ceil(2) * row);
+        match self.isa {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            isa if isa.has_bf16() => unsafe {
+                super::avx512::pack::pair_rows(lines.as_ptr(), stride, items, k, out.as_mut_ptr(), row);
+            },
+            _ => {
+                let at = |item: usize, p: usize| if item < items && p < k { lines[item * stride + p] } else { 0.0 };
+                for (step, words) in out.chunks_exact_mut(row).take(items.div_ceil(2)).enumerate() {
+                    for (p, word) in words.iter_mut().enumerate() {
+                        *word = pair(at(2 * step, p), at(2 * step + 1, p));
+                    }
+                }
+            }
+        }
+    }
+
     /// # Safety
     /// The right factor is readable for all its steps, and `function` belongs to a set that this machine has.
     #[inline]
@@ -214,6 +260,21 @@ impl BlockProduct {
         // SAFETY: the assertion covers the left factor and `out`, which is borrowed mutably; the caller promises the rest.
         unsafe { function(&tile) }
     }
+}
+
+/// Panics where lines or words are missing.
+fn check_lines(lines: &[f32], stride: usize, items: usize, k: usize, out: &[u32], words: usize) {
+    assert!(
+        items > 0 && k > 0 && (items - 1) * stride + k <= lines.len() && words <= out.len(),
+        "{items} lines of {k} numbers, {stride} apart, in {}, as {words} words in {}",
+        lines.len(),
+        out.len()
+    );
+}
+
+/// Two numbers as bf16 in one word.
+fn pair(low: f32, high: f32) -> u32 {
+    u32::from(bf16::from_f32(low).to_bits()) | u32::from(bf16::from_f32(high).to_bits()) << 16
 }
 
 /// Elements of a packed right factor.

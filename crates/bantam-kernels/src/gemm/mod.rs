@@ -10,6 +10,7 @@ mod factors;
 pub mod grouped;
 mod pack;
 mod packed;
+pub(crate) mod part;
 mod portable;
 mod quantize;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 mod tile;
 
 pub use factors::{LeftFactor, RightFactor, multiply_factors, pack_input, pack_upstream};
+pub(crate) use packed::SUMMED;
 pub use packed::{PackedFormat, PackedMatrix};
 pub use quantize::quantize_rows;
 

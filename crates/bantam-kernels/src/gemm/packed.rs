@@ -25,8 +25,11 @@ pub enum PackedFormat {
 pub struct PackedMatrix {
     words: Buffer,
     /// For int8, per output feature up to whole panels: the scale, and what undoes the offset of the inputs' codes.
-    scales: Vec<f32>,
+    pub(super) scales: Vec<f32>,
     start: Vec<i32>,
+    /// For int8, the sums of the first 0, [`SUMMED`], 2 * [`SUMMED`]... codes of each output feature, up to whole panels: what undoes the offset
+    /// for a part of the inputs.
+    pub(super) sums: Vec<i32>,
     n: usize,
     k: usize,
     format: PackedFormat,
@@ -35,6 +38,8 @@ pub struct PackedMatrix {
 /// Multiply-adds below which a product stays on the calling thread (about 100 microseconds): f32 and bf16, int8.
 const PARALLEL: usize = 5 << 20;
 const PARALLEL_INT8: usize = 20 << 20;
+/// Codes of a row that are summed together: parts of the inputs begin at multiples of it.
+pub(crate) const SUMMED: usize = 64;
 /// Bytes of weights that are worth a second thread even for one token.
 const PARALLEL_BYTES: usize = 2 << 20;
 /// Bytes of codes that are made at once, so that they are still in the caches when they are used.
@@ -61,7 +66,7 @@ impl PackedMatrix {
             let range = Range { first_item, items: PANEL.min(n - first_item), first_k: 0, k };
             pack::right_panels(isa, arithmetic, &source, range, words);
         });
-        PackedMatrix { words, scales: Vec::new(), start: Vec::new(), n, k, format }
+        PackedMatrix { words, scales: Vec::new(), start: Vec::new(), sums: Vec::new(), n, k, format }
     }
 
     /// Packs codes [n, k] with a scale per row [n], as [`quantize_rows`] makes them.
@@ -83,13 +88,18 @@ impl PackedMatrix {
                 }
             }
         });
-        let mut start = vec![0; columns];
-        for (start, row) in start.iter_mut().zip(codes.chunks_exact(k.max(1))) {
-            *start = -OFFSET * row.iter().map(|code| i32::from(*code)).sum::<i32>();
+        let mut sums = vec![0; (k.div_ceil(SUMMED) + 1) * columns];
+        for (column, row) in codes.chunks_exact(k.max(1)).enumerate() {
+            let mut sum = 0;
+            for (place, codes) in row.chunks(SUMMED).enumerate() {
+                sum += codes.iter().map(|code| i32::from(*code)).sum::<i32>();
+                sums[(place + 1) * columns + column] = sum;
+            }
         }
+        let start = sums[k.div_ceil(SUMMED) * columns..].iter().map(|sum| -OFFSET * sum).collect();
         let mut padded = scales.to_vec();
         padded.resize(columns, 0.0);
-        PackedMatrix { words, scales: padded, start, n, k, format: PackedFormat::Int8 }
+        PackedMatrix { words, scales: padded, start, sums, n, k, format: PackedFormat::Int8 }
     }
 
     /// out [m, n] = activation(x [m, k] · weightᵀ + bias) + residual. Works on one thread where that takes less than about 100 microseconds.
@@ -138,6 +148,11 @@ impl PackedMatrix {
             let residual = epilogue.residual.map(|residual| &residual[first * n..][..m * n]);
             Product { m, left, residual, ..product }.run(&mut out[first * n..][..m * n]);
         }
+    }
+
+    /// The words of all panels, each `[k / 4][PANEL]` for int8.
+    pub(super) fn words(&self) -> &[u32] {
+        self.words.words()
     }
 
     fn right(&self) -> Right<'_> {

@@ -125,6 +125,15 @@ pub(super) fn steady_function(isa: Isa, arithmetic: Arithmetic) -> TileFunction 
     }
 }
 
+/// The function for int8 products of a right factor that stays in the first-level cache, and its most rows and columns.
+pub(super) fn int8_function(isa: Isa) -> (TileFunction, usize, usize) {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => super::avx512::tall_int8_tile(),
+        _ => (function(isa, Arithmetic::Int8), ROWS, PANEL),
+    }
+}
+
 /// A steady function for a left factor of f32 and a right one of half-precision numbers, two to a word, which are widened as they are read; only
 /// whole vectors of 16 columns. `None` where widening them before costs no more.
 pub(super) fn half_function(isa: Isa) -> Option<TileFunction> {

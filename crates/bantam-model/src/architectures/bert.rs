@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bantam_kernels::activation::Activation;
+use bantam_kernels::encoder::Queries;
 use bantam_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -336,11 +337,12 @@ impl Architecture for Bert {
         }
         let mut x = self.embedding_norm.forward(weights, &embedded).dropout(&mut pass.noise);
         let mut states = vec![x.clone()];
-        for layer in &self.layers {
-            let attended = layer.attention.forward(weights, &x, &x, batch, pass);
-            x = layer.attention_norm.forward(weights, &attended);
-            let bent = layer.feed_forward.forward(weights, &x, &x, pass);
-            x = layer.feed_forward_norm.forward(weights, &bent);
+        for (index, layer) in self.layers.iter().enumerate() {
+            // The head reads the first token of each document.
+            let is_last = index + 1 == self.layers.len();
+            let queries = if is_last && pass.is_answer() { Queries::First } else { Queries::All };
+            x = layer.attention.forward_normed(weights, &layer.attention_norm, &x, batch, queries, pass);
+            x = layer.feed_forward.forward_normed(weights, &layer.feed_forward_norm, &x, pass);
             pass.keep(&mut states, &x);
         }
         states
@@ -358,7 +360,9 @@ impl Classifier for Bert {
         };
         let hidden = self.hidden(weights, batch, pass);
         let last = hidden.last().expect("there is always the embedding");
-        let first = Pooling::First.forward(last, batch);
+        // An answer's last layer gives a row for each document, not for each token.
+        let is_first = pass.is_answer() && !self.layers.is_empty();
+        let first = if is_first { last.clone() } else { Pooling::First.forward(last, batch) };
         let pooled = dense.forward(weights, &first, pass).activation(activation);
         let noisy = pooled.dropout(&mut pass.noise);
         let logits = labels.forward(weights, &noisy, pass);

@@ -31,7 +31,7 @@ pub trait Architecture: Send + Sync {
     fn vocabulary(&self) -> usize;
 
     /// The residual stream before the first layer, after each layer, and at last normalised: each `[tokens, width]`. A pass that
-    /// continues pasts keeps the last of them only.
+    /// continues pasts or wants an answer keeps the last of them only.
     fn hidden(&self, weights: &Weights, batch: &Batch, pass: &mut Pass) -> Vec<Tensor>;
 }
 
@@ -41,7 +41,7 @@ pub struct Classification {
     pub logits: Tensor,
     /// What the last matrix multiplied: `[documents, features]`.
     pub pooled: Tensor,
-    /// What [`Architecture::hidden`] gave.
+    /// What [`Architecture::hidden`] gave; the last of it, perhaps with a row for each document only, where the pass wants the answer only.
     pub hidden: Vec<Tensor>,
 }
 

@@ -1,9 +1,10 @@
 //! Multi-head attention with one fused matrix for query, key and value.
 
 use bantam_kernels::attention::AttentionShape;
-use bantam_tensor::Tensor;
+use bantam_kernels::encoder::{AttentionLayer, Queries};
+use bantam_tensor::{Matrix, Tensor};
 
-use super::{bias, borrowed, width_axis};
+use super::{Norm, Pooling, bias, borrowed, width_axis};
 use crate::batch::Batch;
 use crate::pass::Pass;
 use crate::schema::{Axis, Initial, MatrixId, Schema, VectorId};
@@ -93,6 +94,41 @@ impl Attention {
             None => fused.attention(&self.shape, batch.starts()),
         };
         pass.linear_onto(residual, &attended, weights, self.output, bias(self.output_bias))
+    }
+
+    /// The form for layers that normalise after themselves: `norm(x + attention(x))`, a row for each token or for the first of each document.
+    pub fn forward_normed(
+        &self,
+        weights: &Weights,
+        norm: &Norm,
+        x: &Tensor,
+        batch: &Batch,
+        queries: Queries,
+        pass: &mut Pass,
+    ) -> Tensor {
+        if let Some(layer) = self.fused(weights, norm, x, pass) {
+            return x.attention_layer(&layer, batch.starts(), queries);
+        }
+        let all = norm.forward(weights, &self.forward(weights, x, x, batch, pass));
+        if queries == Queries::All { all } else { Pooling::First.forward(&all, batch) }
+    }
+
+    /// The layer as one kernel, where there is one for it.
+    fn fused<'a>(&self, weights: &'a Weights, norm: &Norm, x: &Tensor, pass: &Pass) -> Option<AttentionLayer<'a>> {
+        let (Matrix::Packed(input), Matrix::Packed(output)) = (weights.matrix(self.input), weights.matrix(self.output))
+        else {
+            return None;
+        };
+        let bias = |id: Option<VectorId>| id.map(|id| weights.vector(id).data());
+        let layer = AttentionLayer {
+            shape: self.shape,
+            input,
+            input_bias: bias(self.input_bias),
+            output,
+            output_bias: bias(self.output_bias),
+            norm: norm.at_end(weights)?,
+        };
+        (pass.is_plain() && !x.is_tracked() && self.rotary_base.is_none() && layer.fits()).then_some(layer)
     }
 
     /// The matrix whose inputs are the heads' outputs: what the importance of heads is measured on.

@@ -1,9 +1,10 @@
 //! The feed-forward layer: widen, bend, narrow.
 
 use bantam_kernels::activation::Activation;
-use bantam_tensor::Tensor;
+use bantam_kernels::encoder::FeedForwardLayer;
+use bantam_tensor::{Matrix, Tensor};
 
-use super::{bias, borrowed, width_axis};
+use super::{Norm, bias, borrowed, width_axis};
 use crate::pass::Pass;
 use crate::schema::{Axis, Initial, MatrixId, Schema, VectorId};
 use crate::weights::Weights;
@@ -100,6 +101,32 @@ impl FeedForward {
         let wide = pass.linear(x, weights, self.input, bias(self.input_bias));
         let bent = if self.gated { wide.gated(self.activation) } else { wide.activation(self.activation) };
         pass.linear_onto(residual, &bent, weights, self.output, bias(self.output_bias))
+    }
+
+    /// The form for layers that normalise after themselves: `norm(x + feed_forward(x))`.
+    pub fn forward_normed(&self, weights: &Weights, norm: &Norm, x: &Tensor, pass: &mut Pass) -> Tensor {
+        match self.fused(weights, norm, x, pass) {
+            Some(layer) => x.feed_forward_layer(&layer),
+            None => norm.forward(weights, &self.forward(weights, x, x, pass)),
+        }
+    }
+
+    /// The layer as one kernel, where there is one for it.
+    fn fused<'a>(&self, weights: &'a Weights, norm: &Norm, x: &Tensor, pass: &Pass) -> Option<FeedForwardLayer<'a>> {
+        let (Matrix::Packed(up), Matrix::Packed(down)) = (weights.matrix(self.input), weights.matrix(self.output))
+        else {
+            return None;
+        };
+        let bias = |id: Option<VectorId>| id.map(|id| weights.vector(id).data());
+        let layer = FeedForwardLayer {
+            up,
+            up_bias: bias(self.input_bias),
+            activation: self.activation,
+            down,
+            down_bias: bias(self.output_bias),
+            norm: norm.at_end(weights)?,
+        };
+        (pass.is_plain() && !x.is_tracked() && !self.gated && layer.fits()).then_some(layer)
     }
 
     /// The matrix whose inputs are the channels: what their importance is measured on.

@@ -1,5 +1,6 @@
 //! Normalisation of the residual stream.
 
+use bantam_kernels::encoder::LayerNorm;
 use bantam_tensor::Tensor;
 
 use super::width_axis;
@@ -50,5 +51,15 @@ impl Norm {
                 x.layer_norm(gain, self.bias.map(|bias| weights.vector(bias)), self.epsilon)
             }
         }
+    }
+
+    /// The same for kernels that normalise at their end; `None` where it is another norm.
+    pub(crate) fn at_end<'a>(&self, weights: &'a Weights) -> Option<LayerNorm<'a>> {
+        let vector = |id| weights.vector(id).data();
+        (self.kind != NormKind::RootMeanSquare).then(|| LayerNorm {
+            weight: vector(self.gain),
+            bias: self.bias.map(vector),
+            epsilon: self.epsilon,
+        })
     }
 }

@@ -12,6 +12,7 @@ mod cross_entropy;
 mod distillation;
 mod dropout;
 mod embedding;
+mod encoder_layers;
 mod gated;
 mod layer_norm;
 mod linear;

@@ -21,8 +21,8 @@ const MOST_LINE_BYTES: usize = 1_000_000;
 
 A line is a text, or a JSON object with the key `text` where it begins with `{`. Each gives one line, in the same order.")]
 pub(crate) struct Arguments {
-    /// The bundle: a .bantam file
-    bundle: PathBuf,
+    /// The classifier: a .bantam file, or a Hugging Face folder, whose matrices are put into int8
+    model: PathBuf,
     /// Threads; 0 takes all
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         pool::set_threads(self.threads);
-        let assistant = Assistant::load(&self.bundle)?;
+        let assistant = Assistant::load(&self.model)?;
         let mut output = std::io::stdout().lock();
         classify(&assistant, std::io::stdin().lock(), &mut output)
     }

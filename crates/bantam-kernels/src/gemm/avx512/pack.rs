@@ -365,3 +365,60 @@ define_packers!(plain, "avx512f,avx512bw,avx512dq,avx512vl", 1, single, single_r
 define_packers!(rounded, "avx512f,avx512bw,avx512dq,avx512vl", 1, rounded_single, rounded_run);
 define_packers!(emulated, "avx512f,avx512bw,avx512dq,avx512vl", 2, emulated_pair, emulated_run);
 define_packers!(native, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16", 2, native_pair, native_run);
+
+/// See [`super::super::block::BlockProduct::pack_pair_columns`].
+///
+/// # Safety
+/// The CPU has AVX512-BF16; `items` lines of `k` numbers can be read, `stride` apart, and `k / 2` (rounded up) rows of `row` words written.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+pub(in super::super) unsafe fn pair_columns(
+    data: *const f32,
+    stride: usize,
+    items: usize,
+    k: usize,
+    out: *mut u32,
+    row: usize,
+) {
+    let steps = k.div_ceil(2);
+    for item in (0..row).step_by(LANES) {
+        for step in (0..steps).step_by(LANES) {
+            let square: [__m512i; LANES] = std::array::from_fn(|line| {
+                let place = data.wrapping_add((item + line) * stride + 2 * step);
+                // SAFETY: only numbers of lines that exist are read.
+                unsafe { native_run(place, if item + line < items { k - 2 * step } else { 0 }) }
+            });
+            for (index, words) in transpose(square).into_iter().take(steps - step).enumerate() {
+                // SAFETY: the row exists, and has room for whole vectors.
+                unsafe { _mm512_storeu_si512(out.add((step + index) * row + item).cast(), words) };
+            }
+        }
+    }
+}
+
+/// See [`super::super::block::BlockProduct::pack_pair_rows`].
+///
+/// # Safety
+/// As [`pair_columns`], with `items / 2` (rounded up) rows of words.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+pub(in super::super) unsafe fn pair_rows(
+    data: *const f32,
+    stride: usize,
+    items: usize,
+    k: usize,
+    out: *mut u32,
+    row: usize,
+) {
+    for pair in 0..items.div_ceil(2) {
+        let line = data.wrapping_add(2 * pair * stride);
+        for column in (0..row).step_by(LANES) {
+            let count = k.saturating_sub(column);
+            let has_high = 2 * pair + 1 < items;
+            // SAFETY: only numbers that exist are read, and the row has room for whole vectors.
+            unsafe {
+                let low = load(line.wrapping_add(column), count);
+                let high = load(line.wrapping_add(stride + column), if has_high { count } else { 0 });
+                _mm512_storeu_si512(out.add(pair * row + column).cast(), native_pair(low, high));
+            }
+        }
+    }
+}

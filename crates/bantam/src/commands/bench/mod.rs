@@ -1,5 +1,6 @@
 //! `bantam bench`: speed on this machine, as a table or as JSON, each with its share of the ceiling.
 
+mod classify;
 mod gemm;
 mod generation;
 mod serve;
@@ -22,6 +23,8 @@ enum What {
     Gemm(gemm::Arguments),
     /// Training steps of a 13.8 M-parameter Llama on 16 x 256 tokens
     Train(train::Arguments),
+    /// A classifier labels texts: time of a batch and texts per second
+    Classify(classify::Arguments),
     /// A language model reads a prompt
     Prefill(generation::Arguments),
     /// A language model writes, token by token
@@ -35,6 +38,7 @@ impl Arguments {
         match self.what {
             What::Gemm(arguments) => arguments.run(),
             What::Train(arguments) => arguments.run(),
+            What::Classify(arguments) => arguments.run(),
             What::Prefill(arguments) => arguments.run(generation::Phase::Prefill),
             What::Decode(arguments) => arguments.run(generation::Phase::Decode),
             What::Serve(arguments) => arguments.run(),

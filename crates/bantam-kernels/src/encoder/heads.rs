@@ -1,0 +1,177 @@
+//! Attention of the heads of one piece over the documents of one group, on the calling thread.
+
+use std::f32::consts::LOG2_E;
+
+use super::Queries;
+use crate::attention::{self, AttentionShape};
+use crate::curves::exp2;
+use crate::gemm::block::{BlockProduct, PANEL, PairLeft, ROWS, Target, pack_pairs};
+use crate::isa::Isa;
+use crate::memory::Buffer;
+use crate::pool::with_threads;
+use crate::vectorized::{dot, vectorized};
+
+/// The most tokens of a document whose scores are made all at once.
+const SHORT: usize = 128;
+/// Scores are softened in vectors of this many.
+const LANES: usize = 16;
+
+/// What the heads make of `fused` `[tokens, 3 * heads * head_dim]`: a row for each token, or for each document. With `first_rows` the queries of
+/// document `d` stand in row `d`, rather than in that of its first token.
+pub(super) fn attend(
+    shape: &AttentionShape,
+    fused: &[f32],
+    starts: &[usize],
+    queries: Queries,
+    first_rows: bool,
+) -> Buffer {
+    let width = shape.heads * shape.head_dim;
+    let tokens = fused.len() / (3 * width);
+    if queries == Queries::All {
+        let mut out = Buffer::scratch(tokens * width);
+        let is_paired = Isa::current().bf16_is_fast() && shape.head_dim.is_multiple_of(2);
+        let product = BlockProduct::current();
+        for ends in starts.windows(2) {
+            let fused = &fused[ends[0] * 3 * width..ends[1] * 3 * width];
+            let out = &mut out[ends[0] * width..ends[1] * width];
+            if is_paired && ends[1] - ends[0] <= SHORT {
+                in_pairs(shape, &product, fused, out);
+            } else {
+                let mut log_sum = Buffer::scratch((ends[1] - ends[0]) * shape.heads);
+                with_threads(1, || attention::forward(shape, fused, &[0, ends[1] - ends[0]], out, &mut log_sum));
+            }
+        }
+        return out;
+    }
+    let documents = starts.len() - 1;
+    let longest = starts.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap_or(0);
+    let (mut out, mut scores) = (Buffer::zeroed(documents * width), Buffer::scratch(longest));
+    vectorized(
+        #[inline(always)]
+        || {
+            for (document, ends) in starts.windows(2).enumerate() {
+                let row = if first_rows { document } else { ends[0] };
+                let query = &fused[row * 3 * width..][..width];
+                let rows = &fused[ends[0] * 3 * width..ends[1] * 3 * width];
+                let out = &mut out[document * width..][..width];
+                for (head, (query, out)) in
+                    query.chunks_exact(shape.head_dim).zip(out.chunks_exact_mut(shape.head_dim)).enumerate()
+                {
+                    one(query, rows, 3 * width, width + head * shape.head_dim, width, shape.scale, &mut scores, out);
+                }
+            }
+        },
+    );
+    out
+}
+
+/// One query of one head: `rows` of numbers `row` apart hold the keys from `column` on, and the values `values` after them.
+#[inline(always)]
+fn one(
+    query: &[f32],
+    rows: &[f32],
+    row: usize,
+    column: usize,
+    values: usize,
+    scale: f32,
+    scores: &mut [f32],
+    out: &mut [f32],
+) {
+    let mut largest = f32::NEG_INFINITY;
+    for (score, row) in scores.iter_mut().zip(rows.chunks_exact(row)) {
+        *score = dot(query, &row[column..][..query.len()]) * scale * LOG2_E;
+        largest = if *score > largest { *score } else { largest };
+    }
+    let mut total = 0.0;
+    for (score, row) in scores.iter().zip(rows.chunks_exact(row)) {
+        let weight = exp2(score - largest);
+        total += weight;
+        out.iter_mut().zip(&row[column + values..]).for_each(|(out, value)| *out += weight * value);
+    }
+    out.iter_mut().for_each(|out| *out /= total);
+}
+
+/// All queries of a short document, in pairs of bf16.
+fn in_pairs(shape: &AttentionShape, product: &BlockProduct, fused: &[f32], out: &mut [f32]) {
+    let (dim, width) = (shape.head_dim, shape.heads * shape.head_dim);
+    let tokens = out.len() / width;
+    let (keys_row, values_row) = (tokens.next_multiple_of(LANES), dim.next_multiple_of(LANES));
+    let (pairs, token_pairs) = (dim / 2, tokens.div_ceil(2));
+    let mut queries = Buffer::scratch(tokens * width / 2);
+    for (row, words) in fused.chunks_exact(3 * width).zip(queries.words_mut().chunks_exact_mut(width / 2)) {
+        pack_pairs(&row[..width], words);
+    }
+    let (mut keys, mut values) = (Buffer::scratch(pairs * keys_row), Buffer::scratch(token_pairs * values_row));
+    let (mut scores, mut weights) = (Buffer::scratch(tokens * keys_row), Buffer::scratch(tokens * keys_row / 2));
+    for head in 0..shape.heads {
+        let column = head * dim;
+        product.pack_pair_columns(&fused[width + column..], 3 * width, tokens, dim, keys.words_mut());
+        product.pack_pair_rows(&fused[2 * width + column..], 3 * width, tokens, dim, values.words_mut());
+        for first in (0..tokens).step_by(ROWS) {
+            let rows = ROWS.min(tokens - first);
+            let left = PairLeft { words: queries.words(), row: width / 2 }.from(first, head * pairs);
+            for panel in (0..keys_row).step_by(PANEL) {
+                let columns = PANEL.min(keys_row - panel);
+                let data = &mut scores[first * keys_row + panel..];
+                let target = Target { data, row: keys_row, add: false };
+                product.multiply_pairs([rows, columns], left, &keys.words()[panel..], keys_row, target);
+            }
+        }
+        vectorized(
+            #[inline(always)]
+            || scores.chunks_exact_mut(keys_row).for_each(|row| soften(row, tokens, shape.scale * LOG2_E)),
+        );
+        pack_pairs(&scores, weights.words_mut());
+        for first in (0..tokens).step_by(ROWS) {
+            let rows = ROWS.min(tokens - first);
+            let left = PairLeft { words: weights.words(), row: keys_row / 2 }.from(first, 0);
+            for panel in (0..dim).step_by(PANEL) {
+                let data = &mut out[first * width + column + panel..];
+                let target = Target { data, row: width, add: false };
+                let columns = PANEL.min(dim - panel);
+                product.multiply_pairs([rows, columns], left, &values.words()[panel..], values_row, target);
+            }
+        }
+    }
+}
+
+/// Turns the first `tokens` of a row of scores into weights that sum to 1, and the others into 0.
+#[inline(always)]
+fn soften(row: &mut [f32], tokens: usize, factor: f32) {
+    let (vectors, _) = row.as_chunks_mut::<LANES>();
+    if let Some(last) = vectors.last_mut() {
+        let end = (tokens - 1) % LANES;
+        for (lane, score) in last.iter_mut().enumerate() {
+            *score = if lane > end { f32::NEG_INFINITY } else { *score };
+        }
+    }
+    let mut most = [f32::NEG_INFINITY; LANES];
+    for vector in vectors.iter() {
+        for lane in 0..LANES {
+            most[lane] = if vector[lane] > most[lane] { vector[lane] } else { most[lane] };
+        }
+    }
+    let largest = halved(most, |a, b| if b > a { b } else { a }) * factor;
+    let mut sums = [0.0f32; LANES];
+    for vector in vectors.iter_mut() {
+        for (sum, x) in sums.iter_mut().zip(vector) {
+            *x = exp2(*x * factor - largest);
+            *sum += *x;
+        }
+    }
+    let share = 1.0 / halved(sums, |a, b| a + b);
+    vectors.iter_mut().flatten().for_each(|x| *x *= share);
+}
+
+/// All lanes put together, halves by halves.
+#[inline(always)]
+fn halved(mut lanes: [f32; LANES], put: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = put(lanes[lane], lanes[lane + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}

@@ -1,0 +1,44 @@
+//! Classifiers in the layout of Hugging Face, as bundles that say nothing but labels.
+
+use std::path::Path;
+
+use bantam_kernels::gemm::{PackedFormat, Precision};
+use bantam_model::TextEncoder;
+use bantam_model::folder::{FolderError, labelled_config, read_classifier};
+
+use crate::{BundleParts, TextClassifier};
+
+/// Reads a folder and lays its matrices out in `format`. No reply belongs to a label, and nothing is known of when the model is sure, so that
+/// every answer counts.
+pub(crate) fn read_folder(path: &Path, format: PackedFormat) -> Result<(BundleParts, TextClassifier), FolderError> {
+    let folder = read_classifier(path, Precision::F32)?;
+    let (ids, rows) = (folder.tokenizer.vocabulary_size(), folder.architecture.vocabulary());
+    if ids > rows {
+        let what = format!("the tokenizer has {ids} ids, and vocab_size is {rows}");
+        return Err(FolderError::Size { path: path.to_owned(), what });
+    }
+    let parts = BundleParts {
+        name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        labels: folder.labels.clone(),
+        config: labelled_config(folder.architecture.as_ref(), &folder.labels),
+        hasher: None,
+        max_tokens: folder.architecture.max_tokens(),
+        temperature: 1.0,
+        threshold: Some(0.0),
+        licence: String::new(),
+        made_by: String::new(),
+        languages: Vec::new(),
+        arrays: Default::default(),
+        tokenizer: folder.tokenizer.clone(),
+        replies: Default::default(),
+        hand_over: String::new(),
+        card: String::new(),
+    };
+    let classifier = TextClassifier {
+        labels: folder.labels,
+        encoder: TextEncoder::new(folder.tokenizer, None, parts.max_tokens),
+        weights: folder.weights.packed(format),
+        architecture: folder.architecture,
+    };
+    Ok((parts, classifier))
+}
