@@ -87,7 +87,7 @@ class Bantam:
             self.program, "bench", "classify", folder, "--tokens", tokens, "--batch", batch,
             "--threads", self.threads, "--json",
         ]))
-        return found["p50_milliseconds"], found["texts_per_second"]
+        return found["latency_p50_microseconds"] / 1e3, found["requests_per_second"]
 
 
 # Flash attention and repacked weights of llama.cpp, off and on.

@@ -75,13 +75,8 @@ pub(crate) fn erf(x: f32) -> f32 {
 pub(crate) fn coarse_gelu(x: f32) -> f32 {
     // Beyond this the function is 0 or `x`, up to its error.
     const FAR: f32 = 4.2;
-    let near = if x > FAR {
-        FAR
-    } else if x < -FAR {
-        -FAR
-    } else {
-        x
-    };
+    let near = if x > FAR { FAR } else { x };
+    let near = if near > -FAR { near } else { -FAR };
     let coefficients = [
         -9.018_087e-10,
         7.941_71e-8,

@@ -43,7 +43,10 @@ impl FeedForwardLayer<'_> {
 pub fn feed_forward_layer(layer: &FeedForwardLayer<'_>, x: &[f32], out: &mut [f32]) {
     let (channels, width) = (layer.up.rows(), layer.up.columns());
     assert!(
-        layer.down.rows() == width && layer.down.columns() == channels && x.len() == out.len() && x.len() % width == 0,
+        layer.down.rows() == width
+            && layer.down.columns() == channels
+            && x.len() == out.len()
+            && x.len().is_multiple_of(width),
         "feed_forward_layer: {:?}, {:?}, {} numbers into {}",
         layer.up,
         layer.down,
