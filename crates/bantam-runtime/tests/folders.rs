@@ -16,6 +16,7 @@ const LABELS: usize = 20;
 fn write(path: &Path) -> Bert {
     let tokenizer = parts().tokenizer;
     let bert = Bert::new(BertConfig {
+        pad_token_id: None,
         vocab_size: tokenizer.vocabulary_size(),
         hidden_size: 256,
         intermediate_size: 1024,
