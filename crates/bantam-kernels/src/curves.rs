@@ -70,24 +70,26 @@ pub(crate) fn erf(x: f32) -> f32 {
     (1.0 - 2.0 * tail).copysign(x)
 }
 
+/// Where [`coarse_gelu`] takes the function to be 0 or `x`, which it is up to the error.
+pub(crate) const COARSE_GELU_FAR: f32 = 4.2;
+/// The polynomial of [`coarse_gelu`], highest power first: by least squares, reweighted until the largest error was least.
+pub(crate) const COARSE_GELU: [f32; 8] = [
+    -9.018_087e-10,
+    7.941_71e-8,
+    -3.038_030_9e-6,
+    6.689_206e-5,
+    -9.506_677e-4,
+    9.298_269e-3,
+    -6.552_827e-2,
+    3.984_659e-1,
+];
+
 /// `x` times the normal distribution function at `x`, within 1e-4: for numbers that become codes of 8 bits.
 #[inline(always)]
 pub(crate) fn coarse_gelu(x: f32) -> f32 {
-    // Beyond this the function is 0 or `x`, up to its error.
-    const FAR: f32 = 4.2;
-    let near = if x > FAR { FAR } else { x };
-    let near = if near > -FAR { near } else { -FAR };
-    let coefficients = [
-        -9.018_087e-10,
-        7.941_71e-8,
-        -3.038_030_9e-6,
-        6.689_206e-5,
-        -9.506_677e-4,
-        9.298_269e-3,
-        -6.552_827e-2,
-        3.984_659e-1,
-    ];
-    x * fused(near, polynomial(near * near, coefficients), 0.5)
+    let near = if x > COARSE_GELU_FAR { COARSE_GELU_FAR } else { x };
+    let near = if near > -COARSE_GELU_FAR { near } else { -COARSE_GELU_FAR };
+    x * fused(near, polynomial(near * near, COARSE_GELU), 0.5)
 }
 
 /// The normal distribution function at `x`, and its derivative, the density.

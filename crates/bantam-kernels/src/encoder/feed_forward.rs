@@ -2,13 +2,11 @@
 
 use super::{Group, Layer, LayerNorm, groups, pieces};
 use crate::activation::{self, Activation};
-use crate::curves::coarse_gelu;
 use crate::gemm::block::Target;
 use crate::gemm::part::Codes;
 use crate::gemm::{PackedFormat, PackedMatrix, SUMMED};
 use crate::isa::Isa;
 use crate::memory::Buffer;
-use crate::vectorized::vectorized;
 
 /// The most channels of a piece.
 const CHANNELS: usize = 768;
@@ -70,23 +68,16 @@ pub fn feed_forward_layer(layer: &FeedForwardLayer<'_>, x: &[f32], out: &mut [f3
         let bias = layer.up_bias.map(|bias| &bias[own.clone()]);
         let target = Target { data: &mut wide, row: piece_channels, add: false };
         layer.up.multiply_part(codes, 0..width, own.clone(), bias, target);
-        let mut bent = Codes::new(rows, piece_channels);
+        let (mut bent, mut other) = (Codes::new(rows, piece_channels), Buffer::scratch(piece_channels));
         for (row, numbers) in wide.chunks_exact_mut(piece_channels).enumerate() {
-            bend(layer.activation, numbers);
-            bent.set(isa, row, numbers);
+            if layer.activation == Activation::Gelu {
+                bent.set_gelu(isa, row, numbers);
+            } else {
+                activation::forward(layer.activation, numbers, &mut other);
+                bent.set(isa, row, &other);
+            }
         }
         layer.down.multiply_part(&bent, own, 0..width, None, Target { data: sums, row: width, add });
     };
     around.run(&groups, piece, |row| row, out);
-}
-
-fn bend(activation: Activation, row: &mut [f32]) {
-    if activation == Activation::Gelu {
-        return vectorized(
-            #[inline(always)]
-            || row.iter_mut().for_each(|x| *x = coarse_gelu(*x)),
-        );
-    }
-    let before = Buffer::from_slice(row);
-    activation::forward(activation, &before, row);
 }

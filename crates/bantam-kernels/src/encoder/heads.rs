@@ -119,7 +119,12 @@ fn in_pairs(shape: &AttentionShape, product: &BlockProduct, fused: &[f32], out: 
         }
         vectorized(
             #[inline(always)]
-            || scores.chunks_exact_mut(keys_row).for_each(|row| soften(row, tokens, shape.scale * LOG2_E)),
+            || {
+                // A loop: the closure of `for_each` would be compiled without the instructions.
+                for row in scores.chunks_exact_mut(keys_row) {
+                    soften(row, tokens, shape.scale * LOG2_E);
+                }
+            },
         );
         pack_pairs(&scores, weights.words_mut());
         for first in (0..tokens).step_by(ROWS) {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::Activation;
 use super::block::Target;
 use super::packed::{PackedFormat, PackedMatrix, SUMMED};
-use super::quantize::{OFFSET, quantize_token};
+use super::quantize::{OFFSET, quantize_gelu, quantize_token};
 use super::tile::{self, PANEL, Scales, Tile};
 use crate::isa::Isa;
 use crate::memory::Buffer;
@@ -42,6 +42,13 @@ impl Codes {
     pub(crate) fn set(&mut self, isa: Isa, row: usize, numbers: &[f32]) {
         let words = &mut self.words.words_mut()[row * self.stride..][..self.stride];
         self.scales[row] = quantize_token(isa, numbers, words);
+    }
+
+    /// Bends one row by GELU, in place, and quantises it.
+    #[inline]
+    pub(crate) fn set_gelu(&mut self, isa: Isa, row: usize, numbers: &mut [f32]) {
+        let words = &mut self.words.words_mut()[row * self.stride..][..self.stride];
+        self.scales[row] = quantize_gelu(isa, numbers, words);
     }
 
     /// Copies of some rows.

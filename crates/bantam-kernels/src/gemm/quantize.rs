@@ -1,7 +1,9 @@
 //! Symmetric int8 codes: for weights with one scale per row, and for inputs with one scale per token, found as they come.
 
 use super::tile::Arithmetic;
+use crate::curves::coarse_gelu;
 use crate::isa::Isa;
+use crate::vectorized::vectorized;
 
 /// What is added to the codes of inputs, since the multiplying instruction takes its left factor without a sign.
 pub(super) const OFFSET: i32 = 128;
@@ -35,6 +37,23 @@ pub(super) fn quantize_token(isa: Isa, token: &[f32], words: &mut [u32]) -> f32 
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => super::avx2::quantize_token(token, words),
         _ => quantize_token_portable(token, words),
+    }
+}
+
+/// Bends one token by [`coarse_gelu`], in place, and quantises it like [`quantize_token`].
+pub(super) fn quantize_gelu(isa: Isa, token: &mut [f32], words: &mut [u32]) -> f32 {
+    debug_assert!(words.len() == token.len().div_ceil(Arithmetic::Int8.elements()));
+    match isa {
+        // SAFETY: called for this set only.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe { super::avx512::quantize::gelu(token, words) },
+        _ => {
+            vectorized(
+                #[inline(always)]
+                || token.iter_mut().for_each(|x| *x = coarse_gelu(*x)),
+            );
+            quantize_token(isa, token, words)
+        }
     }
 }
 
