@@ -25,15 +25,17 @@ fn power(shifted: f32) -> f32 {
     f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000))
 }
 
+/// Two to a power from -0.5 to 0.5, highest power first.
+pub(crate) const EXP2: [f32; 7] =
+    [1.535_336_2e-4, 1.339_887_4e-3, 9.618_437e-3, 5.550_332_5e-2, 2.402_264_8e-1, 6.931_472e-1, 1.0];
+
 /// Two to the power of `x`: 0 below -126.5, infinite above 127.5.
 #[inline(always)]
 pub(crate) fn exp2(x: f32) -> f32 {
     let x = x.clamp(-127.0, 128.0);
     let shifted = x + ROUND;
     let rest = x - (shifted - ROUND);
-    let coefficients =
-        [1.535_336_2e-4, 1.339_887_4e-3, 9.618_437e-3, 5.550_332_5e-2, 2.402_264_8e-1, 6.931_472e-1, 1.0];
-    polynomial(rest, coefficients) * power(shifted)
+    polynomial(rest, EXP2) * power(shifted)
 }
 
 /// The exponential (Cody and Waite's reduction, then a polynomial): 0 below -87.7, infinite above 88.4.

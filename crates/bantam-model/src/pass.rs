@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use bantam_tensor::{Noise, Tensor};
 
+use crate::batch::Batch;
+use crate::layers::Pooling;
 use crate::past::{Past, Pasts};
 use crate::schema::MatrixId;
 use crate::weights::Weights;
@@ -54,7 +56,8 @@ impl Pass {
         Self::noisy(Noise::none())
     }
 
-    /// A plain pass of which only the answer for each document is wanted: what other tokens become in the last layer may be left out.
+    /// A plain pass of which only the answer for each document is wanted, by a head that reads it through [`Pass::pooled`]: what other
+    /// tokens than the first become in the last layer may be left out where the head does not read them.
     pub fn answer() -> Self {
         Self { is_answer: true, ..Self::plain() }
     }
@@ -83,6 +86,12 @@ impl Pass {
     /// What a watched pass measured, added to what it was given.
     pub fn into_activity(self) -> Option<Activity> {
         self.activity
+    }
+
+    /// What a head reads of each document, from the last states, which an answer's pass may have for the first tokens only.
+    pub fn pooled(&self, pooling: Pooling, last: &Tensor, batch: &Batch) -> Tensor {
+        let is_pooled = self.is_answer && pooling == Pooling::First && last.rows() == batch.documents();
+        if is_pooled { last.clone() } else { pooling.forward(last, batch) }
     }
 
     /// Whether only the answer for each document is wanted.

@@ -117,15 +117,7 @@ fn in_pairs(shape: &AttentionShape, product: &BlockProduct, fused: &[f32], out: 
                 product.multiply_pairs([rows, columns], left, &keys.words()[panel..], keys_row, target);
             }
         }
-        vectorized(
-            #[inline(always)]
-            || {
-                // A loop: the closure of `for_each` would be compiled without the instructions.
-                for row in scores.chunks_exact_mut(keys_row) {
-                    soften(row, tokens, shape.scale * LOG2_E);
-                }
-            },
-        );
+        soften(&mut scores, keys_row, tokens, shape.scale * LOG2_E);
         pack_pairs(&scores, weights.words_mut());
         for first in (0..tokens).step_by(ROWS) {
             let rows = ROWS.min(tokens - first);
@@ -140,43 +132,117 @@ fn in_pairs(shape: &AttentionShape, product: &BlockProduct, fused: &[f32], out: 
     }
 }
 
-/// Turns the first `tokens` of a row of scores into weights that sum to 1, and the others into 0.
-#[inline(always)]
-fn soften(row: &mut [f32], tokens: usize, factor: f32) {
-    let (vectors, _) = row.as_chunks_mut::<LANES>();
-    if let Some(last) = vectors.last_mut() {
-        let end = (tokens - 1) % LANES;
-        for (lane, score) in last.iter_mut().enumerate() {
-            *score = if lane > end { f32::NEG_INFINITY } else { *score };
-        }
+/// Turns the first `tokens` of each row of scores into weights that sum to 1, and the others into 0. `row` is a multiple of [`LANES`].
+fn soften(scores: &mut [f32], row: usize, tokens: usize, factor: f32) {
+    match Isa::current() {
+        // SAFETY: called for this set only.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe { avx512::soften(scores, row, tokens, factor) },
+        _ => scores.chunks_exact_mut(row).for_each(|row| soften_row(row, tokens, factor)),
     }
-    let mut most = [f32::NEG_INFINITY; LANES];
-    for vector in vectors.iter() {
-        for lane in 0..LANES {
-            most[lane] = if vector[lane] > most[lane] { vector[lane] } else { most[lane] };
-        }
-    }
-    let largest = halved(most, |a, b| if b > a { b } else { a }) * factor;
-    let mut sums = [0.0f32; LANES];
-    for vector in vectors.iter_mut() {
-        for (sum, x) in sums.iter_mut().zip(vector) {
-            *x = exp2(*x * factor - largest);
-            *sum += *x;
-        }
-    }
-    let share = 1.0 / halved(sums, |a, b| a + b);
-    vectors.iter_mut().flatten().for_each(|x| *x *= share);
 }
 
-/// All lanes put together, halves by halves.
-#[inline(always)]
-fn halved(mut lanes: [f32; LANES], put: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            lanes[lane] = put(lanes[lane], lanes[lane + half]);
-        }
-        half /= 2;
+/// [`soften`] in plain Rust.
+fn soften_row(row: &mut [f32], tokens: usize, factor: f32) {
+    let (seen, others) = row.split_at_mut(tokens);
+    let largest = seen.iter().fold(f32::NEG_INFINITY, |most, &x| if x > most { x } else { most });
+    let mut total = 0.0;
+    for x in &mut *seen {
+        *x = exp2((*x - largest) * factor);
+        total += *x;
     }
-    lanes[0]
+    seen.iter_mut().for_each(|x| *x /= total);
+    others.fill(0.0);
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::*;
+
+    use super::LANES;
+    use crate::curves::EXP2;
+
+    /// See [`super::soften`].
+    ///
+    /// # Safety
+    /// The CPU has AVX-512.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub(super) unsafe fn soften(scores: &mut [f32], row: usize, tokens: usize, factor: f32) {
+        let tail = (0xffff_u32 >> (LANES - 1 - (tokens - 1) % LANES)) as __mmask16;
+        let factor = _mm512_set1_ps(factor);
+        for row in scores.chunks_exact_mut(row) {
+            let (vectors, _) = row.as_chunks_mut::<LANES>();
+            let last = vectors.len() - 1;
+            let mut most = _mm512_set1_ps(f32::NEG_INFINITY);
+            for (index, vector) in vectors.iter().enumerate() {
+                let mask = if index == last { tail } else { 0xffff };
+                // SAFETY: the chunk is one vector.
+                most = _mm512_mask_max_ps(most, mask, most, unsafe { _mm512_loadu_ps(vector.as_ptr()) });
+            }
+            let largest = _mm512_set1_ps(_mm512_reduce_max_ps(most));
+            let mut sum = _mm512_setzero_ps();
+            for (index, vector) in vectors.iter_mut().enumerate() {
+                let mask = if index == last { tail } else { 0xffff };
+                // SAFETY: the chunk is one vector.
+                unsafe {
+                    let x = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(vector.as_ptr()), largest), factor);
+                    let power = _mm512_maskz_mov_ps(mask, exp2(x));
+                    sum = _mm512_add_ps(sum, power);
+                    _mm512_storeu_ps(vector.as_mut_ptr(), power);
+                }
+            }
+            let share = _mm512_set1_ps(1.0 / _mm512_reduce_add_ps(sum));
+            for vector in vectors {
+                // SAFETY: the chunk is one vector.
+                unsafe {
+                    let weight = _mm512_mul_ps(_mm512_loadu_ps(vector.as_ptr()), share);
+                    _mm512_storeu_ps(vector.as_mut_ptr(), weight);
+                }
+            }
+        }
+    }
+
+    /// [`crate::curves::exp2`] of 16 numbers.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn exp2(x: __m512) -> __m512 {
+        let whole = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x);
+        let rest = _mm512_sub_ps(x, whole);
+        let mut power = _mm512_set1_ps(EXP2[0]);
+        for coefficient in &EXP2[1..] {
+            power = _mm512_fmadd_ps(power, rest, _mm512_set1_ps(*coefficient));
+        }
+        _mm512_scalef_ps(power, whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Random, assert_close, for_each_isa};
+
+    #[test]
+    fn softened_rows_sum_to_one_on_every_set() {
+        let mut random = Random::new(4);
+        for tokens in [1usize, 2, 15, 16, 17, 40, 128] {
+            let row = tokens.next_multiple_of(LANES);
+            let scores: Vec<f32> = random.vector(3 * row).iter().map(|x| x * 30.0).collect();
+            let mut expected = Vec::new();
+            for scores in scores.chunks(row) {
+                let powers: Vec<f64> = scores[..tokens].iter().map(|x| f64::from(*x * 0.7).exp2()).collect();
+                let total: f64 = powers.iter().sum();
+                expected.extend(powers.iter().map(|power| (power / total) as f32));
+                expected.extend(std::iter::repeat_n(0.0, row - tokens));
+            }
+            for_each_isa(|isa| {
+                let mut softened = scores.clone();
+                soften(&mut softened, row, tokens, 0.7);
+                assert_close(&softened, &expected, 1e-5, &format!("{isa}, {tokens} tokens"));
+                let mut broken = scores.clone();
+                broken[0] = f32::NAN;
+                soften(&mut broken, row, tokens, 0.7);
+                assert!(broken[0].is_nan(), "{isa}");
+            });
+        }
+    }
 }

@@ -6,12 +6,14 @@
 //! numbers depend neither on the rows beside it nor on the threads.
 
 mod attention;
+mod embedding;
 mod feed_forward;
 mod heads;
 #[cfg(test)]
 mod tests;
 
 pub use attention::{AttentionLayer, Queries, attention_layer};
+pub use embedding::embedding_layer;
 pub use feed_forward::{FeedForwardLayer, feed_forward_layer};
 
 use std::ops::Range;
@@ -19,7 +21,6 @@ use std::ops::Range;
 use crate::gemm::part::Codes;
 use crate::isa::Isa;
 use crate::memory::Buffer;
-use crate::norm::layer_norm_row;
 use crate::pool::{self, Shared};
 use crate::vectorized::vectorized;
 
@@ -107,20 +108,81 @@ impl Layer<'_> {
             #[inline(always)]
             || {
                 for (row, out) in out.chunks_exact_mut(width).enumerate() {
-                    let add = |to: &mut [f32], other: &[f32]| to.iter_mut().zip(other).for_each(|(to, x)| *to += x);
+                    let x = &self.x[residual(group.written.start + row) * width..][..width];
+                    // The pieces first, as where one thread adds them all.
                     row_sums.copy_from_slice(&sums[row * width..][..width]);
                     for piece in sums.chunks_exact(numbers).skip(1) {
-                        add(&mut row_sums, &piece[row * width..][..width]);
+                        add_to(&mut row_sums, &piece[row * width..][..width]);
                     }
+                    add_to(&mut row_sums, x);
                     if let Some(bias) = self.bias {
-                        add(&mut row_sums, bias);
+                        add_to(&mut row_sums, bias);
                     }
-                    add(&mut row_sums, &self.x[residual(group.written.start + row) * width..][..width]);
-                    layer_norm_row(&row_sums, norm.weight, norm.bias, norm.epsilon, out);
+                    norm.apply(&row_sums, out);
                 }
             },
         );
     }
+}
+
+impl LayerNorm<'_> {
+    /// One row: see [`crate::norm::layer_norm`].
+    #[inline(always)]
+    fn apply(&self, x: &[f32], out: &mut [f32]) {
+        let width = x.len() as f32;
+        let mean = wide_sum(x, |x| x) / width;
+        let variance = wide_sum(x, |x| (x - mean) * (x - mean)) / width;
+        let inverse = 1.0 / (variance + self.epsilon).sqrt();
+        match self.bias {
+            Some(bias) => {
+                for (((out, x), weight), bias) in out.iter_mut().zip(x).zip(self.weight).zip(bias) {
+                    *out = (x - mean) * inverse * weight + bias;
+                }
+            }
+            None => {
+                for ((out, x), weight) in out.iter_mut().zip(x).zip(self.weight) {
+                    *out = (x - mean) * inverse * weight;
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn add_to(out: &mut [f32], more: &[f32]) {
+    for (out, x) in out.iter_mut().zip(more) {
+        *out += x;
+    }
+}
+
+/// The sum of what `term` makes of each number, in as many sums as hide the time of an addition.
+#[inline(always)]
+fn wide_sum(numbers: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+    const LANES: usize = 64;
+    let mut sums = [0.0f32; LANES];
+    let (chunks, rest) = numbers.as_chunks::<LANES>();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            sums[lane] += term(chunk[lane]);
+        }
+    }
+    for (sum, x) in sums.iter_mut().zip(rest) {
+        *sum += term(*x);
+    }
+    halved(sums, |a, b| a + b)
+}
+
+/// All lanes put together, halves by halves.
+#[inline(always)]
+fn halved<const LANES: usize>(mut lanes: [f32; LANES], put: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = put(lanes[lane], lanes[lane + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 /// How many pieces `units` of `width` columns each are cut into: the fewest of at most `most` columns, of equal size and in whole sums of codes.

@@ -95,26 +95,6 @@ pub fn rms_norm_backward(
     }
 }
 
-/// [`layer_norm`] of one row; its mean, and one over the root.
-#[inline(always)]
-pub(crate) fn layer_norm_row(
-    x: &[f32],
-    weight: &[f32],
-    bias: Option<&[f32]>,
-    epsilon: f32,
-    out: &mut [f32],
-) -> (f32, f32) {
-    let width = x.len() as f32;
-    let mean = row_sum(x) / width;
-    out.iter_mut().zip(x).for_each(|(out, x)| *out = x - mean);
-    let inverse = 1.0 / (dot(out, out) / width + epsilon).sqrt();
-    out.iter_mut().zip(weight).for_each(|(out, w)| *out = *out * inverse * w);
-    if let Some(bias) = bias {
-        out.iter_mut().zip(bias).for_each(|(out, b)| *out += b);
-    }
-    (mean, inverse)
-}
-
 /// `out = (x - mean) / sqrt(variance + epsilon) * weight + bias`, row by row (Ba et al. 2016). `mean` and `inverse` `[rows]` get the means
 /// and one over the roots.
 pub fn layer_norm(
@@ -145,7 +125,13 @@ pub fn layer_norm(
             || {
                 let rows = x.chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(mean).zip(inverse);
                 for (((x, out), mean), inverse) in rows {
-                    (*mean, *inverse) = layer_norm_row(x, weight, bias, epsilon, out);
+                    *mean = row_sum(x) / width as f32;
+                    out.iter_mut().zip(x).for_each(|(out, x)| *out = x - *mean);
+                    *inverse = 1.0 / (dot(out, out) / width as f32 + epsilon).sqrt();
+                    out.iter_mut().zip(weight).for_each(|(out, w)| *out = *out * *inverse * w);
+                    if let Some(bias) = bias {
+                        out.iter_mut().zip(bias).for_each(|(out, b)| *out += b);
+                    }
                 }
             },
         );

@@ -331,11 +331,13 @@ impl Architecture for Bert {
     }
 
     fn hidden(&self, weights: &Weights, batch: &Batch, pass: &mut Pass) -> Vec<Tensor> {
-        let mut embedded = self.embedding.forward(weights, batch.tokens(), &self.positions(batch));
-        if let Some(types) = self.types {
-            embedded = embedded.add(&weights.table(types).gather(&self.kinds(batch)));
-        }
-        let mut x = self.embedding_norm.forward(weights, &embedded).dropout(&mut pass.noise);
+        let (positions, kinds) = (self.positions(batch), self.kinds(batch));
+        let kinds = self.types.map(|types| (types, &kinds[..]));
+        let norm = &self.embedding_norm;
+        let mut x = self
+            .embedding
+            .forward_normed(weights, batch.tokens(), &positions, kinds, norm, pass)
+            .dropout(&mut pass.noise);
         let mut states = vec![x.clone()];
         for (index, layer) in self.layers.iter().enumerate() {
             // The head reads the first token of each document.
@@ -360,9 +362,7 @@ impl Classifier for Bert {
         };
         let hidden = self.hidden(weights, batch, pass);
         let last = hidden.last().expect("there is always the embedding");
-        // An answer's last layer gives a row for each document, not for each token.
-        let is_first = pass.is_answer() && !self.layers.is_empty();
-        let first = if is_first { last.clone() } else { Pooling::First.forward(last, batch) };
+        let first = pass.pooled(Pooling::First, last, batch);
         let pooled = dense.forward(weights, &first, pass).activation(activation);
         let noisy = pooled.dropout(&mut pass.noise);
         let logits = labels.forward(weights, &noisy, pass);

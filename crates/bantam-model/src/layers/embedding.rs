@@ -1,8 +1,9 @@
 //! Token ids to vectors.
 
-use bantam_tensor::Tensor;
+use bantam_tensor::{Table, Tensor};
 
-use super::{vocabulary_axis, width_axis};
+use super::{Norm, vocabulary_axis, width_axis};
+use crate::pass::Pass;
 use crate::schema::{Axis, Initial, Schema, TableId};
 use crate::weights::Weights;
 
@@ -35,6 +36,32 @@ impl Embedding {
             Some(table) => embedded.add(&weights.table(table).gather(positions)),
             None => embedded,
         }
+    }
+
+    /// The form for models that normalise what they embed, with rows of one more table where there are kinds of segment.
+    pub fn forward_normed(
+        &self,
+        weights: &Weights,
+        tokens: &[u32],
+        positions: &[u32],
+        kinds: Option<(TableId, &[u32])>,
+        norm: &Norm,
+        pass: &Pass,
+    ) -> Tensor {
+        let ids = [Some((self.tokens, tokens)), self.positions.map(|table| (table, positions)), kinds];
+        let dense = |(table, ids)| match weights.table(table) {
+            Table::Dense(table) if !table.is_tracked() => Some((table, ids)),
+            _ => None,
+        };
+        let tables: Option<Vec<(&Tensor, &[u32])>> = ids.into_iter().flatten().map(dense).collect();
+        if let (Some(tables), Some(norm), true) = (tables, norm.at_end(weights), pass.is_plain()) {
+            return Tensor::embedding_layer(&tables, &norm);
+        }
+        let mut embedded = self.forward(weights, tokens, positions);
+        if let Some((table, kinds)) = kinds {
+            embedded = embedded.add(&weights.table(table).gather(kinds));
+        }
+        norm.forward(weights, &embedded)
     }
 
     /// The token table, which a tied head multiplies with.

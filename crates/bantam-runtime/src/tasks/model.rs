@@ -112,21 +112,21 @@ impl Rows {
 }
 
 impl TaskModel {
-    /// Opens a Hugging Face folder.
+    /// Opens a Hugging Face folder, its matrices put into `format`.
     ///
     /// # Errors
     /// Names the file and what is wrong with it.
-    pub fn open(folder: &Path) -> Result<Self, FolderError> {
-        Ok(Self::new(read_task_encoder(folder, Precision::F32)?))
+    pub fn open(folder: &Path, format: PackedFormat) -> Result<Self, FolderError> {
+        Ok(Self::new(read_task_encoder(folder, Precision::F32)?, format))
     }
 
-    /// Takes what a folder holds, its matrices laid out for inference.
-    pub fn new(folder: TaskFolder) -> Self {
+    /// Takes what a folder holds, its matrices put into `format`.
+    pub fn new(folder: TaskFolder, format: PackedFormat) -> Self {
         let special = folder.tokenizer.special();
         let entries = folder.architecture.schema().entries();
         let width = entries.iter().find_map(|entry| entry.columns.as_ref()).map_or(0, |axis| axis.size);
         Self {
-            weights: folder.weights.packed(PackedFormat::F32),
+            weights: folder.weights.packed(format),
             nothing: special.unknown.or(special.begin).unwrap_or(0),
             architecture: folder.architecture,
             tokenizer: folder.tokenizer,
@@ -254,17 +254,22 @@ impl TaskModel {
     }
 
     fn read_batch(&self, documents: &[&Document], batch: &Batch) -> Vec<Rows> {
-        let mut pass = Pass::plain();
+        let is_whole = matches!(self.head(), Head::Labels(_));
+        let reads_first = |document: &&Document| match document.wanted {
+            Wanted::Scores => is_whole && self.architecture.pooling() == Pooling::First,
+            Wanted::Summary => self.pooling == Pooling::First,
+            Wanted::ScoresAt(_) | Wanted::States => false,
+        };
+        let mut pass = if documents.iter().all(reads_first) { Pass::answer() } else { Pass::plain() };
         let hidden = self.architecture.hidden(&self.weights, batch, &mut pass);
         let last = hidden.last().expect("there is always the embedding");
-        let is_whole = matches!(self.head(), Head::Labels(_));
         let mut found = vec![Rows::default(); documents.len()];
         // The rows that the head reads are put together, so that it reads all at once.
         let scored = |wanted: &Wanted| matches!(wanted, Wanted::Scores | Wanted::ScoresAt(_));
         let asked: Vec<usize> = (0..documents.len()).filter(|&index| scored(&documents[index].wanted)).collect();
         if !asked.is_empty() {
             let (rows, counts) = if is_whole {
-                let pooled = self.architecture.pooling().forward(last, batch);
+                let pooled = pass.pooled(self.architecture.pooling(), last, batch);
                 let rows: Vec<u32> = asked.iter().map(|&index| index as u32).collect();
                 (pooled.select_rows(&rows), vec![1; asked.len()])
             } else {
@@ -280,7 +285,7 @@ impl TaskModel {
             }
         }
         if documents.iter().any(|document| document.wanted == Wanted::Summary) {
-            let pooled = self.pooling.forward(last, batch);
+            let pooled = pass.pooled(self.pooling, last, batch);
             for (index, document) in documents.iter().enumerate() {
                 if document.wanted == Wanted::Summary {
                     found[index] = part(&pooled, index, 1);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bantam_kernels::gemm::PackedFormat;
 use bantam_runtime::tasks::TaskModel;
 use bantam_server::{Served, ServedModel};
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 pub(crate) fn encoder(name: &str) -> Served {
-    let model = TaskModel::open(&folder(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let model = TaskModel::open(&folder(name), PackedFormat::F32).unwrap_or_else(|error| panic!("{name}: {error}"));
     Served { name: name.to_owned(), model: ServedModel::Encoder(Box::new(model)) }
 }
 

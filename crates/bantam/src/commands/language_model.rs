@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use bantam_kernels::gemm::Precision;
 use bantam_kernels::gemm::grouped::Bits;
+use bantam_kernels::gemm::{PackedFormat, Precision};
 use bantam_model::folder::PredictorFolder;
 use bantam_model::{folder, gguf, llama2c};
 use bantam_runtime::generation::{LanguageModel, WeightFormat};
@@ -31,6 +31,15 @@ impl Format {
             Self::F32 | Self::Bf16 => None,
             Self::Int8 => Some(Bits::Eight),
             Self::Int4 => Some(Bits::Four),
+        }
+    }
+
+    /// Of an encoder's matrices, which have a scale for each row and no format below 8 bits.
+    pub(crate) fn packed(self) -> PackedFormat {
+        match self {
+            Self::F32 => PackedFormat::F32,
+            Self::Bf16 => PackedFormat::Bf16,
+            Self::Int8 | Self::Int4 => PackedFormat::Int8,
         }
     }
 

@@ -61,7 +61,7 @@ pub(crate) struct Arguments {
     /// Let pages of this origin ask, such as https://example.org, or * for all; may be given several times
     #[arg(long, value_name = "ORIGIN")]
     cors: Vec<String>,
-    /// What the weights of language models are held as
+    /// What the weights of language models and encoders are held as; encoders have int8 for int4
     #[arg(long, value_enum, default_value_t = Format::Int8)]
     format: Format,
     /// Threads; 0 takes all
@@ -142,7 +142,7 @@ impl Arguments {
             let model = if is_bundle {
                 ServedModel::Bundle(Box::new(Assistant::load(&path)?))
             } else if is_encoder(&path) {
-                ServedModel::Encoder(Box::new(TaskModel::open(&path)?))
+                ServedModel::Encoder(Box::new(TaskModel::open(&path, self.format.packed())?))
             } else {
                 ServedModel::Language(Box::new(open(&path, self.format)?))
             };
