@@ -191,7 +191,11 @@ pub(super) fn harden(
     let ((first, shares), (_, d_scores)) = (vectors(shares, keys), vectors(d_scores, keys));
     for (index, (shares, d_scores)) in shares.iter_mut().zip(d_scores).enumerate() {
         let place = first + index * LANES;
-        *shares = within(shares.map(|x| exp2(fused(x, factor, -total))), place, seen, 0.0);
+        // A closure given to `map` is compiled without this machine's instructions, and fuses by software.
+        for share in shares.iter_mut() {
+            *share = exp2(fused(*share, factor, -total));
+        }
+        *shares = within(*shares, place, seen, 0.0);
         for lane in 0..LANES {
             d_scores[lane] = shares[lane] * (d_scores[lane] - along) * scale;
         }
