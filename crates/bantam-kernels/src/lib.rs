@@ -12,6 +12,7 @@ pub mod embedding;
 pub mod encoder;
 pub mod gemm;
 mod half;
+pub mod halves;
 pub mod isa;
 pub mod loss;
 pub mod memory;

@@ -3,19 +3,22 @@
 use std::f32::consts::LOG2_E;
 use std::ops::Range;
 
-use super::{AttentionShape, LANES, Task, panels, score, scores_row, tiles, vectors, within};
+use super::{AttentionShape, LANES, Task, pairs, panels, score, scores_row, takes_pairs, tiles, vectors, within};
 use crate::curves::{exp2, fused};
+use crate::gemm::Precision;
 use crate::gemm::block::{BlockProduct, Left, PANEL, ROWS, Target, packed_len};
 use crate::memory::Buffer;
 use crate::pool::Shared;
 use crate::vectorized::{dot, vectorized};
 
 /// Queries whose scores exist at the same time: each tile of the gradients of keys and values is summed over so many at once.
-const BLOCK: usize = 8 * ROWS;
+pub(super) const BLOCK: usize = 8 * ROWS;
 
-/// The gradient of [`super::forward`]: `d_qkv`, in the shape of `qkv`, is written.
+/// The gradient of [`super::forward`]: `d_qkv`, in the shape of `qkv`, is written. `precision` is that of the
+/// forward pass.
 pub fn backward(
     shape: &AttentionShape,
+    precision: Precision,
     qkv: &[f32],
     starts: &[usize],
     out: &[f32],
@@ -34,6 +37,20 @@ pub fn backward(
     ];
     shape.expect("attention backward", tokens, &lengths, starts);
     let (d_qkv, product) = (Shared::new(d_qkv), BlockProduct::current());
+    if takes_pairs(precision) {
+        return Task::each(
+            shape,
+            qkv,
+            starts,
+            |longest| pairs::BackwardRoom::new(shape, longest),
+            |task, room| {
+                vectorized(
+                    #[inline(always)]
+                    || pairs::backward_of(task, &product, room, out, log_sum, d_out, &d_qkv),
+                );
+            },
+        );
+    }
     Task::each(
         shape,
         qkv,
@@ -161,7 +178,7 @@ fn backward_of(
 /// Turns a row of scores into probabilities, and the products of output gradient and values into the gradients of the scores. Both become 0 for
 /// those of the tile's `keys` that are not seen.
 #[inline(always)]
-fn harden(
+pub(super) fn harden(
     shares: &mut [f32],
     d_scores: &mut [f32],
     keys: &Range<usize>,
@@ -174,7 +191,11 @@ fn harden(
     let ((first, shares), (_, d_scores)) = (vectors(shares, keys), vectors(d_scores, keys));
     for (index, (shares, d_scores)) in shares.iter_mut().zip(d_scores).enumerate() {
         let place = first + index * LANES;
-        *shares = within(shares.map(|x| exp2(fused(x, factor, -total))), place, seen, 0.0);
+        // A closure given to `map` is compiled without this machine's instructions, and fuses by software.
+        for share in shares.iter_mut() {
+            *share = exp2(fused(*share, factor, -total));
+        }
+        *shares = within(*shares, place, seen, 0.0);
         for lane in 0..LANES {
             d_scores[lane] = shares[lane] * (d_scores[lane] - along) * scale;
         }

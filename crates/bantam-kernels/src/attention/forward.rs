@@ -3,8 +3,9 @@
 use std::f32::consts::{LN_2, LOG2_E};
 use std::ops::Range;
 
-use super::{AttentionShape, LANES, Task, panels, score, scores_row, tiles, vectors, within};
+use super::{AttentionShape, LANES, Task, pairs, panels, score, scores_row, takes_pairs, tiles, vectors, within};
 use crate::curves::exp2;
+use crate::gemm::Precision;
 use crate::gemm::block::{BlockProduct, Left, PANEL, ROWS, Target, packed_len};
 use crate::memory::Buffer;
 use crate::pool::Shared;
@@ -14,13 +15,35 @@ use crate::vectorized::{fold_lanes, sum_lanes, vectorized};
 ///
 /// `qkv` is `[tokens, row_width]`, `out` `[tokens, heads * head_dim]`; `log_sum` `[tokens, heads]` gets log Σ exp of the scaled scores, which the
 /// backward pass needs. `starts` holds where each document begins, and the number of tokens at its end.
-pub fn forward(shape: &AttentionShape, qkv: &[f32], starts: &[usize], out: &mut [f32], log_sum: &mut [f32]) {
+/// Products are computed in `precision` where that is fast, in f32 elsewhere.
+pub fn forward(
+    shape: &AttentionShape,
+    precision: Precision,
+    qkv: &[f32],
+    starts: &[usize],
+    out: &mut [f32],
+    log_sum: &mut [f32],
+) {
     let (width, dim) = (shape.row_width(), shape.head_dim);
     let tokens = qkv.len() / width.max(1);
     let lengths =
         [("qkv", qkv.len(), width), ("out", out.len(), shape.heads * dim), ("log_sum", log_sum.len(), shape.heads)];
     shape.expect("attention", tokens, &lengths, starts);
     let (out, log_sum, product) = (Shared::new(out), Shared::new(log_sum), BlockProduct::current());
+    if takes_pairs(precision) {
+        return Task::each(
+            shape,
+            qkv,
+            starts,
+            |longest| pairs::Room::new(shape, longest),
+            |task, room| {
+                vectorized(
+                    #[inline(always)]
+                    || pairs::forward_of(task, &product, room, &out, &log_sum),
+                );
+            },
+        );
+    }
     Task::each(
         shape,
         qkv,

@@ -9,13 +9,15 @@
 
 use std::ops::Range;
 
-use crate::gemm::Operand;
 use crate::gemm::block::{BlockProduct, Left, PANEL, ROWS, packed_len};
+use crate::gemm::{Operand, Precision};
+use crate::isa::Isa;
 use crate::pool::{self, Shared};
 use crate::vectorized::LANES;
 
 mod backward;
 mod forward;
+mod pairs;
 mod past;
 #[cfg(test)]
 mod tests;
@@ -100,6 +102,11 @@ fn tiles(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
 fn panels(range: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
     (range.start / PANEL..range.end.div_ceil(PANEL))
         .map(move |panel| (panel, panel * PANEL..range.end.min((panel + 1) * PANEL)))
+}
+
+/// Whether products in `precision` are made of pairs of bf16 here.
+fn takes_pairs(precision: Precision) -> bool {
+    precision == Precision::Bf16 && Isa::current().bf16_is_fast()
 }
 
 /// From one row of scores to the next, for a document of `length` tokens: whole panels, and a little more, so that a column of scores does not

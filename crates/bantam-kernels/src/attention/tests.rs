@@ -67,12 +67,12 @@ fn outputs_and_gradients_follow_the_definition_on_every_instruction_set() {
             let (qkv, d_out) =
                 (random.vector(tokens * shape.row_width()), random.vector(tokens * shape.heads * shape.head_dim));
             let (mut out, mut log_sum) = (vec![0.0; d_out.len()], vec![0.0; tokens * shape.heads]);
-            forward(&shape, &qkv, &starts, &mut out, &mut log_sum);
+            forward(&shape, Precision::F32, &qkv, &starts, &mut out, &mut log_sum);
             let expected: Vec<f32> = truth(&shape, &qkv, &starts).iter().map(|&x| x as f32).collect();
             assert_close(&out, &expected, 1e-5, &format!("{shape:?} with {isa:?}"));
 
             let mut d_qkv = vec![9.0; qkv.len()];
-            backward(&shape, &qkv, &starts, &out, &log_sum, &d_out, &mut d_qkv);
+            backward(&shape, Precision::F32, &qkv, &starts, &out, &log_sum, &d_out, &mut d_qkv);
             let loss = |qkv: &[f32]| -> f64 {
                 truth(&shape, qkv, &starts).iter().zip(&d_out).map(|(y, &d)| y * f64::from(d)).sum()
             };
@@ -102,7 +102,7 @@ fn long_documents_agree_with_the_definition_across_blocks() {
             let (tokens, starts) = (150, [0, 133, 150]);
             let qkv = Random::new(5).vector(tokens * shape.row_width());
             let (mut out, mut log_sum) = (vec![0.0; tokens * 32], vec![0.0; tokens * 2]);
-            forward(&shape, &qkv, &starts, &mut out, &mut log_sum);
+            forward(&shape, Precision::F32, &qkv, &starts, &mut out, &mut log_sum);
             let expected: Vec<f32> = truth(&shape, &qkv, &starts).iter().map(|&x| x as f32).collect();
             assert_close(&out, &expected, 1e-5, &format!("causal {causal} with {isa:?}"));
         }
@@ -116,7 +116,7 @@ fn a_document_never_sees_another() {
     let mut qkv = Random::new(3).vector(20 * width);
     let run = |qkv: &[f32]| {
         let (mut out, mut log_sum) = (vec![0.0; 20 * 16], vec![0.0; 20 * 2]);
-        forward(&shape, qkv, &[0, 7, 20], &mut out, &mut log_sum);
+        forward(&shape, Precision::F32, qkv, &[0, 7, 20], &mut out, &mut log_sum);
         out
     };
     let before = run(&qkv);
@@ -124,4 +124,34 @@ fn a_document_never_sees_another() {
     let after = run(&qkv);
     assert_eq!(before[..7 * 16], after[..7 * 16]);
     assert_ne!(before[7 * 16..], after[7 * 16..]);
+}
+
+#[test]
+fn pairs_of_bf16_give_nearly_what_f32_gives() {
+    for_each_isa(|isa| {
+        let mut random = Random::new(12);
+        let long = AttentionShape { heads: 2, kv_heads: 1, head_dim: 16, causal: true, window: None, scale: 0.25 };
+        for (shape, starts) in shapes().into_iter().chain([(long, vec![0, 133, 150])]) {
+            let tokens = *starts.last().unwrap();
+            let (qkv, d_out) =
+                (random.vector(tokens * shape.row_width()), random.vector(tokens * shape.heads * shape.head_dim));
+            let run = |precision| {
+                let (mut out, mut log_sum) = (vec![0.0; d_out.len()], vec![0.0; tokens * shape.heads]);
+                let mut d_qkv = vec![9.0; qkv.len()];
+                forward(&shape, precision, &qkv, &starts, &mut out, &mut log_sum);
+                backward(&shape, precision, &qkv, &starts, &out, &log_sum, &d_out, &mut d_qkv);
+                (out, d_qkv)
+            };
+            let (expected, found) = (run(Precision::F32), run(Precision::Bf16));
+            // A rounding is off by 1/512 at most. Single elements, where large terms cancel, may gather several; the whole may not.
+            for (found, expected, what) in [(found.0, expected.0, "result"), (found.1, expected.1, "gradient")] {
+                let what = format!("{what} of {shape:?} with {isa:?}");
+                assert_close(&found, &expected, 4e-2, &what);
+                let length = |x: &mut dyn Iterator<Item = f32>| x.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+                let error = length(&mut found.iter().zip(&expected).map(|(a, b)| a - b));
+                let whole = length(&mut expected.iter().copied());
+                assert!(error <= 5e-3 * whole, "{what}: an error of {error} in {whole}");
+            }
+        }
+    });
 }

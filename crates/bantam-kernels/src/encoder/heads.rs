@@ -5,6 +5,7 @@ use std::f32::consts::LOG2_E;
 use super::Queries;
 use crate::attention::{self, AttentionShape};
 use crate::curves::exp2;
+use crate::gemm::Precision;
 use crate::gemm::block::{BlockProduct, PANEL, PairLeft, ROWS, Target, pack_pairs};
 use crate::isa::Isa;
 use crate::memory::Buffer;
@@ -38,7 +39,9 @@ pub(super) fn attend(
                 in_pairs(shape, &product, fused, out);
             } else {
                 let mut log_sum = Buffer::scratch((ends[1] - ends[0]) * shape.heads);
-                with_threads(1, || attention::forward(shape, fused, &[0, ends[1] - ends[0]], out, &mut log_sum));
+                with_threads(1, || {
+                    attention::forward(shape, Precision::F32, fused, &[0, ends[1] - ends[0]], out, &mut log_sum)
+                });
             }
         }
         return out;

@@ -51,6 +51,19 @@ pub(crate) fn pack_pairs(row: &[f32], words: &mut [u32]) {
     left_row(Isa::current(), Arithmetic::Bf16Pairs, row, words);
 }
 
+/// A left factor of pairs of bf16 whose rows are columns of words: `step` from one pair to the next.
+#[derive(Clone, Copy)]
+pub(crate) struct PairColumns<'a> {
+    pub(crate) words: &'a [u32],
+    pub(crate) step: usize,
+}
+
+/// Rounds two lines of numbers to pairs of bf16, number by number; the second is as long as the first, or empty.
+#[inline]
+pub(crate) fn pair_lines(first: &[f32], second: &[f32], words: &mut [u32]) {
+    super::pack::pair_lines(Isa::current(), first, second, words);
+}
+
 /// Where a block of the product goes.
 pub(crate) struct Target<'a> {
     pub(crate) data: &'a mut [f32],
@@ -79,6 +92,13 @@ impl From<PairLeft<'_>> for LeftWords {
     #[inline]
     fn from(left: PairLeft<'_>) -> Self {
         LeftWords { words: left.words.as_ptr(), length: left.words.len(), row: left.row, step: 1 }
+    }
+}
+
+impl From<PairColumns<'_>> for LeftWords {
+    #[inline]
+    fn from(left: PairColumns<'_>) -> Self {
+        LeftWords { words: left.words.as_ptr(), length: left.words.len(), row: 1, step: left.step }
     }
 }
 
@@ -113,6 +133,12 @@ impl BlockProduct {
         // SAFETY: u32 and f32 have one size and alignment, and any bits are valid for both.
         let words = unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u32>(), out.len()) };
         right_panels(self.isa, Arithmetic::F32, &Source::right(&right), range, words);
+    }
+
+    /// Packs a right factor `[k, n]` as pairs of bf16, `[panels][pairs of k][PANEL]`; what is missing to whole panels and pairs becomes 0.
+    pub(crate) fn pack_pairs(&self, right: Operand<'_>, out: &mut [u32]) {
+        let range = Range { first_item: 0, items: right.columns, first_k: 0, k: right.rows };
+        right_panels(self.isa, Arithmetic::Bf16Pairs, &Source::right(&right), range, out);
     }
 
     /// `out[rows, columns] = left · right` for at most [`ROWS`] rows and one panel `[steps][PANEL]` of the right factor.
@@ -157,12 +183,30 @@ impl BlockProduct {
     #[inline]
     pub(crate) fn multiply_pairs(
         &self,
-        [rows, columns]: [usize; 2],
+        shape: [usize; 2],
         left: PairLeft<'_>,
         right: &[u32],
         row: usize,
         out: Target<'_>,
     ) {
+        self.pairs(shape, left.into(), right, row, out);
+    }
+
+    /// The same with a left factor whose rows are columns of words.
+    #[inline]
+    pub(crate) fn multiply_pair_columns(
+        &self,
+        shape: [usize; 2],
+        left: PairColumns<'_>,
+        right: &[u32],
+        row: usize,
+        out: Target<'_>,
+    ) {
+        self.pairs(shape, left.into(), right, row, out);
+    }
+
+    #[inline]
+    fn pairs(&self, [rows, columns]: [usize; 2], left: LeftWords, right: &[u32], row: usize, out: Target<'_>) {
         let read = columns.next_multiple_of(16);
         let steps = (right.len() + row - read) / row;
         assert!(
@@ -172,7 +216,7 @@ impl BlockProduct {
         );
         let right = Right { words: right.as_ptr(), step: row, steps };
         // SAFETY: the assertion covers the right factor; the function belongs to a set that `Isa::current` found on this machine.
-        unsafe { self.run(self.pairs, [rows, columns], left.into(), right, out) }
+        unsafe { self.run(self.pairs, [rows, columns], left, right, out) }
     }
 
     /// Packs `items` lines of `k` numbers, `stride` apart, as columns of pairs of bf16: `[k / 2][row]` words, where `row` is `items` up to whole

@@ -160,7 +160,9 @@ impl Product<'_> {
     fn sweep(&self, left: &LeftView, stretch: &Stretch, out: &mut [f32]) {
         let steps = stretch.k.len().div_ceil(self.arithmetic.elements());
         let block = self.block_steps(stretch.k.len());
-        let split = Split::new(stretch.rows.len(), self.n, block, matches!(self.right, Right::Source(_)), self.threads);
+        let packs = matches!(self.right, Right::Source(_));
+        let is_fine = matches!(self.left, Left::Packed { .. });
+        let split = Split::new(stretch.rows.len(), self.n, block, packs, is_fine, self.threads);
         let function = match self.right {
             Right::Source(_) => tile::function(self.isa, self.arithmetic),
             // Answers computed side by side are those computed alone.
@@ -288,7 +290,7 @@ struct Split {
 impl Split {
     /// The split with the least work on the busiest thread, packing included. It depends on the shape and the threads only, so that results
     /// are the same each time.
-    fn new(m: usize, n: usize, block: usize, packs: bool, threads: usize) -> Split {
+    fn new(m: usize, n: usize, block: usize, packs: bool, is_fine: bool, threads: usize) -> Split {
         let panels = n.div_ceil(PANEL);
         let most_panels = (GROUP_WORDS / (block * PANEL)).clamp(1, panels);
         if threads == 1 {
@@ -305,7 +307,9 @@ impl Split {
                 let row_parts = tiles.div_ceil(rows / ROWS);
                 let rounds = (groups * row_parts).div_ceil(threads);
                 // Each row is also read once per group: about the work of a quarter of a panel.
-                let cost = rounds * (group_panels * (rows + packing) * 4 + rows);
+                let task = group_panels * (rows + packing) * 4 + rows;
+                // Where all is packed, smaller tasks cost nothing, and a thread that was held up has less left to wait for.
+                let cost = rounds * task + if is_fine { task / 4 } else { 0 };
                 if cost < best.0 {
                     best = (cost, Split { groups, panels: group_panels, row_parts, rows });
                 }

@@ -14,7 +14,10 @@ use crate::pool::{self, Shared};
 
 /// Numbers below which a factor is packed on the calling thread: about ten microseconds.
 const PARALLEL_NUMBERS: usize = 1 << 15;
-/// Tiles of columns that are packed as one: as many as the packer writes side by side.
+/// Rows that a task packs both ways, so few that they stay in the first-level cache however far apart they lie. Their words in a tile of columns
+/// are whole cache lines.
+const BAND: usize = 16;
+/// Tiles of columns that are packed together: twice as many as the packer writes side by side.
 const TILES: usize = 16;
 
 /// The left factor `[rows, columns]` of a product.
@@ -95,15 +98,19 @@ pub fn pack_input(x: &[f32], m: usize, k: usize, learns: bool) -> (LeftFactor, O
     let left_words = Shared::new(left.words.words_mut());
     let right_words = right.as_mut().map(|right| Shared::new(right.words.words_mut()));
     pool::with_threads(threads(m * k), || {
-        pool::for_each(k.div_ceil(PANEL), |panel| {
-            let range = columns_of(panel, PANEL, k, m);
-            if let Some(words) = &right_words {
-                // SAFETY: each task has a panel of its own.
-                let words = unsafe { words.slice(panel * panel_words, panel_words) };
-                pack::right_panels(isa, arithmetic, &right_source, range, words);
+        pool::for_each(m.div_ceil(BAND), |band| {
+            let rows = band * BAND..m.min((band + 1) * BAND);
+            for first in (0..k).step_by(PANEL) {
+                let part = Range { first_item: first, items: PANEL.min(k - first), first_k: rows.start, k: rows.len() };
+                if let Some(words) = &right_words {
+                    let place = first / PANEL * panel_words + rows.start / arithmetic.elements() * PANEL;
+                    // SAFETY: each task has rows of its own, an even number of them before its first, which are steps of each panel.
+                    let words = unsafe { words.slice(place, self::panel_words(arithmetic, rows.len())) };
+                    pack::right_panels(isa, arithmetic, &right_source, part, words);
+                }
+                // SAFETY: each task has rows of its own.
+                unsafe { pack::left_rows(isa, arithmetic, &left_source, turned(part), left_words.pointer(), row) };
             }
-            // SAFETY: each task has columns of its own, an even number of them before its first.
-            unsafe { pack::left_rows(isa, arithmetic, &left_source, turned(range), left_words.pointer(), row) };
         });
     });
     (left, right)
@@ -122,16 +129,23 @@ pub fn pack_upstream(dy: &[f32], m: usize, n: usize, wants: [bool; 2]) -> [Optio
     let row_words = rows.as_mut().map(|rows| (Shared::new(rows.words.words_mut()), rows.row));
     let column_words = columns.as_mut().map(|columns| (Shared::new(columns.words.words_mut()), columns.tile));
     pool::with_threads(threads(m * n), || {
-        pool::for_each(n.div_ceil(TILES * ROWS), |group| {
-            let range = columns_of(group, TILES * ROWS, n, m);
-            if let Some((words, tile)) = &column_words {
-                // SAFETY: each task has tiles of its own.
-                let words = unsafe { words.slice(group * TILES * tile, range.items.div_ceil(ROWS) * tile) };
-                pack::left_tiles(isa, arithmetic, &column_source, range, words);
-            }
-            if let Some((words, row)) = &row_words {
-                // SAFETY: each task has columns of its own, an even number of them before its first.
-                unsafe { pack::left_rows(isa, arithmetic, &row_source, turned(range), words.pointer(), *row) };
+        pool::for_each(m.div_ceil(BAND), |band| {
+            let rows = band * BAND..m.min((band + 1) * BAND);
+            for first in (0..n).step_by(TILES * ROWS) {
+                let items = (TILES * ROWS).min(n - first);
+                let part = Range { first_item: first, items, first_k: rows.start, k: rows.len() };
+                if let Some((words, tile)) = &column_words {
+                    let place = first / ROWS * tile + rows.start / arithmetic.elements() * ROWS;
+                    // SAFETY: each task has rows of its own, an even number of them before its first, which are steps of each tile.
+                    unsafe {
+                        let words = words.pointer().add(place);
+                        pack::left_tile_steps(isa, arithmetic, &column_source, part, *tile, words);
+                    }
+                }
+                if let Some((words, row)) = &row_words {
+                    // SAFETY: each task has rows of its own.
+                    unsafe { pack::left_rows(isa, arithmetic, &row_source, turned(part), words.pointer(), *row) };
+                }
             }
         });
     });

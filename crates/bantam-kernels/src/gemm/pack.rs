@@ -79,11 +79,8 @@ pub(super) fn left_tiles(isa: Isa, arithmetic: Arithmetic, source: &Source<'_>, 
         return;
     }
     if !source.lines_are_items {
-        return match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => super::avx512::pack::left_tiles(isa, arithmetic, source, range, words, tile_words, out),
-            _ => left_tiles_portable(arithmetic, source, range, tile_words, out),
-        };
+        // SAFETY: the words of all tiles lie within `out`, as asserted.
+        return unsafe { left_tile_steps(isa, arithmetic, source, range, tile_words, out.as_mut_ptr()) };
     }
     for (tile, out) in out.chunks_exact_mut(tile_words).enumerate() {
         for (row, out) in out.chunks_exact_mut(words).enumerate().take(ROWS.min(items - tile * ROWS)) {
@@ -100,6 +97,34 @@ pub(super) fn left_row(isa: Isa, arithmetic: Arithmetic, row: &[f32], out: &mut 
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => super::avx512::pack::left_row(isa, arithmetic, row, out),
         _ => left_row_portable(arithmetic, row, out),
+    }
+}
+
+/// Packs the part of some steps into tiles of a left factor whose lines are steps: `[ROWS]` words for each step, from `out` on, and `tile_words`
+/// from one tile to the next.
+///
+/// # Safety
+/// The words of these steps are writable and nobody else's, in all tiles that the range has items of.
+pub(super) unsafe fn left_tile_steps(
+    isa: Isa,
+    arithmetic: Arithmetic,
+    source: &Source<'_>,
+    range: Range,
+    tile_words: usize,
+    out: *mut u32,
+) {
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx512 && arithmetic != Arithmetic::Bf16Widened {
+        // SAFETY: the caller's promise.
+        return unsafe { super::avx512::pack::left_tiles(isa, arithmetic, source, range, tile_words, out) };
+    }
+    let Range { first_item, items, first_k, k } = range;
+    for item in 0..items {
+        for step in 0..left_words(arithmetic, k) {
+            let word = left_word(arithmetic, k, step, |p| source.at(first_item + item, first_k + p));
+            // SAFETY: the caller's promise.
+            unsafe { *out.add(item / ROWS * tile_words + step * ROWS + item % ROWS) = word };
+        }
     }
 }
 
@@ -130,6 +155,20 @@ pub(super) unsafe fn left_rows(
             std::slice::from_raw_parts_mut(place, left_words(arithmetic, k))
         };
         left_row(isa, arithmetic, &source.data[item * source.stride + first_k..][..k], words);
+    }
+}
+
+/// Rounds two lines of numbers to pairs of bf16, number by number; the second is as long as the first, or empty.
+pub(super) fn pair_lines(isa: Isa, low: &[f32], high: &[f32], out: &mut [u32]) {
+    assert!(low.len() == out.len() && (high.is_empty() || high.len() == out.len()), "pair_lines: lengths differ");
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => super::avx512::pack::pair_lines(isa, low, high, out),
+        _ => {
+            for (index, out) in out.iter_mut().enumerate() {
+                *out = (rounded(low[index]) >> 16) | high.get(index).map_or(0, |&high| rounded(high));
+            }
+        }
     }
 }
 
@@ -180,19 +219,6 @@ pub(super) fn right_panels_portable(arithmetic: Arithmetic, source: &Source<'_>,
                 *out = word(arithmetic, k, step, |p| source.at(first_item + panel * PANEL + item, first_k + p));
             }
             line[count..].fill(0);
-        }
-    }
-}
-
-/// [`left_tiles`] in plain Rust, where lines are steps.
-fn left_tiles_portable(arithmetic: Arithmetic, source: &Source<'_>, range: Range, tile_words: usize, out: &mut [u32]) {
-    let Range { first_item, items, first_k, k } = range;
-    let words = left_words(arithmetic, k);
-    for (tile, out) in out.chunks_exact_mut(tile_words).enumerate() {
-        for (step, line) in out[..words * ROWS].chunks_exact_mut(ROWS).enumerate() {
-            for (item, out) in line.iter_mut().enumerate().take(items - tile * ROWS) {
-                *out = left_word(arithmetic, k, step, |p| source.at(first_item + tile * ROWS + item, first_k + p));
-            }
         }
     }
 }

@@ -388,3 +388,39 @@ fn tiles_of_every_arithmetic_agree_with_the_plain_ones() {
         }
     }
 }
+
+#[test]
+fn shared_factors_give_the_three_products_of_a_linear_layer() {
+    for_each_isa(|isa| {
+        let mut random = Random::new(11);
+        for [m, k, n] in [[1, 1, 1], [5, 7, 3], [33, 65, 97], [40, 130, 200], [129, 64, 191]] {
+            let (x, w, dy) = (random.vector(m * k), random.vector(n * k), random.vector(m * n));
+            let (bias, residual) = (random.vector(n), random.vector(m * n));
+            let rounded = [&x, &w, &dy].map(|data| to_bf16(data));
+            let [x_exact, w_exact, dy_exact] =
+                [Operand::new(&rounded[0], m, k), Operand::new(&rounded[1], n, k), Operand::new(&rounded[2], m, n)];
+            let weight = Operand::new(&w, n, k);
+            let [transposed, as_is] = [weight.t(), weight].map(RightFactor::pack);
+            assert!(transposed.fits(k, n) && as_is.fits(n, k) && (k == n || !as_is.fits(k, n)));
+            let (left, right) = pack_input(&x, m, k, true);
+            let [rows, columns] = pack_upstream(&dy, m, n, [true, true]).map(|factor| factor.expect("asked for"));
+            let right = right.expect("asked for");
+            let plain = Epilogue::default();
+            let whole = Epilogue { bias: Some(&bias), residual: Some(&residual), ..plain };
+            let added = Epilogue { accumulate: true, ..plain };
+            for (left, factor, a, b, epilogue) in [
+                (&left, &transposed, x_exact, w_exact.t(), &whole),
+                (&rows, &as_is, dy_exact, w_exact, &plain),
+                (&columns, &right, dy_exact.t(), x_exact, &added),
+            ] {
+                let old = random.vector(a.rows * b.columns);
+                let mut out = old.clone();
+                multiply_factors(left, factor, &mut out, epilogue);
+                assert_close(&out, &truth(a, b, &old, epilogue), 1e-4, &format!("{m} x {k} x {n} with {isa:?}"));
+            }
+            assert!(pack_input(&x, m, k, false).1.is_none());
+            let [rows, columns] = pack_upstream(&dy, m, n, [false, true]);
+            assert!(rows.is_none() && columns.is_some());
+        }
+    });
+}

@@ -39,21 +39,45 @@ pub struct CrossEntropy {
     pub normaliser: f32,
 }
 
-/// The largest number and log Σ exp of a row.
+/// log Σ exp of a row.
 #[inline(always)]
 fn log_sum(row: &[f32]) -> f32 {
+    let largest = largest(row);
+    let (lanes, rest) = row.as_chunks::<LANES>();
+    let mut sums = [0.0f32; LANES];
+    for lane in lanes {
+        sums.iter_mut().zip(lane).for_each(|(sum, &x)| *sum += exp(x - largest));
+    }
+    largest + (sum_lanes(sums) + sum(rest.iter().map(|&x| exp(x - largest)))).ln()
+}
+
+/// The largest number of a row, in lanes: one after the other, each comparison would wait for the last.
+#[inline(always)]
+fn largest(row: &[f32]) -> f32 {
     let larger = |most: f32, x: f32| if x > most { x } else { most };
     let (lanes, rest) = row.as_chunks::<LANES>();
     let mut most = [f32::NEG_INFINITY; LANES];
     for lane in lanes {
         most.iter_mut().zip(lane).for_each(|(most, &x)| *most = larger(*most, x));
     }
-    let largest = rest.iter().fold(fold_lanes(most, larger), |most, &x| larger(most, x));
+    rest.iter().fold(fold_lanes(most, larger), |most, &x| larger(most, x))
+}
+
+/// Replaces each number by exp(x - largest) and returns what [`log_sum`] does, and one over the sum of them.
+#[inline(always)]
+fn exponentials(row: &mut [f32]) -> (f32, f32) {
+    let largest = largest(row);
+    let (lanes, rest) = row.as_chunks_mut::<LANES>();
     let mut sums = [0.0f32; LANES];
     for lane in lanes {
-        sums.iter_mut().zip(lane).for_each(|(sum, &x)| *sum += exp(x - largest));
+        sums.iter_mut().zip(lane).for_each(|(sum, x)| {
+            *x = exp(*x - largest);
+            *sum += *x;
+        });
     }
-    largest + (sum_lanes(sums) + sum(rest.iter().map(|&x| exp(x - largest)))).ln()
+    rest.iter_mut().for_each(|x| *x = exp(*x - largest));
+    let total = sum_lanes(sums) + sum(rest.iter().copied());
+    (largest + total.ln(), 1.0 / total)
 }
 
 /// Turns each row of `width` logits into probabilities.
@@ -231,12 +255,13 @@ fn rows_of_chunk(
                         row.fill(0.0);
                         continue;
                     }
-                    let total = log_sum(row);
                     let mean = if spread > 0.0 { sum(row.iter().copied()) / classes as f32 } else { 0.0 };
-                    *loss = total - (1.0 - spread) * row[target as usize] - spread * mean;
+                    let own = row[target as usize];
+                    let (total, share) = if gradient { exponentials(row) } else { (log_sum(row), 0.0) };
+                    *loss = total - (1.0 - spread) * own - spread * mean;
                     if gradient {
-                        let even = spread / classes as f32;
-                        row.iter_mut().for_each(|x| *x = (exp(*x - total) - even) / normaliser);
+                        let (share, even) = (share / normaliser, spread / classes as f32 / normaliser);
+                        row.iter_mut().for_each(|x| *x = *x * share - even);
                         row[target as usize] -= (1.0 - spread) / normaliser;
                     }
                 }

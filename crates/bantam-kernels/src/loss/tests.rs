@@ -113,3 +113,28 @@ fn the_fused_loss_equals_the_loss_of_whole_logits() {
         }
     });
 }
+
+#[test]
+fn a_packed_head_gives_the_loss_and_gradients_of_one_that_is_not() {
+    for_each_isa(|isa| {
+        let mut random = Random::new(4);
+        // More rows than one chunk, of either kind.
+        let (rows, k, classes) = (MOST_ROWS + 77, 24, 50);
+        let (hidden, head) = (random.vector(rows * k), random.vector(classes * k));
+        let targets: Vec<u32> = (0..rows).map(|_| random.below(classes) as u32).collect();
+        let settings = CrossEntropy { precision: Precision::Bf16, label_smoothing: 0.1, normaliser: 7.0 };
+        let weight = Operand::new(&head, classes, k);
+        let factors = [weight.t(), weight].map(RightFactor::pack);
+        let run = |factors: Option<[&RightFactor; 2]>| {
+            let head = Head { weight: &head, factors };
+            let (mut d_hidden, mut d_head) = (vec![9.0; hidden.len()], vec![9.0; head.weight.len()]);
+            let gradients = (Some(&mut d_hidden[..]), Some(&mut d_head[..]));
+            let (total, _) = linear_cross_entropy(&settings, &hidden, &head, &targets, gradients.0, gradients.1);
+            (total, d_hidden, d_head)
+        };
+        let (expected, found) = (run(None), run(Some([&factors[0], &factors[1]])));
+        assert!((expected.0 - found.0).abs() < 1e-5 * expected.0, "{} against {} with {isa:?}", found.0, expected.0);
+        assert_close(&found.1, &expected.1, 1e-3, &format!("d_hidden with {isa:?}"));
+        assert_close(&found.2, &expected.2, 1e-3, &format!("d_head with {isa:?}"));
+    });
+}

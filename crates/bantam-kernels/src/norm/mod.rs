@@ -1,5 +1,6 @@
 //! Normalisation of rows: by their root mean square, or by mean and variance.
 
+use crate::memory::Buffer;
 use crate::pool::Shared;
 use crate::vector::sum_over_ranges;
 use crate::vectorized::{LANES, dot, for_each_range, sum, sum_lanes, vectorized};
@@ -43,7 +44,7 @@ pub fn rms_norm(x: &[f32], weight: Option<&[f32]>, epsilon: f32, out: &mut [f32]
     });
 }
 
-/// The gradient of [`rms_norm`]: `d_x` is written, `d_weight` added to.
+/// The gradient of [`rms_norm`]: `d_x` is written, or added to if `accumulate`; `d_weight` is added to.
 ///
 /// With n = x·inverse and g = d_out·weight: `d_x = inverse * (g - n * mean(g·n))`, `d_weight = Σ d_out·n`.
 pub fn rms_norm_backward(
@@ -52,46 +53,50 @@ pub fn rms_norm_backward(
     inverse: &[f32],
     d_out: &[f32],
     d_x: &mut [f32],
+    accumulate: bool,
     d_weight: Option<&mut [f32]>,
 ) {
     let rows = inverse.len();
     let width = expect("rms_norm_backward", x.len(), rows, weight.map(<[f32]>::len), d_x.len());
     assert_eq!(d_out.len(), x.len(), "rms_norm_backward: the gradient has another shape than the input");
     let shared = Shared::new(d_x);
-    for_each_range(rows, width, |range| {
-        // SAFETY: the ranges of different tasks do not meet, and neither do their rows.
-        let d_x = unsafe { shared.slice(range.start * width, range.len() * width) };
-        let numbers = range.start * width..range.end * width;
-        let (x, d_out, inverse) = (&x[numbers.clone()], &d_out[numbers], &inverse[range]);
+    let row_of = |row: usize, scaled: &mut [f32]| {
+        // SAFETY: each row belongs to one task.
+        let d_x = unsafe { shared.slice(row * width, width) };
+        let (x, d_out, inverse) = (&x[row * width..][..width], &d_out[row * width..][..width], inverse[row]);
         vectorized(
             #[inline(always)]
             || {
-                let rows =
-                    x.chunks_exact(width).zip(d_out.chunks_exact(width)).zip(d_x.chunks_exact_mut(width)).zip(inverse);
-                for (((x, d_out), d_x), &inverse) in rows {
-                    match weight {
-                        Some(weight) => d_x.iter_mut().zip(d_out).zip(weight).for_each(|((d_x, d), w)| *d_x = d * w),
-                        None => d_x.copy_from_slice(d_out),
-                    }
-                    let along = dot(d_x, x) * inverse * inverse / width as f32;
-                    d_x.iter_mut().zip(x).for_each(|(d_x, x)| *d_x = inverse * (*d_x - x * along));
+                match weight {
+                    Some(weight) => scaled.iter_mut().zip(d_out).zip(weight).for_each(|((s, d), w)| *s = d * w),
+                    None => scaled.copy_from_slice(d_out),
+                }
+                let along = dot(scaled, x) * inverse * inverse / width as f32;
+                let moved = d_x.iter_mut().zip(&*scaled).zip(x);
+                if accumulate {
+                    moved.for_each(|((d_x, s), x)| *d_x += inverse * (s - x * along));
+                } else {
+                    moved.for_each(|((d_x, s), x)| *d_x = inverse * (s - x * along));
                 }
             },
         );
-    });
-    if let Some(d_weight) = d_weight {
-        sum_over_ranges(rows, d_weight, |range, sums| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    for row in range {
-                        let (x, d_out, inverse) =
-                            (&x[row * width..][..width], &d_out[row * width..][..width], inverse[row]);
-                        sums.iter_mut().zip(x).zip(d_out).for_each(|((sum, x), d)| *sum += d * x * inverse);
-                    }
-                },
-            );
-        });
+    };
+    match d_weight {
+        None => for_each_range(rows, width, |range| {
+            let mut scaled = Buffer::scratch(width);
+            range.for_each(|row| row_of(row, &mut scaled));
+        }),
+        Some(d_weight) => sum_over_ranges(rows, d_weight, |range, sums| {
+            let mut scaled = Buffer::scratch(width);
+            for row in range {
+                row_of(row, &mut scaled);
+                let (x, d_out, inverse) = (&x[row * width..][..width], &d_out[row * width..][..width], inverse[row]);
+                vectorized(
+                    #[inline(always)]
+                    || sums.iter_mut().zip(x).zip(d_out).for_each(|((sum, x), d)| *sum += d * x * inverse),
+                );
+            }
+        }),
     }
 }
 

@@ -60,7 +60,11 @@ fn norms_and_their_gradients_are_right_on_every_instruction_set() {
                     );
                 } else {
                     rms_norm(&x, Some(&weight), EPSILON, &mut out, &mut inverse);
-                    rms_norm_backward(&x, Some(&weight), &inverse, &d_out, &mut d_x, Some(&mut d_weight));
+                    rms_norm_backward(&x, Some(&weight), &inverse, &d_out, &mut d_x, false, Some(&mut d_weight));
+                    let mut twice = d_x.clone();
+                    rms_norm_backward(&x, Some(&weight), &inverse, &d_out, &mut twice, true, None);
+                    let doubled: Vec<f32> = d_x.iter().map(|x| 2.0 * x).collect();
+                    assert_close(&twice, &doubled, 1e-6, &format!("added to, {what}"));
                 }
                 let expected: Vec<f32> = truth(&x, &weight, bias, centred).iter().map(|&y| y as f32).collect();
                 assert_close(&out, &expected, 2e-5, &what);

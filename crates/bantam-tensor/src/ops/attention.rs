@@ -1,16 +1,18 @@
 //! Attention of each document's tokens to one another: `y = softmax(q·kᵀ * scale + mask)·v`, head by head.
 
 use super::expect_starts;
-use crate::kept::Kept;
+use crate::kept::{Keep, Kept};
 use crate::origin::Inputs;
 use crate::shared::Shared;
 use crate::tensor::Tensor;
 use bantam_kernels::attention::{self, AttentionShape};
+use bantam_kernels::gemm::Precision;
 use bantam_kernels::memory::Buffer;
 
 impl Tensor {
     /// Attention over rows `[queries, keys, values]`: `[tokens, (heads + 2 * kv_heads) * head_dim]` becomes `[tokens, heads * head_dim]`.
-    /// The documents `starts` are blind to one another; the mask is the shape's. Keeps input, result (rounded if the input is)
+    /// The documents `starts` are blind to one another; the mask is the shape's. Where the input is only as exact as bf16, so
+    /// are the products. Keeps input, result (rounded if the input is)
     /// and one number per token and head.
     pub fn attention(&self, shape: &AttentionShape, starts: &[usize]) -> Tensor {
         let tokens = self.rows();
@@ -18,7 +20,11 @@ impl Tensor {
         assert_eq!(self.width(), widths.0, "attention: shape {:?} for {shape:?}", self.shape());
         expect_starts("attention", self, starts);
         let (mut out, mut log_sum) = (Buffer::scratch(tokens * widths.1), Buffer::scratch(tokens * shape.heads));
-        attention::forward(shape, self.data(), starts, &mut out, &mut log_sum);
+        let precision = match self.keeping() {
+            Keep::Half => Precision::Bf16,
+            _ => Precision::F32,
+        };
+        attention::forward(shape, precision, self.data(), starts, &mut out, &mut log_sum);
         let out = Shared::from(out);
         Tensor::from_op(self.sizes().with_width(widths.1), out.clone(), &[self], |keep| {
             let (qkv, shape, starts) = (self.keep(), *shape, starts.to_vec());
@@ -28,7 +34,7 @@ impl Tensor {
             move |upstream: Shared, inputs: &mut Inputs<'_>| {
                 let qkv = qkv.load();
                 let mut gradient = Buffer::scratch(qkv.len());
-                attention::backward(&shape, &qkv, &starts, &out.load(), &log_sum, &upstream, &mut gradient);
+                attention::backward(&shape, precision, &qkv, &starts, &out.load(), &log_sum, &upstream, &mut gradient);
                 inputs.give(0, gradient);
             }
         })

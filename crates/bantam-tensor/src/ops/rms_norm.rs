@@ -35,11 +35,17 @@ impl Tensor {
             });
             move |upstream: Shared, inputs: &mut Inputs<'_>| {
                 let (x, weight) = (x.load(), weight.map(|weight| weight.load()));
-                let mut d_x = Buffer::scratch(upstream.len());
                 let mut d_weight =
                     weight.as_ref().filter(|_| inputs.wants(1)).map(|weight| Buffer::zeroed(weight.len()));
-                norm::rms_norm_backward(&x, weight.as_deref(), &inverse, &upstream, &mut d_x, d_weight.as_deref_mut());
-                inputs.give(0, d_x);
+                let mut write = |d_x: &mut [f32], accumulate| {
+                    let (weight, d_weight) = (weight.as_deref(), d_weight.as_deref_mut());
+                    norm::rms_norm_backward(&x, weight, &inverse, &upstream, d_x, accumulate, d_weight);
+                };
+                if inputs.wants(0) {
+                    inputs.write(0, write);
+                } else {
+                    write(&mut Buffer::scratch(x.len()), false);
+                }
                 if let Some(d_weight) = d_weight {
                     inputs.give(1, d_weight);
                 }

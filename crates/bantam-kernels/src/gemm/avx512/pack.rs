@@ -9,8 +9,8 @@ use std::arch::x86_64::*;
 const LANES: usize = 16;
 /// Lines of the source that are asked for ahead of use, where lines lie too far apart for the hardware to do so.
 const LINES_AHEAD: usize = 8;
-/// Tiles of the left factor that are packed side by side.
-const TILES: usize = 16;
+/// Tiles of the left factor that are packed side by side: as many as three vectors of items make.
+const TILES: usize = 3 * LANES / ROWS;
 
 /// See [`super::super::pack::right_panels`].
 pub(in super::super) fn right_panels(
@@ -31,25 +31,25 @@ pub(in super::super) fn right_panels(
     }
 }
 
-/// See [`super::super::pack::left_tiles`].
-pub(in super::super) fn left_tiles(
+/// See [`super::super::pack::left_tile_steps`].
+///
+/// # Safety
+/// As there.
+pub(in super::super) unsafe fn left_tiles(
     isa: Isa,
     arithmetic: Arithmetic,
     source: &Source<'_>,
     range: Range,
-    words: usize,
     tile_words: usize,
-    out: &mut [u32],
+    out: *mut u32,
 ) {
-    // SAFETY: as above.
+    // SAFETY: as above, and the caller's promise.
     unsafe {
         match arithmetic {
-            Arithmetic::F32 => plain::left_tiles(source, range, words, tile_words, out),
-            Arithmetic::F32Rounded | Arithmetic::Bf16Widened => {
-                rounded::left_tiles(source, range, words, tile_words, out)
-            }
-            _ if isa.has_bf16() => native::left_tiles(source, range, words, tile_words, out),
-            _ => emulated::left_tiles(source, range, words, tile_words, out),
+            Arithmetic::F32 => plain::left_tiles(source, range, tile_words, out),
+            Arithmetic::F32Rounded => rounded::left_tiles(source, range, tile_words, out),
+            _ if isa.has_bf16() => native::left_tiles(source, range, tile_words, out),
+            _ => emulated::left_tiles(source, range, tile_words, out),
         }
     }
 }
@@ -88,6 +88,12 @@ pub(in super::super) unsafe fn left_rows(
             _ => emulated::left_rows(source, range, out, row_words),
         }
     }
+}
+
+/// See [`super::super::pack::pair_lines`]; the slices have one length, or the second is empty.
+pub(in super::super) fn pair_lines(isa: Isa, low: &[f32], high: &[f32], out: &mut [u32]) {
+    // SAFETY: as above.
+    unsafe { if isa.has_bf16() { native_lines(low, high, out) } else { emulated_lines(low, high, out) } }
 }
 
 /// The mask of the first `count` lanes.
@@ -145,6 +151,22 @@ fn transpose(rows: [__m512i; 16]) -> [__m512i; 16] {
         d[i + 8] = _mm512_shuffle_i32x4::<0xdd>(c[i], c[i + 8]);
     }
     d
+}
+
+/// The items of each of the tiles that three vectors make, from the first lane on; what lies beyond them is anything.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn split_tiles([a, b, c]: [__m512i; 3]) -> [__m512i; TILES] {
+    [
+        a,
+        _mm512_alignr_epi32::<6>(b, a),
+        _mm512_alignr_epi32::<12>(b, a),
+        _mm512_alignr_epi32::<2>(c, b),
+        _mm512_alignr_epi32::<8>(c, b),
+        _mm512_alignr_epi32::<14>(c, b),
+        _mm512_alignr_epi32::<4>(c, c),
+        _mm512_alignr_epi32::<10>(c, c),
+    ]
 }
 
 /// Defines the packers for words of `$elements` numbers, given how a word is made of one number of each of two lines (`$across`) and how
@@ -215,35 +237,45 @@ macro_rules! define_packers {
             }
 
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn left_tiles(
-                source: &Source<'_>,
-                range: Range,
-                words: usize,
-                tile_words: usize,
-                out: &mut [u32],
-            ) {
+            pub(super) unsafe fn left_tiles(source: &Source<'_>, range: Range, tile_words: usize, out: *mut u32) {
                 let Range { items, k, .. } = range;
                 let data = source.part(range);
+                let steps = k.div_ceil($elements);
                 // A few tiles at a time read whole cache lines of each line of the source.
-                for (group, out) in out.chunks_mut(TILES * tile_words).enumerate() {
-                    let first_item = group * TILES * ROWS;
-                    for step in 0..words {
+                for first_item in (0..items).step_by(TILES * ROWS) {
+                    let items = (items - first_item).min(TILES * ROWS);
+                    for step in 0..steps {
                         let line = data.wrapping_add(step * $elements * source.stride + first_item);
                         let ahead = line.wrapping_add(LINES_AHEAD * $elements * source.stride);
-                        for item in (0..TILES * ROWS).step_by(LANES) {
+                        let has_high = $elements == 2 && step * $elements + 1 < k;
+                        let out = out.wrapping_add(first_item / ROWS * tile_words + step * ROWS);
+                        for item in (0..items).step_by(LANES) {
                             _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(item).cast());
                         }
-                        let exists = step * $elements < k;
-                        let has_high = $elements == 2 && step * $elements + 1 < k;
-                        for (tile, out) in out.chunks_exact_mut(tile_words).enumerate() {
-                            let count = items.saturating_sub(first_item + tile * ROWS).min(ROWS);
-                            let out = &mut out[step * ROWS..][..ROWS];
-                            let place = line.wrapping_add(tile * ROWS);
-                            // SAFETY: only lanes of rows that exist are read, and only a tile's row of words is written.
-                            unsafe {
-                                let low = load(place, if exists { count } else { 0 });
+                        // SAFETY: only lanes of rows that exist are read; the caller lends a tile's row of words for each step.
+                        unsafe {
+                            let pair = |item: usize, count: usize| {
+                                let place = line.wrapping_add(item);
                                 let high = load(place.wrapping_add(source.stride), if has_high { count } else { 0 });
-                                _mm512_mask_storeu_epi32(out.as_mut_ptr().cast(), first(ROWS), $across(low, high));
+                                $across(load(place, count), high)
+                            };
+                            if items == TILES * ROWS {
+                                let vectors = [pair(0, LANES), pair(LANES, LANES), pair(2 * LANES, LANES)];
+                                for (tile, words) in split_tiles(vectors).into_iter().enumerate() {
+                                    let out = out.add(tile * tile_words);
+                                    if step + 1 < steps {
+                                        // What is beyond the tile's rows is overwritten by the next step.
+                                        _mm256_storeu_si256(out.cast(), _mm512_castsi512_si256(words));
+                                    } else {
+                                        _mm512_mask_storeu_epi32(out.cast(), first(ROWS), words);
+                                    }
+                                }
+                                continue;
+                            }
+                            for item in (0..items).step_by(ROWS) {
+                                let words = pair(item, (items - item).min(ROWS));
+                                let out = out.add(item / ROWS * tile_words);
+                                _mm512_mask_storeu_epi32(out.cast(), first(ROWS), words);
                             }
                         }
                     }
@@ -422,3 +454,24 @@ pub(in super::super) unsafe fn pair_rows(
         }
     }
 }
+
+/// Defines the packer of two lines whose slices have one length, or whose second is empty.
+macro_rules! define_pair_lines {
+    ($name:ident, $features:literal, $pair:ident) => {
+        #[target_feature(enable = $features)]
+        unsafe fn $name(low: &[f32], high: &[f32], out: &mut [u32]) {
+            for (index, words) in out.chunks_mut(LANES).enumerate() {
+                let (place, count) = (index * LANES, words.len());
+                // SAFETY: only numbers that exist are read, and only the chunk is written.
+                unsafe {
+                    let high = load(high.as_ptr().wrapping_add(place), if high.is_empty() { 0 } else { count });
+                    let pair = $pair(load(low.as_ptr().wrapping_add(place), count), high);
+                    _mm512_mask_storeu_epi32(words.as_mut_ptr().cast(), first(count), pair);
+                }
+            }
+        }
+    };
+}
+
+define_pair_lines!(emulated_lines, "avx512f,avx512bw,avx512dq,avx512vl", emulated_pair);
+define_pair_lines!(native_lines, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16", native_pair);

@@ -1,0 +1,276 @@
+//! Both directions with products of pairs of bf16, for training in bf16: sums, softmax and its gradient stay f32.
+
+use super::backward::{BLOCK, harden};
+use super::forward::soften;
+use super::{AttentionShape, Head, LANES, Task, panels, scores_row, tiles};
+use crate::gemm::Operand;
+use crate::gemm::block::{BlockProduct, PANEL, PairColumns, PairLeft, ROWS, Target, pack_pairs, pair_lines};
+use crate::memory::Buffer;
+use crate::pool::Shared;
+use crate::vectorized::dot;
+use std::f32::consts::{LN_2, LOG2_E};
+use std::ops::Range;
+
+/// Words of the panels of a right factor `[k, n]`.
+fn panel_words(k: usize, n: usize) -> usize {
+    n.next_multiple_of(PANEL) * k.div_ceil(2)
+}
+
+/// The steps of pairs of a range that begins with an even number.
+fn steps(range: &Range<usize>) -> Range<usize> {
+    range.start / 2..range.end.div_ceil(2)
+}
+
+impl Head<'_> {
+    /// Packs the rows of some tokens as a right factor: `[panels of numbers][pairs of tokens][PANEL]`.
+    fn pair_rows(&self, product: &BlockProduct, tokens: Range<usize>, out: &mut [u32]) {
+        let rows = &self.data[tokens.start * self.width..];
+        let operand = Operand { stride: self.width, ..Operand::new(rows, tokens.len(), self.dim) };
+        product.pack_pairs(operand, &mut out[..panel_words(tokens.len(), self.dim)]);
+    }
+
+    /// Packs all tokens as columns of a right factor: `[panels of tokens][pairs of numbers][PANEL]`.
+    fn pair_columns(&self, product: &BlockProduct, out: &mut [u32]) {
+        let operand = Operand { stride: self.width, ..Operand::new(self.data, self.length, self.dim) };
+        product.pack_pairs(operand.t(), &mut out[..panel_words(self.dim, self.length)]);
+    }
+
+    /// Packs a tile of rows as a left factor.
+    fn pair_tile(&self, tile: &Range<usize>, out: &mut [u32]) {
+        for (token, words) in tile.clone().zip(out.chunks_exact_mut(self.dim.div_ceil(2))) {
+            pack_pairs(self.row(token), words);
+        }
+    }
+}
+
+/// The products of a packed tile of rows with the packed columns of a range of keys, into rows of scores.
+fn score(product: &BlockProduct, rows: usize, left: &[u32], keys: Range<usize>, packed: &[u32], scores: &mut Scores) {
+    let left = PairLeft { words: left, row: scores.dim_words };
+    for (panel, part) in panels(keys) {
+        let right = &packed[panel * scores.dim_words * PANEL..][..scores.dim_words * PANEL];
+        let target = Target { data: &mut scores.data[part.start..], row: scores.row, add: false };
+        product.multiply_pairs([rows, part.len()], left, right, PANEL, target);
+    }
+}
+
+/// A tile of rows of scores.
+struct Scores {
+    data: Buffer,
+    row: usize,
+    /// Words of the rows that are multiplied for them.
+    dim_words: usize,
+}
+
+impl Scores {
+    fn new(shape: &AttentionShape, longest: usize) -> Scores {
+        let row = scores_row(longest);
+        Scores { data: Buffer::scratch(ROWS * row), row, dim_words: shape.head_dim.div_ceil(2) }
+    }
+
+    /// Rounds the scores of a range of keys as a left factor whose rows are those of the scores.
+    fn pack_rows(&self, rows: usize, keys: &Range<usize>, out: &mut [u32]) {
+        for (row, words) in self.data.chunks_exact(self.row).zip(out.chunks_exact_mut(self.row / 2)).take(rows) {
+            pack_pairs(&row[keys.clone()], &mut words[..keys.len().div_ceil(2)]);
+        }
+    }
+
+    /// Rounds them as pairs of rows, for a left factor whose rows are the keys: `[pairs of rows][self.row]`.
+    fn pack_columns(&self, rows: usize, keys: &Range<usize>, out: &mut [u32]) {
+        let keys = keys.start / LANES * LANES..keys.end.next_multiple_of(LANES);
+        for (pair, words) in out.chunks_exact_mut(self.row).enumerate().take(rows.div_ceil(2)) {
+            let line = |row: usize| if row < rows { &self.data[row * self.row..][keys.clone()] } else { &[][..] };
+            pair_lines(line(2 * pair), line(2 * pair + 1), &mut words[keys.clone()]);
+        }
+    }
+}
+
+/// What a task of the forward pass works in.
+pub(super) struct Room {
+    keys: Buffer,
+    values: Buffer,
+    queries: Buffer,
+    scores: Scores,
+    shares: Buffer,
+    attended: Buffer,
+}
+
+impl Room {
+    pub(super) fn new(shape: &AttentionShape, longest: usize) -> Self {
+        let (dim, scores) = (shape.head_dim, Scores::new(shape, longest));
+        Room {
+            keys: Buffer::scratch(panel_words(dim, longest)),
+            values: Buffer::scratch(panel_words(longest, dim)),
+            queries: Buffer::scratch(ROWS * scores.dim_words),
+            shares: Buffer::scratch(ROWS * scores.row / 2),
+            attended: Buffer::scratch(ROWS * dim),
+            scores,
+        }
+    }
+}
+
+/// As [`super::forward::forward`] for one task.
+#[inline(always)]
+pub(super) fn forward_of(
+    task: &Task,
+    product: &BlockProduct,
+    room: &mut Room,
+    out: &Shared<f32>,
+    log_sum: &Shared<f32>,
+) {
+    let (shape, dim, length) = (task.shape, task.shape.head_dim, task.length);
+    let (factor, pairs, row) = (shape.scale * LOG2_E, length.div_ceil(2), room.scores.row);
+    task.fused(task.key_column()).pair_columns(product, room.keys.words_mut());
+    task.fused(task.value_column()).pair_rows(product, 0..length, room.values.words_mut());
+    for head in task.query_heads() {
+        let queries = task.fused(task.column(head));
+        for tile in tiles(0..length) {
+            let keys = shape.keys_of(&tile, length);
+            queries.pair_tile(&tile, room.queries.words_mut());
+            score(product, tile.len(), room.queries.words(), keys.clone(), room.keys.words(), &mut room.scores);
+            let mut shares = [0.0; ROWS];
+            for (query, (row, share)) in tile.clone().zip(room.scores.data.chunks_exact_mut(row).zip(&mut shares)) {
+                let (largest, total) = soften(row, &keys, &shape.keys(query, length), factor);
+                *share = 1.0 / total;
+                // SAFETY: a task owns its heads' numbers of its document's rows.
+                let kept = unsafe { log_sum.slice((task.start + query) * shape.heads + head, 1) };
+                kept[0] = (largest + total.log2()) * LN_2;
+            }
+            room.scores.pack_rows(tile.len(), &keys, room.shares.words_mut());
+            let weights = PairLeft { words: room.shares.words(), row: row / 2 };
+            let seen = steps(&keys);
+            for (panel, part) in panels(0..dim) {
+                let right =
+                    &room.values.words()[(panel * pairs + seen.start) * PANEL..(panel * pairs + seen.end) * PANEL];
+                let target = Target { data: &mut room.attended[part.start..], row: dim, add: false };
+                product.multiply_pairs([tile.len(), part.len()], weights, right, PANEL, target);
+            }
+            task.store(out, shape.heads * dim, task.column(head), tile, &room.attended, &shares);
+        }
+    }
+}
+
+/// What a task of the backward pass works in.
+pub(super) struct BackwardRoom {
+    keys: Buffer,
+    values: Buffer,
+    key_rows: Buffer,
+    queries: Buffer,
+    d_outs: Buffer,
+    /// A tile of queries, then one of output gradients, as left factors.
+    tile: Buffer,
+    shares: Scores,
+    d_scores: Scores,
+    /// The gradients of a tile's scores as a left factor.
+    d_score_rows: Buffer,
+    /// Pairs of rows of probabilities and of score gradients of a block.
+    share_pairs: Buffer,
+    d_score_pairs: Buffer,
+    d_query: Buffer,
+    d_key: Buffer,
+    d_value: Buffer,
+}
+
+impl BackwardRoom {
+    pub(super) fn new(shape: &AttentionShape, longest: usize) -> Self {
+        let (dim, block) = (shape.head_dim, BLOCK.min(longest));
+        let [shares, d_scores] = [Scores::new(shape, longest), Scores::new(shape, longest)];
+        let row = shares.row;
+        BackwardRoom {
+            keys: Buffer::scratch(panel_words(dim, longest)),
+            values: Buffer::scratch(panel_words(dim, longest)),
+            key_rows: Buffer::scratch(panel_words(longest, dim)),
+            queries: Buffer::scratch(panel_words(block, dim)),
+            d_outs: Buffer::scratch(panel_words(block, dim)),
+            tile: Buffer::scratch(ROWS * shares.dim_words),
+            shares,
+            d_scores,
+            d_score_rows: Buffer::scratch(ROWS * row / 2),
+            share_pairs: Buffer::scratch(block.div_ceil(2) * row),
+            d_score_pairs: Buffer::scratch(block.div_ceil(2) * row),
+            d_query: Buffer::scratch(ROWS * dim),
+            d_key: Buffer::scratch(longest * dim),
+            d_value: Buffer::scratch(longest * dim),
+        }
+    }
+}
+
+/// As [`super::backward::backward`] for one task.
+#[inline(always)]
+pub(super) fn backward_of(
+    task: &Task,
+    product: &BlockProduct,
+    room: &mut BackwardRoom,
+    out: &[f32],
+    log_sum: &[f32],
+    d_out: &[f32],
+    d_qkv: &Shared<f32>,
+) {
+    let (shape, dim, length) = (task.shape, task.shape.head_dim, task.length);
+    let (width, row, pairs) = (shape.row_width(), room.shares.row, length.div_ceil(2));
+    let keys = task.fused(task.key_column());
+    keys.pair_columns(product, room.keys.words_mut());
+    keys.pair_rows(product, 0..length, room.key_rows.words_mut());
+    task.fused(task.value_column()).pair_columns(product, room.values.words_mut());
+    room.d_key[..length * dim].fill(0.0);
+    room.d_value[..length * dim].fill(0.0);
+    for head in task.query_heads() {
+        let queries = task.fused(task.column(head));
+        let out = task.head(out, shape.heads * dim, task.column(head));
+        let d_out = task.head(d_out, shape.heads * dim, task.column(head));
+        for from in (0..length).step_by(BLOCK) {
+            let block = from..length.min(from + BLOCK);
+            for tile in tiles(block.clone()) {
+                let keys = shape.keys_of(&tile, length);
+                queries.pair_tile(&tile, room.tile.words_mut());
+                score(product, tile.len(), room.tile.words(), keys.clone(), room.keys.words(), &mut room.shares);
+                d_out.pair_tile(&tile, room.tile.words_mut());
+                score(product, tile.len(), room.tile.words(), keys.clone(), room.values.words(), &mut room.d_scores);
+                let rows = room.shares.data.chunks_exact_mut(row).zip(room.d_scores.data.chunks_exact_mut(row));
+                for (query, (shares, d_scores)) in tile.clone().zip(rows) {
+                    let total = log_sum[(task.start + query) * shape.heads + head] * LOG2_E;
+                    let along = dot(out.row(query), d_out.row(query));
+                    harden(shares, d_scores, &keys, &shape.keys(query, length), shape.scale, total, along);
+                }
+                let place = (tile.start - from) / 2 * row;
+                room.shares.pack_columns(tile.len(), &keys, &mut room.share_pairs.words_mut()[place..]);
+                room.d_scores.pack_columns(tile.len(), &keys, &mut room.d_score_pairs.words_mut()[place..]);
+                room.d_scores.pack_rows(tile.len(), &keys, room.d_score_rows.words_mut());
+                let d_scores = PairLeft { words: room.d_score_rows.words(), row: row / 2 };
+                let seen = steps(&keys);
+                for (panel, part) in panels(0..dim) {
+                    let right = (panel * pairs + seen.start) * PANEL..(panel * pairs + seen.end) * PANEL;
+                    let target = Target { data: &mut room.d_query[part.start..], row: dim, add: false };
+                    let right = &room.key_rows.words()[right];
+                    product.multiply_pairs([tile.len(), part.len()], d_scores, right, PANEL, target);
+                }
+                task.store(d_qkv, width, task.column(head), tile, &room.d_query, &[1.0; ROWS]);
+            }
+            queries.pair_rows(product, block.clone(), room.queries.words_mut());
+            d_out.pair_rows(product, block.clone(), room.d_outs.words_mut());
+            let block_pairs = block.len().div_ceil(2);
+            for tile in tiles(shape.keys_of(&block, length)) {
+                let seeing = shape.queries_of(&tile, length);
+                let seeing = steps(&(seeing.start.max(from) - from..seeing.end.min(block.end) - from));
+                for (panel, part) in panels(0..dim) {
+                    let rows = (panel * block_pairs + seeing.start) * PANEL..(panel * block_pairs + seeing.end) * PANEL;
+                    let place = tile.start * dim + part.start;
+                    for (left, right, sums) in [
+                        (&room.share_pairs, &room.d_outs, &mut room.d_value),
+                        (&room.d_score_pairs, &room.queries, &mut room.d_key),
+                    ] {
+                        let words = &left.words()[seeing.start * row + tile.start..];
+                        let left = PairColumns { words, step: row };
+                        let target = Target { data: &mut sums[place..], row: dim, add: true };
+                        let right = &right.words()[rows.clone()];
+                        product.multiply_pair_columns([tile.len(), part.len()], left, right, PANEL, target);
+                    }
+                }
+            }
+        }
+    }
+    for tile in tiles(0..length) {
+        for (column, sums) in [(task.key_column(), &room.d_key), (task.value_column(), &room.d_value)] {
+            task.store(d_qkv, width, column, tile.clone(), &sums[tile.start * dim..], &[1.0; ROWS]);
+        }
+    }
+}
