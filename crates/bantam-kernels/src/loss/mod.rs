@@ -253,6 +253,7 @@ fn rows_of_chunk(
                 for ((row, loss), &target) in logits.chunks_exact_mut(classes).zip(losses).zip(targets) {
                     if target == IGNORED {
                         row.fill(0.0);
+                        *loss = 0.0;
                         continue;
                     }
                     let mean = if spread > 0.0 { sum(row.iter().copied()) / classes as f32 } else { 0.0 };
