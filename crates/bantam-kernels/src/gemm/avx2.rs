@@ -185,31 +185,50 @@ fn mask(count: usize) -> __m256i {
     _mm256_cmpgt_epi32(_mm256_set1_epi32(count.min(LANES) as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
 }
 
-/// Stores sums. They come by value: a reference would keep them in memory while they are summed, at a third of the speed.
+/// Stores sums. They come by value: a reference would keep them in memory while they are summed, at a third of the speed. And they are indexed,
+/// since an iterator over an array would copy what is left of it at each step.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn store<const R: usize>(sums: [[__m256; 2]; R], tile: &Tile, row: usize, first: usize) {
-    for v in 0..2 {
-        let column = first + v * LANES;
-        if column >= tile.columns {
-            return;
+    // SAFETY: the caller's promise.
+    unsafe {
+        for r in 0..R {
+            store_vector(sums[r][0], tile, row + r, first);
         }
-        let mask = mask(tile.columns - column);
-        // SAFETY: each row has `columns` elements in `out` and in what is added to it; lanes beyond them are masked off.
-        unsafe {
-            let bias =
-                if tile.bias.is_null() { _mm256_setzero_ps() } else { _mm256_maskload_ps(tile.bias.add(column), mask) };
-            for (r, sums) in sums.into_iter().enumerate() {
-                let place = (row + r) * tile.out_row + column;
-                let mut value = _mm256_add_ps(sums[v], bias);
-                if tile.add {
-                    value = _mm256_add_ps(value, _mm256_maskload_ps(tile.out.add(place), mask));
-                }
-                if tile.activation == Activation::None && !tile.residual.is_null() {
-                    value = _mm256_add_ps(value, _mm256_maskload_ps(tile.residual.add(place), mask));
-                }
-                _mm256_maskstore_ps(tile.out.add(place), mask, value);
+        if first + LANES < tile.columns {
+            for r in 0..R {
+                store_vector(sums[r][1], tile, row + r, first + LANES);
             }
+        }
+    }
+}
+
+/// Stores the sums of up to eight columns of a row; whole vectors without a mask, whose stores take many times as long.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn store_vector(sum: __m256, tile: &Tile, row: usize, column: usize) {
+    let (count, place) = (tile.columns - column, row * tile.out_row + column);
+    let mask = mask(count);
+    let load = |from: *const f32| {
+        // SAFETY: lanes beyond the columns are masked off.
+        unsafe { if count < LANES { _mm256_maskload_ps(from, mask) } else { _mm256_loadu_ps(from) } }
+    };
+    // SAFETY: each row has `columns` elements in `out` and in what is added to it.
+    unsafe {
+        let mut value = sum;
+        if !tile.bias.is_null() {
+            value = _mm256_add_ps(value, load(tile.bias.add(column)));
+        }
+        if tile.add {
+            value = _mm256_add_ps(value, load(tile.out.add(place)));
+        }
+        if tile.activation == Activation::None && !tile.residual.is_null() {
+            value = _mm256_add_ps(value, load(tile.residual.add(place)));
+        }
+        if count < LANES {
+            _mm256_maskstore_ps(tile.out.add(place), mask, value);
+        } else {
+            _mm256_storeu_ps(tile.out.add(place), value);
         }
     }
 }

@@ -1,62 +1,73 @@
-//! Tiles of up to 2 rows by 4 vectors of outputs, where no instruction multiplies and adds four bytes into a sum of 32 bits: products of two
-//! bytes are added in 16 bits, which a group of 4-bit codes cannot overflow, and then widened.
+//! Tiles of up to 6 rows, where no instruction multiplies and adds four bytes into a sum of 32 bits. A group's codes for one vector of outputs
+//! are unpacked into registers and used by all rows; the sums of all groups stay in memory, which the first-level cache keeps up with.
 
 use super::{Bits, Codes, GROUP, PANEL, ROWS, Tile};
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
 const VECTORS: usize = PANEL / LANES;
-/// Rows whose sums stay near the multipliers.
-const PAIR: usize = 2;
+/// Four inputs each.
+const WORDS: usize = GROUP / 4;
+/// Groups of weights that are asked for ahead of use, where each is used once.
+const AHEAD: usize = 4;
 
 /// See [`super::portable::tile`].
 ///
 /// # Safety
 /// The tile's pointers cover its groups and rows, and the machine has AVX2, FMA and F16C.
 pub(super) unsafe fn tile(tile: &Tile, bits: Bits, sums: &mut [f32; ROWS * PANEL]) {
-    for row in (0..tile.rows).step_by(PAIR) {
-        let sums = &mut sums[row * PANEL..];
-        // SAFETY: as promised.
-        unsafe {
-            match (bits, tile.rows - row) {
-                (Bits::Four, 1) => rows4::<1>(tile, row, sums),
-                (Bits::Four, _) => rows4::<PAIR>(tile, row, sums),
-                (Bits::Eight, 1) => rows8::<1>(tile, row, sums),
-                (Bits::Eight, _) => rows8::<PAIR>(tile, row, sums),
-            }
+    // SAFETY: as promised.
+    unsafe {
+        match (bits, tile.rows) {
+            (Bits::Four, 1) => rows4::<1>(tile, sums),
+            (Bits::Four, 2) => rows4::<2>(tile, sums),
+            (Bits::Four, 3) => rows4::<3>(tile, sums),
+            (Bits::Four, 4) => rows4::<4>(tile, sums),
+            (Bits::Four, 5) => rows4::<5>(tile, sums),
+            (Bits::Four, _) => rows4::<6>(tile, sums),
+            (Bits::Eight, 1) => rows8::<1>(tile, sums),
+            (Bits::Eight, 2) => rows8::<2>(tile, sums),
+            (Bits::Eight, 3) => rows8::<3>(tile, sums),
+            (Bits::Eight, 4) => rows8::<4>(tile, sums),
+            (Bits::Eight, 5) => rows8::<5>(tile, sums),
+            (Bits::Eight, _) => rows8::<6>(tile, sums),
         }
     }
 }
 
-/// Defines the loop over groups, given how one group's whole sums are made.
+/// Defines the loop over groups, given how the whole sums of one group and one vector of outputs are made.
 macro_rules! define_rows {
     ($name:ident, $bits:expr, $group:ident) => {
         #[target_feature(enable = "avx2,fma,f16c")]
-        unsafe fn $name<const R: usize>(tile: &Tile, first: usize, out: &mut [f32]) {
-            const WORDS: usize = Codes { bits: $bits }.words();
-            let mut sums = [[_mm256_setzero_ps(); VECTORS]; R];
+        unsafe fn $name<const R: usize>(tile: &Tile, out: &mut [f32; ROWS * PANEL]) {
+            const STEPS: usize = Codes { bits: $bits }.words();
+            out[..R * PANEL].fill(0.0);
             for group in 0..tile.groups {
-                let place: [usize; R] = std::array::from_fn(|row| (first + row) * tile.groups + group);
-                // SAFETY: as promised to `tile`.
+                // SAFETY: as promised to `tile`; `out` has R rows of VECTORS vectors.
                 unsafe {
-                    let input: [*const i32; R] =
-                        std::array::from_fn(|row| tile.input.add(place[row] * (GROUP / 4)).cast());
-                    let starts = std::array::from_fn(|row| *tile.starts.add(place[row]));
-                    let total = $group::<R>(tile.words.add(group * WORDS * PANEL), &input, &starts);
+                    let words = tile.words.add(group * STEPS * PANEL);
+                    if R == 1 {
+                        let ahead = words.wrapping_add(AHEAD * STEPS * PANEL);
+                        for line in (0..STEPS * PANEL).step_by(2 * LANES) {
+                            _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line).cast());
+                        }
+                    }
+                    let place: [usize; R] = std::array::from_fn(|row| row * tile.groups + group);
+                    let input: [*const i32; R] = std::array::from_fn(|row| tile.input.add(place[row] * WORDS).cast());
+                    let starts: [i32; R] = std::array::from_fn(|row| *tile.starts.add(place[row]));
                     for vector in 0..VECTORS {
+                        let totals = $group::<R>(words.add(vector * LANES), &input, &starts);
                         let half = tile.scales.add(group * PANEL + vector * LANES);
                         let scales = _mm256_cvtph_ps(_mm_loadu_si128(half.cast()));
                         for row in 0..R {
                             let scale = _mm256_set1_ps(*tile.input_scales.add(place[row]));
-                            let total = _mm256_cvtepi32_ps(total[vector][row]);
-                            sums[row][vector] = _mm256_fmadd_ps(total, _mm256_mul_ps(scales, scale), sums[row][vector]);
+                            let sum = out.as_mut_ptr().add(row * PANEL + vector * LANES);
+                            let total = _mm256_cvtepi32_ps(totals[row]);
+                            let more = _mm256_fmadd_ps(total, _mm256_mul_ps(scales, scale), _mm256_loadu_ps(sum));
+                            _mm256_storeu_ps(sum, more);
                         }
                     }
                 }
-            }
-            for (out, sums) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(sums.as_flattened()) {
-                // SAFETY: the chunk has as many numbers as the vector.
-                unsafe { _mm256_storeu_ps(out.as_mut_ptr(), *sums) };
             }
         }
     };
@@ -65,70 +76,58 @@ macro_rules! define_rows {
 define_rows!(rows4, Bits::Four, group4);
 define_rows!(rows8, Bits::Eight, group8);
 
-/// The sums of a group of 4-bit codes, which are 0 to 15: eight products of two are 30,480 at most.
+/// The sums of 4-bit codes, which are 0 to 15: eight products of two are 30,480 at most, so that all are added in 16 bits and widened once.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn group4<const R: usize>(
-    words: *const u32,
-    input: &[*const i32; R],
-    starts: &[i32; R],
-) -> [[__m256i; R]; VECTORS] {
+unsafe fn group4<const R: usize>(words: *const u32, input: &[*const i32; R], starts: &[i32; R]) -> [__m256i; R] {
     let low = _mm256_set1_epi8(15);
-    let mut halves = [[_mm256_setzero_si256(); R]; VECTORS];
-    for step in 0..GROUP / 8 {
-        let mut first = [low; R];
-        let mut second = [low; R];
-        for row in 0..R {
-            // SAFETY: as promised to `tile`.
-            unsafe {
-                first[row] = _mm256_set1_epi32(*input[row].add(2 * step));
-                second[row] = _mm256_set1_epi32(*input[row].add(2 * step + 1));
-            }
-        }
-        // One vector of weights at a time: 16 registers hold no more beside the sums.
-        for (vector, halves) in halves.iter_mut().enumerate() {
+    let mut codes = [low; WORDS];
+    for (step, codes) in codes.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+        // SAFETY: as promised to `tile`.
+        let packed = unsafe { _mm256_loadu_si256(words.add(step * PANEL).cast()) };
+        *codes = [_mm256_and_si256(packed, low), _mm256_and_si256(_mm256_srli_epi32::<4>(packed), low)];
+    }
+    let mut totals = [low; R];
+    for row in 0..R {
+        let mut halves = _mm256_setzero_si256();
+        for (word, codes) in codes.iter().enumerate() {
             // SAFETY: as above.
-            let packed = unsafe { _mm256_loadu_si256(words.add(step * PANEL + vector * LANES).cast()) };
-            let lower = _mm256_and_si256(packed, low);
-            let upper = _mm256_and_si256(_mm256_srli_epi32::<4>(packed), low);
-            for row in 0..R {
-                let products =
-                    _mm256_add_epi16(_mm256_maddubs_epi16(lower, first[row]), _mm256_maddubs_epi16(upper, second[row]));
-                halves[row] = _mm256_add_epi16(halves[row], products);
-            }
+            let input = unsafe { _mm256_set1_epi32(*input[row].add(word)) };
+            halves = _mm256_add_epi16(halves, _mm256_maddubs_epi16(*codes, input));
         }
+        let pairs = _mm256_madd_epi16(halves, _mm256_set1_epi16(1));
+        totals[row] = _mm256_add_epi32(pairs, _mm256_set1_epi32(starts[row]));
     }
-    for halves in &mut halves {
-        for (sums, start) in halves.iter_mut().zip(starts) {
-            let pairs = _mm256_madd_epi16(*sums, _mm256_set1_epi16(1));
-            *sums = _mm256_add_epi32(pairs, _mm256_set1_epi32(*start));
-        }
-    }
-    halves
+    totals
 }
 
-/// The sums of a group of 8-bit codes. The signs of the weights go to the inputs, so that two products are 32,512 at most.
+/// The sums of 8-bit codes. The signs of the weights go to the inputs, so that two products are 32,512 at most. Half of the codes at a time:
+/// with their magnitudes they are what the registers hold.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn group8<const R: usize>(words: *const u32, input: &[*const i32; R], _: &[i32; R]) -> [[__m256i; R]; VECTORS] {
-    let mut sums = [[_mm256_setzero_si256(); R]; VECTORS];
-    for step in 0..GROUP / 4 {
-        let mut inputs = [_mm256_setzero_si256(); R];
-        for (word, input) in inputs.iter_mut().zip(input) {
+unsafe fn group8<const R: usize>(words: *const u32, input: &[*const i32; R], _: &[i32; R]) -> [__m256i; R] {
+    const HALF: usize = WORDS / 2;
+    let mut totals = [_mm256_setzero_si256(); R];
+    for first in [0, HALF] {
+        let mut codes = [_mm256_setzero_si256(); HALF];
+        for (step, codes) in codes.iter_mut().enumerate() {
             // SAFETY: as promised to `tile`.
-            *word = unsafe { _mm256_set1_epi32(*input.add(step)) };
-        }
-        for (vector, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: as above.
-            let codes = unsafe { _mm256_loadu_si256(words.add(step * PANEL + vector * LANES).cast()) };
+            let raw = unsafe { _mm256_loadu_si256(words.add((first + step) * PANEL).cast()) };
             // To flip the highest bit is to take off the offset.
-            let codes = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
-            let magnitudes = _mm256_abs_epi8(codes);
-            for (sum, input) in sums.iter_mut().zip(inputs) {
-                let products = _mm256_maddubs_epi16(magnitudes, _mm256_sign_epi8(input, codes));
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
+            *codes = _mm256_xor_si256(raw, _mm256_set1_epi8(-128));
+        }
+        let mut magnitudes = codes;
+        for magnitude in &mut magnitudes {
+            *magnitude = _mm256_abs_epi8(*magnitude);
+        }
+        for row in 0..R {
+            for step in 0..HALF {
+                // SAFETY: as above.
+                let input = unsafe { _mm256_set1_epi32(*input[row].add(first + step)) };
+                let products = _mm256_maddubs_epi16(magnitudes[step], _mm256_sign_epi8(input, codes[step]));
+                totals[row] = _mm256_add_epi32(totals[row], _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
             }
         }
     }
-    sums
+    totals
 }
