@@ -19,53 +19,65 @@ pub(super) unsafe fn tile(tile: &Tile, bits: Bits, sums: &mut [f32; ROWS * PANEL
     // SAFETY: as promised.
     unsafe {
         match (bits, tile.rows) {
-            (Bits::Four, 1) => rows4::<1>(tile, sums),
-            (Bits::Four, 2) => rows4::<2>(tile, sums),
-            (Bits::Four, 3) => rows4::<3>(tile, sums),
-            (Bits::Four, 4) => rows4::<4>(tile, sums),
-            (Bits::Four, 5) => rows4::<5>(tile, sums),
-            (Bits::Four, _) => rows4::<6>(tile, sums),
-            (Bits::Eight, 1) => rows8::<1>(tile, sums),
-            (Bits::Eight, 2) => rows8::<2>(tile, sums),
-            (Bits::Eight, 3) => rows8::<3>(tile, sums),
-            (Bits::Eight, 4) => rows8::<4>(tile, sums),
-            (Bits::Eight, 5) => rows8::<5>(tile, sums),
-            (Bits::Eight, _) => rows8::<6>(tile, sums),
+            (Bits::Four, 1) => rows4::<1, VECTORS>(tile, sums),
+            (Bits::Four, 2) => rows4::<2, 1>(tile, sums),
+            (Bits::Four, 3) => rows4::<3, 1>(tile, sums),
+            (Bits::Four, 4) => rows4::<4, 1>(tile, sums),
+            (Bits::Four, 5) => rows4::<5, 1>(tile, sums),
+            (Bits::Four, _) => rows4::<6, 1>(tile, sums),
+            (Bits::Eight, 1) => rows8::<1, VECTORS>(tile, sums),
+            (Bits::Eight, 2) => rows8::<2, 1>(tile, sums),
+            (Bits::Eight, 3) => rows8::<3, 1>(tile, sums),
+            (Bits::Eight, 4) => rows8::<4, 1>(tile, sums),
+            (Bits::Eight, 5) => rows8::<5, 1>(tile, sums),
+            (Bits::Eight, _) => rows8::<6, 1>(tile, sums),
         }
     }
 }
 
-/// Defines the loop over groups, given how the whole sums of one group and one vector of outputs are made.
+/// Defines the loop over groups, given how the whole sums of one group and one vector of outputs are made. V vectors are summed at a time: all
+/// of a single row, so that its weights are read as they lie in memory, and one of several, so that there is nothing but codes and sums to keep.
 macro_rules! define_rows {
     ($name:ident, $bits:expr, $group:ident) => {
         #[target_feature(enable = "avx2,fma,f16c")]
-        unsafe fn $name<const R: usize>(tile: &Tile, out: &mut [f32; ROWS * PANEL]) {
+        unsafe fn $name<const R: usize, const V: usize>(tile: &Tile, out: &mut [f32; ROWS * PANEL]) {
             const STEPS: usize = Codes { bits: $bits }.words();
-            out[..R * PANEL].fill(0.0);
-            for group in 0..tile.groups {
-                // SAFETY: as promised to `tile`; `out` has R rows of VECTORS vectors.
-                unsafe {
-                    let words = tile.words.add(group * STEPS * PANEL);
-                    if R == 1 {
-                        let ahead = words.wrapping_add(AHEAD * STEPS * PANEL);
-                        for line in (0..STEPS * PANEL).step_by(2 * LANES) {
-                            _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line).cast());
+            for first in (0..VECTORS).step_by(V) {
+                let mut sums = [[_mm256_setzero_ps(); V]; R];
+                for group in 0..tile.groups {
+                    // SAFETY: as promised to `tile`.
+                    unsafe {
+                        let words = tile.words.add(group * STEPS * PANEL + first * LANES);
+                        if R == 1 {
+                            let ahead = words.wrapping_add(AHEAD * STEPS * PANEL);
+                            for line in (0..STEPS * PANEL).step_by(2 * LANES) {
+                                _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line).cast());
+                            }
+                        }
+                        let input = tile.input.add(group * WORDS).cast();
+                        for vector in 0..V {
+                            let totals = $group::<R>(words.add(vector * LANES), input, tile.groups * WORDS);
+                            let half = tile.scales.add(group * PANEL + (first + vector) * LANES);
+                            let scales = _mm256_cvtph_ps(_mm_loadu_si128(half.cast()));
+                            for row in 0..R {
+                                let place = row * tile.groups + group;
+                                let mut total = totals[row];
+                                // Of codes of 8 bits the offset is taken off before.
+                                if matches!($bits, Bits::Four) {
+                                    total = _mm256_add_epi32(total, _mm256_set1_epi32(*tile.starts.add(place)));
+                                }
+                                let scale = _mm256_mul_ps(scales, _mm256_set1_ps(*tile.input_scales.add(place)));
+                                sums[row][vector] =
+                                    _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), scale, sums[row][vector]);
+                            }
                         }
                     }
-                    let place: [usize; R] = std::array::from_fn(|row| row * tile.groups + group);
-                    let input: [*const i32; R] = std::array::from_fn(|row| tile.input.add(place[row] * WORDS).cast());
-                    let starts: [i32; R] = std::array::from_fn(|row| *tile.starts.add(place[row]));
-                    for vector in 0..VECTORS {
-                        let totals = $group::<R>(words.add(vector * LANES), &input, &starts);
-                        let half = tile.scales.add(group * PANEL + vector * LANES);
-                        let scales = _mm256_cvtph_ps(_mm_loadu_si128(half.cast()));
-                        for row in 0..R {
-                            let scale = _mm256_set1_ps(*tile.input_scales.add(place[row]));
-                            let sum = out.as_mut_ptr().add(row * PANEL + vector * LANES);
-                            let total = _mm256_cvtepi32_ps(totals[row]);
-                            let more = _mm256_fmadd_ps(total, _mm256_mul_ps(scales, scale), _mm256_loadu_ps(sum));
-                            _mm256_storeu_ps(sum, more);
-                        }
+                }
+                for row in 0..R {
+                    for vector in 0..V {
+                        let out = &mut out[row * PANEL + (first + vector) * LANES..][..LANES];
+                        // SAFETY: the slice has as many numbers as the vector.
+                        unsafe { _mm256_storeu_ps(out.as_mut_ptr(), sums[row][vector]) };
                     }
                 }
             }
@@ -79,7 +91,7 @@ define_rows!(rows8, Bits::Eight, group8);
 /// The sums of 4-bit codes, which are 0 to 15: eight products of two are 30,480 at most, so that all are added in 16 bits and widened once.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn group4<const R: usize>(words: *const u32, input: &[*const i32; R], starts: &[i32; R]) -> [__m256i; R] {
+unsafe fn group4<const R: usize>(words: *const u32, input: *const i32, row_words: usize) -> [__m256i; R] {
     let low = _mm256_set1_epi8(15);
     let mut codes = [low; WORDS];
     for (step, codes) in codes.as_chunks_mut::<2>().0.iter_mut().enumerate() {
@@ -92,11 +104,10 @@ unsafe fn group4<const R: usize>(words: *const u32, input: &[*const i32; R], sta
         let mut halves = _mm256_setzero_si256();
         for (word, codes) in codes.iter().enumerate() {
             // SAFETY: as above.
-            let input = unsafe { _mm256_set1_epi32(*input[row].add(word)) };
+            let input = unsafe { _mm256_set1_epi32(*input.add(row * row_words + word)) };
             halves = _mm256_add_epi16(halves, _mm256_maddubs_epi16(*codes, input));
         }
-        let pairs = _mm256_madd_epi16(halves, _mm256_set1_epi16(1));
-        totals[row] = _mm256_add_epi32(pairs, _mm256_set1_epi32(starts[row]));
+        totals[row] = _mm256_madd_epi16(halves, _mm256_set1_epi16(1));
     }
     totals
 }
@@ -105,7 +116,7 @@ unsafe fn group4<const R: usize>(words: *const u32, input: &[*const i32; R], sta
 /// with their magnitudes they are what the registers hold.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn group8<const R: usize>(words: *const u32, input: &[*const i32; R], _: &[i32; R]) -> [__m256i; R] {
+unsafe fn group8<const R: usize>(words: *const u32, input: *const i32, row_words: usize) -> [__m256i; R] {
     const HALF: usize = WORDS / 2;
     let mut totals = [_mm256_setzero_si256(); R];
     for first in [0, HALF] {
@@ -123,7 +134,7 @@ unsafe fn group8<const R: usize>(words: *const u32, input: &[*const i32; R], _: 
         for row in 0..R {
             for step in 0..HALF {
                 // SAFETY: as above.
-                let input = unsafe { _mm256_set1_epi32(*input[row].add(first + step)) };
+                let input = unsafe { _mm256_set1_epi32(*input.add(row * row_words + first + step)) };
                 let products = _mm256_maddubs_epi16(magnitudes[step], _mm256_sign_epi8(input, codes[step]));
                 totals[row] = _mm256_add_epi32(totals[row], _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
             }
