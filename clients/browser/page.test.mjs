@@ -303,6 +303,17 @@ test("a server of a bundle alone has the page of a classifier", async () => {
   await answer().locator(".label").waitFor();
 });
 
+test("a task that finds nothing says so", async () => {
+  const finder = { id: "finder", task: "token-classification", tasks: ["token-classification"], parameters: 1000 };
+  await page.route("**/v1/models", (route) => route.fulfill({ json: { data: [finder] } }));
+  await page.route("**/models/finder", (route) => route.fulfill({ json: [] }));
+  await page.reload();
+  await page.getByText("token classification").first().waitFor();
+  await send("nobody is named here");
+  await ended();
+  assert.equal(await reply().textContent(), "nothing found");
+});
+
 test("what is written is text, never markup", async () => {
   await set("Max tokens", "3");
   const text = '<img src=x onerror="document.title=1"><b>bold</b>';

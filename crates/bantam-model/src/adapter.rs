@@ -1,12 +1,12 @@
 //! Low-rank adapters (Hu et al. 2021) as `peft` saves them, added to the weights of the model that they were trained for.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use bantam_kernels::gemm::{Epilogue, Operand, Precision, multiply};
 use serde_json::Value;
 
-use crate::arrays::{Array, Arrays, read_safetensors};
-use crate::folder::FolderError;
+use crate::arrays::{Array, Arrays};
+use crate::folder::{FolderError, arrays_of, read_json};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -14,8 +14,8 @@ const WEIGHTS: &str = "adapter_model.safetensors";
 const PREFIX: &str = "base_model.model.";
 const SUPPORTED: &str = "peft_type LORA with one lora_alpha for all modules, and modules_to_save";
 
-/// The folder of a model and that of an adapter, where a path names both with a `+` between them.
-pub(crate) fn parts(path: &Path) -> (PathBuf, Option<PathBuf>) {
+/// The folder of a model and that of an adapter, where a path names both as `MODEL+ADAPTER`; else the path as it is.
+pub fn model_and_adapter(path: &Path) -> (PathBuf, Option<PathBuf>) {
     let whole = || (path.to_owned(), None);
     let Some(text) = path.to_str().filter(|_| !path.exists()) else { return whole() };
     let splits = text.match_indices('+').map(|(place, _)| (Path::new(&text[..place]), Path::new(&text[place + 1..])));
@@ -26,9 +26,7 @@ pub(crate) fn parts(path: &Path) -> (PathBuf, Option<PathBuf>) {
 /// Adds the adapter in a folder to the weights of its model: to each matrix `B·A`, times alpha over the rank (or its root).
 pub(crate) fn apply(arrays: &mut Arrays, folder: &Path) -> Result<(), FolderError> {
     let path = folder.join(CONFIG);
-    let text = fs::read(&path).map_err(|source| FolderError::Read { path: path.clone(), source })?;
-    let config: Value =
-        serde_json::from_slice(&text).map_err(|source| FolderError::Config { path: path.clone(), source })?;
+    let config = read_json(&path)?;
     if let Some(what) = fault(&config) {
         return Err(FolderError::Unsupported { path, what, supported: SUPPORTED });
     }
@@ -36,8 +34,7 @@ pub(crate) fn apply(arrays: &mut Arrays, folder: &Path) -> Result<(), FolderErro
         return Err(FolderError::Size { path, what: "lora_alpha is missing".to_owned() });
     };
     let path = folder.join(WEIGHTS);
-    let file = fs::read(&path).map_err(|source| FolderError::Read { path: path.clone(), source })?;
-    let adapter = read_safetensors(&file).map_err(|source| FolderError::Arrays { path: path.clone(), source })?;
+    let adapter = arrays_of(&path)?;
     let refused = |what: String| FolderError::Size { path: path.clone(), what };
     for (name, array) in &adapter {
         let own = name.strip_prefix(PREFIX).unwrap_or(name);
@@ -70,14 +67,11 @@ pub(crate) fn apply(arrays: &mut Arrays, folder: &Path) -> Result<(), FolderErro
 
 /// `matrix + scale · second · first`.
 fn sum(matrix: &Array, first: &Array, second: &Array, scale: f32) -> Array {
-    let (mut numbers, first_rows, second_rows) = (matrix.to_f32(), first.to_f32(), second.to_f32());
-    let (rank, columns) = (first.shape[0], first.shape[1]);
-    for (row, factors) in numbers.chunks_mut(columns.max(1)).zip(second_rows.chunks(rank)) {
-        for (numbers, factor) in first_rows.chunks(columns.max(1)).zip(factors) {
-            let factor = factor * scale;
-            row.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += factor * number);
-        }
-    }
+    let (mut numbers, first_rows) = (matrix.to_f32(), first.to_f32());
+    let second_rows: Vec<f32> = second.to_f32().iter().map(|number| number * scale).collect();
+    let (rows, rank, columns) = (second.shape[0], first.shape[0], first.shape[1]);
+    let (left, right) = (Operand::new(&second_rows, rows, rank), Operand::new(&first_rows, rank, columns));
+    multiply(Precision::F32, left, right, &mut numbers, &Epilogue { accumulate: true, ..Epilogue::default() });
     Array::plain(matrix.shape.clone(), numbers)
 }
 

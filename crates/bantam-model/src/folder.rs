@@ -12,10 +12,11 @@ use bantam_tokens::Tokenizer;
 use serde_json::Value;
 
 use crate::adapter;
-use crate::architectures::bert::{Bert, BertConfig};
+pub use crate::adapter::model_and_adapter;
+use crate::architectures::bert::{Bert, BertConfig, BertFamily};
 use crate::architectures::encoder::{Encoder, EncoderConfig};
 use crate::architectures::llama::{Llama, LlamaConfig};
-use crate::architectures::{Architecture, Classifier, TokenPredictor};
+use crate::architectures::{Architecture, Classifier, Head, TokenPredictor};
 use crate::arrays::{Array, Arrays, ArraysError, read_safetensors, stored_safetensors, write_safetensors};
 use crate::chat_files;
 use crate::foreign_config::{earlier_keys, with_special_ids};
@@ -116,7 +117,7 @@ pub fn classifier_of(config: &Value, path: &Path) -> Result<Box<dyn Classifier>,
     let unsupported = |what: String| FolderError::Unsupported {
         path: path.to_owned(),
         what,
-        supported: "model_type bert (gelu, gelu_new, gelu_pytorch_tanh or relu), modernbert and bantam_encoder",
+        supported: "model_type bert, modernbert and bantam_encoder",
     };
     let mut config = computed(config, path)?;
     if let Some(keys) = config.as_object_mut()
@@ -128,15 +129,10 @@ pub fn classifier_of(config: &Value, path: &Path) -> Result<Box<dyn Classifier>,
     }
     match config.get("model_type").and_then(Value::as_str) {
         Some("bert") => {
-            let shape: BertConfig = parse(&config, path)?;
-            let heads = shape.num_attention_heads;
-            Heads { width: shape.hidden_size, heads, kv_heads: heads, head_dim: None, is_rotary: false }.check(path)?;
+            let shape = bert_shape(&config, path)?;
             check_labels(shape.num_labels, path)?;
-            let activation = shape.hidden_act.clone();
-            match Bert::new(shape) {
-                Some(bert) => Ok(Box::new(bert)),
-                None => Err(unsupported(format!("hidden_act {activation:?}"))),
-            }
+            let head = Head::Labels(shape.num_labels);
+            Ok(Box::new(bert_of(shape, BertFamily::Bert, head, path)?))
         }
         Some("modernbert" | "bantam_encoder") => {
             let shape = encoder_shape(&config, path)?;
@@ -182,7 +178,7 @@ pub fn predictor_of(config: &Value, path: &Path) -> Result<Box<dyn TokenPredicto
 /// # Errors
 /// Names the file and what is wrong with it.
 pub fn read_classifier(folder: &Path, precision: Precision) -> Result<ClassifierFolder, FolderError> {
-    let (folder, adapter) = adapter::parts(folder);
+    let (folder, adapter) = model_and_adapter(folder);
     let folder = folder.as_path();
     let (config, path) = read_config(folder)?;
     let architecture = classifier_of(&config, &path)?;
@@ -217,7 +213,7 @@ pub fn read_grouped_predictor(folder: &Path, bits: Bits) -> Result<PredictorFold
 type ReadWeights<'a> = dyn Fn(&Path, Option<&Path>, &dyn TokenPredictor) -> Result<Weights, FolderError> + 'a;
 
 fn assemble(folder: &Path, read: &ReadWeights<'_>) -> Result<PredictorFolder, FolderError> {
-    let (folder, adapter) = adapter::parts(folder);
+    let (folder, adapter) = model_and_adapter(folder);
     let folder = folder.as_path();
     let (config, path) = read_config(folder)?;
     let architecture = predictor_of(&config, &path)?;
@@ -278,11 +274,19 @@ pub fn labels_of(config: &Value, count: usize) -> Vec<String> {
     (0..count).map(|id| name(id).unwrap_or_else(|| id.to_string())).collect()
 }
 
+/// Whether a path names a folder, or two as [`read_classifier`] reads them.
+pub fn is_folder(path: &Path) -> bool {
+    model_and_adapter(path).0.is_dir()
+}
+
 pub(crate) fn read_config(folder: &Path) -> Result<(Value, PathBuf), FolderError> {
     let path = folder.join("config.json");
-    let text = fs::read(&path).map_err(|source| FolderError::Read { path: path.clone(), source })?;
-    let config = serde_json::from_slice(&text).map_err(|source| FolderError::Config { path: path.clone(), source })?;
-    Ok((config, path))
+    Ok((read_json(&path)?, path))
+}
+
+pub(crate) fn read_json(path: &Path) -> Result<Value, FolderError> {
+    let text = fs::read(path).map_err(|source| FolderError::Read { path: path.to_owned(), source })?;
+    serde_json::from_slice(&text).map_err(|source| FolderError::Config { path: path.to_owned(), source })
 }
 
 fn read_weights<A: Architecture + ?Sized>(
@@ -316,13 +320,18 @@ fn is_zero(array: &Array) -> bool {
 pub(crate) fn read_arrays(folder: &Path, adapter: Option<&Path>) -> Result<Arrays, FolderError> {
     let mut arrays = Arrays::new();
     for path in weight_files(folder)? {
-        let file = fs::read(&path).map_err(|source| FolderError::Read { path: path.clone(), source })?;
-        arrays.extend(read_safetensors(&file).map_err(|source| FolderError::Arrays { path, source })?);
+        arrays.extend(arrays_of(&path)?);
     }
     if let Some(adapter) = adapter {
         adapter::apply(&mut arrays, adapter)?;
     }
     Ok(arrays)
+}
+
+/// The arrays of one file.
+pub(crate) fn arrays_of(path: &Path) -> Result<Arrays, FolderError> {
+    let file = fs::read(path).map_err(|source| FolderError::Read { path: path.to_owned(), source })?;
+    read_safetensors(&file).map_err(|source| FolderError::Arrays { path: path.to_owned(), source })
 }
 
 /// Of each file what is not a vector stays there.
@@ -341,9 +350,7 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     if !index.exists() {
         return Ok(vec![folder.join("model.safetensors")]);
     }
-    let text = fs::read(&index).map_err(|source| FolderError::Read { path: index.clone(), source })?;
-    let map: Value =
-        serde_json::from_slice(&text).map_err(|source| FolderError::Config { path: index.clone(), source })?;
+    let map = read_json(&index)?;
     let mut names: Vec<&str> =
         map["weight_map"].as_object().into_iter().flatten().filter_map(|(_, file)| file.as_str()).collect();
     names.sort_unstable();
@@ -407,6 +414,34 @@ pub(crate) fn encoder_shape(config: &Value, path: &Path) -> Result<EncoderConfig
     let (width, heads) = (shape.hidden_size, shape.num_attention_heads);
     Heads { width, heads, kv_heads: heads, head_dim: shape.head_dim, is_rotary: true }.check(path)?;
     Ok(shape)
+}
+
+pub(crate) fn bert_shape(config: &Value, path: &Path) -> Result<BertConfig, FolderError> {
+    let shape: BertConfig = parse(config, path)?;
+    let heads = shape.num_attention_heads;
+    Heads { width: shape.hidden_size, heads, kv_heads: heads, head_dim: None, is_rotary: false }.check(path)?;
+    if shape.type_vocab_size == 0 {
+        let what = "type_vocab_size is 0, and every token is of some kind".to_owned();
+        return Err(FolderError::Size { path: path.to_owned(), what });
+    }
+    Ok(shape)
+}
+
+/// A BERT of that shape and family, with that head.
+pub(crate) fn bert_of(shape: BertConfig, family: BertFamily, head: Head, path: &Path) -> Result<Bert, FolderError> {
+    let activation = shape.hidden_act.clone();
+    match Bert::with_head(shape, family, head) {
+        Some(bert) if bert.max_tokens() > 0 => Ok(bert),
+        Some(_) => {
+            let what = "max_position_embeddings leaves no position for a token".to_owned();
+            Err(FolderError::Size { path: path.to_owned(), what })
+        }
+        None => Err(FolderError::Unsupported {
+            path: path.to_owned(),
+            what: format!("hidden_act {activation:?}"),
+            supported: "gelu, gelu_new, gelu_pytorch_tanh and relu",
+        }),
+    }
 }
 
 pub(crate) fn check_labels(labels: usize, path: &Path) -> Result<(), FolderError> {

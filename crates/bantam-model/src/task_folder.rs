@@ -7,13 +7,15 @@ use bantam_kernels::gemm::Precision;
 use bantam_tokens::Tokenizer;
 use serde_json::{Map, Value};
 
-use crate::adapter;
-use crate::architectures::bert::{Bert, BertConfig, BertFamily};
+use crate::architectures::bert::BertFamily;
 use crate::architectures::encoder::Encoder;
-use crate::architectures::{Architecture, Head, TaskEncoder};
+use crate::architectures::{Head, TaskEncoder};
 use crate::arrays::Arrays;
 use crate::chat_files::optional_json;
-use crate::folder::{FolderError, Heads, check_labels, computed, encoder_shape, parse, read_arrays, read_config};
+use crate::folder::{
+    FolderError, bert_of, bert_shape, check_labels, computed, encoder_shape, model_and_adapter, read_arrays,
+    read_config,
+};
 use crate::layers::Pooling;
 use crate::weights::Weights;
 
@@ -44,7 +46,7 @@ pub struct TaskFolder {
 
 /// Whether a folder holds an encoder, rather than a model that goes on with texts.
 pub fn is_encoder(folder: &Path) -> bool {
-    let Ok((config, _)) = read_config(&adapter::parts(folder).0) else { return false };
+    let Ok((config, _)) = read_config(&model_and_adapter(folder).0) else { return false };
     matches!(config["model_type"].as_str(), Some("bert" | "roberta" | "distilbert" | "modernbert" | "bantam_encoder"))
 }
 
@@ -76,26 +78,16 @@ pub fn task_encoder_of(config: &Value, path: &Path) -> Result<Box<dyn TaskEncode
         Some("roberta") => BertFamily::Roberta,
         Some("distilbert") => BertFamily::DistilBert,
         Some("modernbert" | "bantam_encoder") => {
-            return Ok(Box::new(Encoder::with_head(encoder_shape(&config, path)?, head)));
+            let shape = encoder_shape(&config, path)?;
+            if shape.features.is_some() {
+                return Err(unsupported("a table of hashed features (features)".to_owned()));
+            }
+            return Ok(Box::new(Encoder::with_head(shape, head)));
         }
         other => return Err(unsupported(format!("model_type {other:?}"))),
     };
-    let shape: BertConfig = parse(&as_bert(&config, family), path)?;
-    let heads = shape.num_attention_heads;
-    Heads { width: shape.hidden_size, heads, kv_heads: heads, head_dim: None, is_rotary: false }.check(path)?;
-    if shape.type_vocab_size == 0 {
-        let what = "type_vocab_size is 0, and every token is of some kind".to_owned();
-        return Err(FolderError::Size { path: path.to_owned(), what });
-    }
-    let activation = shape.hidden_act.clone();
-    match Bert::with_head(shape, family, head) {
-        Some(bert) if bert.max_tokens() > 0 => Ok(Box::new(bert)),
-        Some(_) => {
-            let what = "max_position_embeddings leaves no position for a token".to_owned();
-            Err(FolderError::Size { path: path.to_owned(), what })
-        }
-        None => Err(unsupported(format!("activation {activation:?}"))),
-    }
+    let shape = bert_shape(&as_bert(&config, family), path)?;
+    Ok(Box::new(bert_of(shape, family, head, path)?))
 }
 
 /// Reads the folder of an encoder, or two as [`read_classifier`](crate::folder::read_classifier) does.
@@ -103,7 +95,7 @@ pub fn task_encoder_of(config: &Value, path: &Path) -> Result<Box<dyn TaskEncode
 /// # Errors
 /// Names the file and what is wrong with it.
 pub fn read_task_encoder(folder: &Path, precision: Precision) -> Result<TaskFolder, FolderError> {
-    let (folder, adapter) = adapter::parts(folder);
+    let (folder, adapter) = model_and_adapter(folder);
     let folder = folder.as_path();
     let (config, path) = read_config(folder)?;
     let architecture = task_encoder_of(&config, &path)?;

@@ -251,6 +251,15 @@ impl Weights {
         self.values.iter().map(bytes).sum()
     }
 
+    /// What the numbers of its largest matrix are stored as; see [`Matrix::number_type`].
+    pub fn number_type(&self) -> &'static str {
+        let matrices = self.values.iter().filter_map(|weight| match weight {
+            Weight::Matrix(matrix) => Some(matrix),
+            _ => None,
+        });
+        matrices.max_by_key(|matrix| matrix.rows() * matrix.columns()).map_or("float32", Matrix::number_type)
+    }
+
     /// The dense weights in order of declaration.
     ///
     /// # Panics

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use bantam_kernels::gemm::Precision;
 use bantam_model::arrays::{Arrays, read_safetensors};
 use bantam_model::folder::{self, classifier_of, labelled_config, predictor_of, read_classifier, read_predictor};
+use bantam_model::task_folder::task_encoder_of;
 use bantam_model::{Batch, Pass};
 use serde_json::{Value, json};
 
@@ -213,6 +214,28 @@ fn sizes_that_no_attention_has_are_errors() {
     assert!(predictor("llama_tied", &[("num_key_value_heads", 0)]).contains("among 0 heads of keys and values"));
     assert!(predictor("llama_tied", &[("head_dim", 3)]).contains("3 numbers per head"));
     assert!(predictor("modernbert_masked", &[("num_attention_heads", 0)]).contains("among 0 heads"));
+}
+
+#[test]
+fn tables_that_cannot_be_read_are_errors() {
+    let config = |name: &str, key: &str, value: Value| {
+        let path = fixture(name).join("config.json");
+        let mut config = json_of(&path);
+        config[key] = value;
+        (config, path)
+    };
+    let classifier = |(config, path): (Value, PathBuf)| classifier_of(&config, &path).err().unwrap().to_string();
+    let encoder = |(config, path): (Value, PathBuf)| task_encoder_of(&config, &path).err().unwrap().to_string();
+    for key in ["type_vocab_size", "max_position_embeddings"] {
+        let changed = config("bert_classifier", key, json!(0));
+        let (message, same) = (classifier(changed.clone()), encoder(changed));
+        assert!(message.contains(key) && same == message, "{message}\n{same}");
+    }
+    let bent = config("bert_classifier", "hidden_act", json!("mish"));
+    assert!(classifier(bent.clone()).contains("gelu_new") && encoder(bent).contains("gelu_new"));
+    // Nothing hashes features where an encoder is read for a task.
+    let features = config("modernbert_classifier", "features", json!({"buckets": 8, "width": 4}));
+    assert!(encoder(features).contains("features"));
 }
 
 #[test]

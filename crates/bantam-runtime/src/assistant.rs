@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bantam_kernels::gemm::PackedFormat;
+use bantam_model::folder::is_folder;
 use serde::Serialize;
 
 use crate::entities::{Entity, entities_of};
 use crate::folder::read_folder;
-use crate::tasks::{LabelScore, Scoring};
+use crate::tasks::{LabelScore, Scoring, descending};
 use crate::{BundleParts, LoadError, TextClassifier};
 
 /// Texts answered in one batch. Batches are laid end to end and never padded, so there is nothing to gain from
@@ -62,7 +63,7 @@ impl Assistant {
     /// # Errors
     /// As [`Assistant::load`].
     pub fn open(path: &Path, format: PackedFormat) -> Result<Self, LoadError> {
-        if path.is_dir() {
+        if is_folder(path) {
             let (parts, classifier) = read_folder(path, format)?;
             let bytes = classifier.weights.bytes() as u64;
             return Ok(Self { classifier, parts, bytes });
@@ -143,8 +144,7 @@ impl Assistant {
     fn judge(&self, text: &str, scores: &[f32]) -> Answer {
         let probabilities = softmax(scores, self.parts.temperature);
         let labels = &self.parts.labels;
-        let mut order: Vec<usize> = (0..labels.len()).collect();
-        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b)));
+        let order = descending(&probabilities[..labels.len()], ALTERNATIVES);
         let best = order[0];
         // The model has an opinion on nothing, too; people have not.
         let is_empty = text.trim().is_empty();
@@ -152,7 +152,7 @@ impl Assistant {
         let in_scope =
             !is_empty && confidence > 0.0 && self.parts.threshold.is_some_and(|threshold| confidence >= threshold);
         let reply = if in_scope { self.parts.replies.get(&labels[best]).cloned() } else { Some(self.hand_over()) };
-        let alternatives = order.iter().take(ALTERNATIVES).map(|&index| (labels[index].clone(), probabilities[index]));
+        let alternatives = order.iter().map(|&index| (labels[index].clone(), probabilities[index]));
         Answer {
             label: labels[best].clone(),
             confidence,

@@ -6,17 +6,13 @@ use bantam_kernels::gemm::{PackedFormat, Precision};
 use bantam_model::TextEncoder;
 use bantam_model::folder::{FolderError, labelled_config, read_classifier};
 
+use crate::consistency::check_fit;
 use crate::{BundleParts, TextClassifier};
 
 /// Reads a folder and lays its matrices out in `format`. No reply belongs to a label, and nothing is known of when the model is sure, so that
 /// every answer counts.
 pub(crate) fn read_folder(path: &Path, format: PackedFormat) -> Result<(BundleParts, TextClassifier), FolderError> {
     let folder = read_classifier(path, Precision::F32)?;
-    let (ids, rows) = (folder.tokenizer.vocabulary_size(), folder.architecture.vocabulary());
-    if ids > rows {
-        let what = format!("the tokenizer has {ids} ids, and vocab_size is {rows}");
-        return Err(FolderError::Size { path: path.to_owned(), what });
-    }
     let parts = BundleParts {
         name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         labels: folder.labels.clone(),
@@ -34,6 +30,8 @@ pub(crate) fn read_folder(path: &Path, format: PackedFormat) -> Result<(BundlePa
         hand_over: String::new(),
         card: String::new(),
     };
+    check_fit(&parts, folder.architecture.as_ref())
+        .map_err(|what| FolderError::Size { path: path.to_owned(), what })?;
     let classifier = TextClassifier {
         labels: folder.labels,
         encoder: TextEncoder::new(folder.tokenizer, None, parts.max_tokens),

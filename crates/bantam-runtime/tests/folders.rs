@@ -4,8 +4,10 @@ use std::path::Path;
 
 use bantam_kernels::gemm::{PackedFormat, Precision};
 use bantam_model::architectures::bert::{Bert, BertConfig};
-use bantam_model::architectures::{Architecture, Classifier};
+use bantam_model::architectures::encoder::{Encoder, EncoderConfig};
+use bantam_model::architectures::{Architecture, Classifier, FeatureShape};
 use bantam_model::folder::{self, labelled_config};
+use bantam_model::layers::Pooling;
 use bantam_model::{Batch, Pass, Random, Weights};
 use bantam_runtime::Assistant;
 use bantam_runtime::sample::{TEXTS, parts};
@@ -90,4 +92,37 @@ fn a_folder_is_an_assistant_whose_answers_all_count() {
     std::fs::remove_file(place.path().join("tokenizer.json")).unwrap();
     let fault = Assistant::load(place.path()).err().unwrap().to_string();
     assert!(fault.contains("tokenizer.json"), "{fault}");
+}
+
+#[test]
+fn folders_that_could_not_answer_are_refused() {
+    let tokenizer = parts().tokenizer;
+    let refusal = |change: &dyn Fn(&mut EncoderConfig)| {
+        let mut config = EncoderConfig {
+            vocab_size: tokenizer.vocabulary_size(),
+            hidden_size: 8,
+            intermediate_size: 8,
+            num_hidden_layers: 1,
+            num_attention_heads: 2,
+            head_dim: None,
+            max_position_embeddings: 16,
+            global_rope_theta: 10_000.0,
+            norm_eps: 1e-5,
+            classifier_pooling: Pooling::Mean,
+            num_labels: 2,
+            features: None,
+        };
+        change(&mut config);
+        let (model, place) = (Encoder::new(config), tempfile::tempdir().unwrap());
+        let arrays = Weights::initialise(model.schema(), 1, Precision::F32).to_arrays();
+        let labels = ["a", "b"].map(str::to_owned);
+        folder::write(place.path(), &labelled_config(&model, &labels), &arrays, &tokenizer).unwrap();
+        let found = Assistant::load(place.path()).map(|assistant| assistant.answer("where is my order?"));
+        found.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    assert_eq!(refusal(&|_| ()), "");
+    let features = Some(FeatureShape { buckets: 64, width: 4 });
+    assert!(refusal(&|config| config.features = features).contains("nothing hashes any"));
+    assert!(refusal(&|config| config.max_position_embeddings = 0).contains("no token at all"));
+    assert!(refusal(&|config| config.vocab_size -= 1).contains("ids"));
 }

@@ -64,6 +64,9 @@ impl Batcher {
 
     /// Reads documents. Where the caller is gone before their turn, they are not read.
     pub(crate) async fn read(&self, documents: Vec<Document>) -> Result<Vec<Rows>, Failure> {
+        if documents.is_empty() {
+            return Ok(Vec::new());
+        }
         let count = documents.len() as u64;
         let before = self.counts.waiting.fetch_add(count, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
@@ -84,9 +87,9 @@ impl Batcher {
 }
 
 impl Request {
-    /// The next documents to be read.
-    fn next(&self, count: usize) -> &[Document] {
-        &self.documents[self.found.len()..][..count]
+    /// The documents that are not read yet.
+    fn rest(&self) -> &[Document] {
+        &self.documents[self.found.len()..]
     }
 
     fn is_wanted(&self) -> bool {
@@ -121,14 +124,16 @@ fn work(model: &TaskModel, arriving: &Receiver<Request>, counts: &Counts) {
         }
         active.extend(arriving.try_iter());
         active.retain(Request::is_wanted);
-        let rest: Vec<&[Document]> = active.iter().map(|request| &request.documents[request.found.len()..]).collect();
+        if active.is_empty() {
+            continue;
+        }
+        let rest: Vec<&[Document]> = active.iter().map(Request::rest).collect();
         let shares = shares(&rest);
-        let batch: Vec<&Document> =
-            active.iter().zip(&shares).flat_map(|(request, &share)| request.next(share)).collect();
+        let batch: Vec<&Document> = rest.iter().zip(&shares).flat_map(|(rest, &share)| &rest[..share]).collect();
         let tokens: usize = batch.iter().map(|document| document.tokens()).sum();
         counts.documents.fetch_add(batch.len() as u64, Ordering::Relaxed);
         counts.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
-        counts.batches.fetch_add(u64::from(!batch.is_empty()), Ordering::Relaxed);
+        counts.batches.fetch_add(1, Ordering::Relaxed);
         // A text that the model stumbles over must not end the thread, on which all others wait.
         let read = catch_unwind(AssertUnwindSafe(|| model.read(&batch)));
         let mut found = read.map(Vec::into_iter);

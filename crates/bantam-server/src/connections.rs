@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::listening::Stream;
 
 /// Connections that are open at once; the next one waits.
-const MOST: usize = 1024;
+pub(crate) const MOST: usize = 1024;
 /// How long a client may take for the head of a request, and for the beginning of TLS.
 const LONGEST_HEAD: Duration = Duration::from_secs(30);
 /// How long to wait where the system has no room for another connection.

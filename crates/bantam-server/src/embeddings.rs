@@ -7,13 +7,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use bantam_runtime::Assistant;
-use bantam_runtime::tasks::{Cut, Wanted};
+use bantam_runtime::tasks::{Cut, unit};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::answers::in_time;
-use crate::body::{self, Fields};
 use crate::failure::Failure;
 use crate::prompts::{Prompt, prompts};
 use crate::service::{Language, Model, Service};
@@ -29,7 +28,7 @@ pub(crate) async fn embeddings(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let mut fields: Fields = body::read(&headers, body, service.limits.body_bytes, SHAPE).await?;
+    let mut fields = service.read(&headers, body, SHAPE).await?;
     let (name, model) = service.any(fields.take::<String>("model")?.as_deref())?;
     let inputs = prompts(&mut fields, "input")?;
     let is_base64 = match fields.take::<String>("encoding_format")?.as_deref() {
@@ -44,14 +43,14 @@ pub(crate) async fn embeddings(
     let embedding = async {
         match model {
             Model::Bundle(bundle) => of_bundle(&service, bundle, inputs).await,
-            Model::Encoder(encoder) => of_encoder(&service, encoder, texts(inputs)?, Cut::Never, Wanted::Summary).await,
+            Model::Encoder(encoder) => of_encoder(&service, encoder, texts(inputs)?, Cut::Never).await,
             Model::Language(language) => of_language(&service, language, inputs).await,
         }
     };
     let (rows, tokens) = in_time(&service, &headers, embedding).await?;
     let mut data = Vec::new();
     for (index, row) in rows.into_iter().enumerate() {
-        let row = shortened(row, dimensions)?;
+        let row = unit(&shortened(row, dimensions)?);
         let embedding = if is_base64 {
             let bytes: Vec<u8> = row.iter().flat_map(|number| number.to_le_bytes()).collect();
             Value::String(BASE64_STANDARD.encode(bytes))
@@ -76,7 +75,7 @@ pub(crate) async fn of_language(
         let work = move || {
             let tokens = input.into_tokens(&language)?;
             check(&tokens, &language)?;
-            Ok((language.model().mean_state(&tokens), tokens.len()))
+            Ok::<_, Failure>((language.model().mean_state(&tokens), tokens.len()))
         };
         let (row, tokens) = service.compute(work).await??;
         rows.push(row);
@@ -122,8 +121,8 @@ fn check(tokens: &[u32], language: &Language) -> Result<(), Failure> {
     language.expect_known(tokens, "input")
 }
 
-/// The first `dimensions` numbers, at the length of 1.
-fn shortened(mut row: Vec<f32>, dimensions: Option<usize>) -> Result<Vec<f32>, Failure> {
+/// The first `dimensions` numbers.
+pub(crate) fn shortened(mut row: Vec<f32>, dimensions: Option<usize>) -> Result<Vec<f32>, Failure> {
     if let Some(count) = dimensions {
         if count == 0 || count > row.len() {
             let message = format!("dimensions is {count}");
@@ -131,6 +130,5 @@ fn shortened(mut row: Vec<f32>, dimensions: Option<usize>) -> Result<Vec<f32>, F
         }
         row.truncate(count);
     }
-    let length = row.iter().map(|&number| f64::from(number).powi(2)).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
-    Ok(row.into_iter().map(|number| (f64::from(number) / length) as f32).collect())
+    Ok(row)
 }

@@ -70,7 +70,7 @@ impl From<Failure> for PlainFailure {
 
 impl IntoResponse for PlainFailure {
     fn into_response(self) -> Response {
-        let Failure { status, message, remedy, field, code, .. } = &self.0;
+        let Failure { status, message, remedy, field, code, retry_after_seconds } = self.0;
         let kind = match status.as_u16() {
             424 => "Backend",
             429 => "Overloaded",
@@ -79,25 +79,24 @@ impl IntoResponse for PlainFailure {
         };
         let text = format!("{message}; {remedy}");
         let body = json!({"error": text, "error_type": kind, "param": field, "code": code, "remedy": remedy});
-        let (parts, _) = self.0.into_response().into_parts();
-        let mut response = Json(body).into_response();
-        *response.status_mut() = parts.status;
-        if let Some(seconds) = parts.headers.get(header::RETRY_AFTER) {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.clone());
-        }
-        response
+        answered(status, retry_after_seconds, body)
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.body())).into_response();
-        if let Some(seconds) = self.retry_after_seconds {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
+        let mut response = answered(self.status, self.retry_after_seconds, self.body());
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
+}
+
+fn answered(status: StatusCode, retry_after_seconds: Option<u32>, body: Value) -> Response {
+    let mut response = (status, Json(body)).into_response();
+    if let Some(seconds) = retry_after_seconds {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
 }

@@ -26,15 +26,23 @@ pub(crate) struct Endpoint {
     pub(crate) summary: &'static str,
     /// A body that it takes.
     pub(crate) example: Option<&'static str>,
+    /// Whether it tells what is wrong as a text, as Hugging Face's servers do.
+    pub(crate) is_plain: bool,
     handler: Handler,
 }
 
+impl Endpoint {
+    const fn plain(self) -> Self {
+        Self { is_plain: true, ..self }
+    }
+}
+
 const fn reads(method: &'static str, path: &'static str, summary: &'static str, handler: Handler) -> Endpoint {
-    Endpoint { method, path, summary, example: None, handler }
+    Endpoint { method, path, summary, example: None, is_plain: false, handler }
 }
 
 const fn takes(path: &'static str, summary: &'static str, example: &'static str, handler: Handler) -> Endpoint {
-    Endpoint { method: "POST", path, summary, example: Some(example), handler }
+    Endpoint { method: "POST", path, summary, example: Some(example), is_plain: false, handler }
 }
 
 const CHAT: &str = r#"{"model": "...", "messages": [{"role": "user", "content": "..."}], "stream": false}"#;
@@ -68,20 +76,22 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     takes("/v1/classify", "Label, confidence, reply and entities of texts, by a bundle", CLASSIFY, || {
         post(classify::classify)
     }),
-    takes("/", "The task of the first model for it, as Hugging Face has it", TASK, || post(tasks::of_first)),
-    takes("/models/{id}", "A model's task, as Hugging Face has it", TASK, || post(tasks::of_model)),
+    takes("/", "The task of the first model for it, as Hugging Face has it", TASK, || post(tasks::of_first)).plain(),
+    takes("/models/{id}", "A model's task, as Hugging Face has it", TASK, || post(tasks::of_model)).plain(),
     takes("/models/{id}/pipeline/{task}", "The same with the name of the task", TASK, || {
         post(tasks::of_model_and_task)
-    }),
-    takes("/pipeline/{task}/{id}", "The same in another order", TASK, || post(tasks::of_task_and_model)),
-    reads("GET", "/models/{id}/info", "What a model is, as text-embeddings-inference tells it", || get(tasks::info)),
+    })
+    .plain(),
+    takes("/pipeline/{task}/{id}", "The same in another order", TASK, || post(tasks::of_task_and_model)).plain(),
+    reads("GET", "/models/{id}/info", "What a model is, as text-embeddings-inference tells it", || get(tasks::info))
+        .plain(),
     reads("GET", "/models/{id}/health", "Whether the server is alive", || get(models::health)),
-    takes("/embed", "Texts to numbers, as text-embeddings-inference has it", TEXTS, || post(tei::embed)),
-    takes("/embed_all", "Texts to numbers for each token", TEXTS, || post(tei::embed_all)),
-    takes("/predict", "Labels of texts", TEXTS, || post(tei::predict)),
-    takes("/rerank", "Texts in the order in which they answer a query", RERANK, || post(tei::rerank)),
-    takes("/similarity", "How near sentences are to another", SENTENCES, || post(tei::similarity)),
-    reads("GET", "/info", "What is served", || get(tei::info)),
+    takes("/embed", "Texts to numbers, as text-embeddings-inference has it", TEXTS, || post(tei::embed)).plain(),
+    takes("/embed_all", "Texts to numbers for each token", TEXTS, || post(tei::embed_all)).plain(),
+    takes("/predict", "Labels of texts", TEXTS, || post(tei::predict)).plain(),
+    takes("/rerank", "Texts in the order in which they answer a query", RERANK, || post(tei::rerank)).plain(),
+    takes("/similarity", "How near sentences are to another", SENTENCES, || post(tei::similarity)).plain(),
+    reads("GET", "/info", "What is served", || get(tei::info)).plain(),
 ];
 
 /// The router of all endpoints, with what every request passes.

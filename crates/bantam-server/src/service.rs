@@ -154,9 +154,7 @@ impl Service {
             Some(name) => return self.model(name).map(|(name, model)| (name.as_str(), model)),
             None => self.models.iter().find(is_language).or(self.models.first()),
         };
-        found.map(|(name, model)| (name.as_str(), model)).ok_or_else(|| {
-            Failure::new(StatusCode::NOT_FOUND, "no model is being served", "name one when the server is started")
-        })
+        found.map(|(name, model)| (name.as_str(), model)).ok_or_else(none_served)
     }
 
     /// The bundle of that name, or the first one.
@@ -189,14 +187,19 @@ impl Service {
         }
     }
 
-    /// Reads a request, and finds the language model that it names. `shape` tells what it should have been.
+    /// Reads a request. `shape` tells what it should have been.
+    pub(crate) async fn read(&self, headers: &HeaderMap, body: Body, shape: &str) -> Result<Fields, Failure> {
+        body::read(headers, body, self.limits.body_bytes, shape).await
+    }
+
+    /// Reads a request, and finds the language model that it names.
     pub(crate) async fn read_for_language(
         &self,
         headers: &HeaderMap,
         body: Body,
         shape: &str,
     ) -> Result<(Fields, Arc<Language>), Failure> {
-        let mut fields: Fields = body::read(headers, body, self.limits.body_bytes, shape).await?;
+        let mut fields = self.read(headers, body, shape).await?;
         let language = self.language(fields.take::<String>("model")?.as_deref())?;
         Ok((fields, language))
     }
@@ -307,6 +310,11 @@ impl Language {
             Failure::new(StatusCode::BAD_REQUEST, message, "leave out the form, or take another model")
         })
     }
+}
+
+/// A request to a server without any model.
+pub(crate) fn none_served() -> Failure {
+    Failure::new(StatusCode::NOT_FOUND, "no model is being served", "name one when the server is started")
 }
 
 fn other_kind(name: &str, what: &str, remedy: &str) -> Failure {

@@ -1,8 +1,8 @@
 //! Anything that rows can be multiplied by: the one place where number formats meet.
 
 use crate::tensor::Tensor;
-use bantam_kernels::gemm::grouped::GroupedMatrix;
-use bantam_kernels::gemm::{PackedMatrix, Precision};
+use bantam_kernels::gemm::grouped::{Bits, GroupedMatrix};
+use bantam_kernels::gemm::{PackedFormat, PackedMatrix, Precision};
 use std::sync::Arc;
 
 /// The weights of a linear layer, `[rows, columns]` = `[features out, features in]`.
@@ -26,6 +26,22 @@ impl Matrix {
     pub fn dense(weight: Tensor, precision: Precision) -> Matrix {
         assert_eq!(weight.shape().len(), 2, "a matrix has two sizes, not shape {:?}", weight.shape());
         Matrix::Dense { weight, precision }
+    }
+
+    /// What its numbers are stored as, by the name that Hugging Face gives such a type.
+    pub fn number_type(&self) -> &'static str {
+        match self {
+            Matrix::Dense { .. } => "float32",
+            Matrix::Packed(packed) => match packed.format() {
+                PackedFormat::F32 => "float32",
+                PackedFormat::Bf16 => "bfloat16",
+                PackedFormat::Int8 => "int8",
+            },
+            Matrix::Grouped(grouped) => match grouped.bits() {
+                Bits::Four => "int4",
+                Bits::Eight => "int8",
+            },
+        }
     }
 
     /// The features that a product has.

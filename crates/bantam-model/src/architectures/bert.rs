@@ -52,7 +52,7 @@ pub struct BertConfig {
     #[serde(default)]
     pub num_labels: usize,
     /// The id of padding: RoBERTa's positions begin behind it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pad_token_id: Option<u32>,
 }
 
@@ -309,9 +309,6 @@ impl Architecture for Bert {
 
     fn config(&self) -> serde_json::Value {
         let mut config = serde_json::to_value(&self.config).expect("a config of plain numbers is JSON");
-        if let (Some(keys), None) = (config.as_object_mut(), self.config.pad_token_id) {
-            keys.remove("pad_token_id");
-        }
         let architecture = format!("{}{}", self.family.prefix(), self.head.family_suffix());
         config["architectures"] = serde_json::json!([architecture]);
         config["model_type"] = self.family.names().model.into();
@@ -353,7 +350,7 @@ impl Architecture for Bert {
 
 impl Classifier for Bert {
     fn labels(&self) -> usize {
-        self.config.num_labels
+        self.head.labels()
     }
 
     fn classify(&self, weights: &Weights, batch: &Batch, pass: &mut Pass) -> Classification {

@@ -109,6 +109,11 @@ impl LanguageModel {
         self.weights.bytes()
     }
 
+    /// What the numbers of its matrices are stored as; see [`Matrix::number_type`].
+    pub fn number_type(&self) -> &'static str {
+        self.weights.number_type()
+    }
+
     /// Numbers that were learnt.
     pub fn parameters(&self) -> usize {
         self.architecture.schema().entries().iter().map(Entry::len).sum()

@@ -60,6 +60,13 @@ impl HiddenTokens {
         Ok((Self { ids, places, targets, most }, document))
     }
 
+    /// Tokens of the texts of all its proposals together.
+    pub fn told_tokens(&self, model: &TaskModel) -> usize {
+        let choices = self.targets.as_ref().map_or(model.vocabulary(), Vec::len);
+        let proposals = self.places.len().saturating_mul(self.most.min(choices));
+        proposals.saturating_mul(self.ids.len())
+    }
+
     /// The proposals for each hidden token, the likeliest first.
     pub fn finish(self, model: &TaskModel, rows: &Rows) -> Vec<Vec<Proposal>> {
         let is_single = self.places.len() == 1;
@@ -67,11 +74,11 @@ impl HiddenTokens {
         let proposals = |place: u32, scores: &[f32]| {
             let probabilities = softmax(scores);
             let order = match &self.targets {
-                None => descending(&probabilities),
+                None => descending(&probabilities, self.most),
                 Some(targets) => {
                     let targets: Vec<usize> = targets.iter().map(|&target| target as usize).collect();
                     let found: Vec<f32> = targets.iter().map(|&target| probabilities[target]).collect();
-                    descending(&found).into_iter().map(|index| targets[index]).collect()
+                    descending(&found, self.most).into_iter().map(|index| targets[index]).collect()
                 }
             };
             let proposal = |token: usize| {
@@ -86,7 +93,7 @@ impl HiddenTokens {
                     sequence: if is_single { tokenizer.decode(&ids) } else { tokenizer.decode_all(&ids) },
                 }
             };
-            order.into_iter().take(self.most).map(proposal).collect()
+            order.into_iter().map(proposal).collect()
         };
         self.places.iter().zip(rows.iter()).map(|(&place, scores)| proposals(place, scores)).collect()
     }

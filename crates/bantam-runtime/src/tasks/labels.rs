@@ -38,11 +38,9 @@ impl Scoring {
     /// What becomes of a row of scores, with its labels: the best first, `most` of them.
     pub fn ranked(self, scores: &[f32], labels: &[String], most: Option<usize>) -> Vec<LabelScore> {
         let scores = self.apply(scores);
-        let order = descending(&scores).into_iter().filter(|&index| index < labels.len());
-        order
-            .take(most.unwrap_or(usize::MAX))
-            .map(|index| LabelScore { label: labels[index].clone(), score: scores[index] })
-            .collect()
+        let labelled = &scores[..labels.len().min(scores.len())];
+        let order = descending(labelled, most.unwrap_or(usize::MAX)).into_iter();
+        order.map(|index| LabelScore { label: labels[index].clone(), score: scores[index] }).collect()
     }
 }
 

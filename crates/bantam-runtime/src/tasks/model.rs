@@ -7,7 +7,7 @@ use bantam_kernels::gemm::{PackedFormat, Precision};
 use bantam_model::architectures::{Head, TaskEncoder};
 use bantam_model::folder::FolderError;
 use bantam_model::layers::Pooling;
-use bantam_model::task_folder::{TaskFolder, read_task_encoder};
+use bantam_model::task_folder::read_task_encoder;
 use bantam_model::{Batch, Pass, Weights};
 use bantam_tensor::Tensor;
 use bantam_tokens::{Encoding, Shorten, Tokenizer};
@@ -30,6 +30,7 @@ pub struct TaskModel {
     max_tokens: usize,
     pooling: Pooling,
     prompts: BTreeMap<String, String>,
+    /// Numbers of a state.
     width: usize,
     /// Stands for a text without any token.
     nothing: u32,
@@ -42,7 +43,7 @@ pub enum Cut {
     Never,
     /// Its end is left out; of a pair, that of the longer text, then of both.
     End,
-    /// Its beginning is left out; pairs lose their ends.
+    /// Its beginning is left out; pairs, and texts whose tokens are labelled, lose their ends.
     Beginning,
     /// As [`Cut::End`], but a pair keeps its second text.
     First,
@@ -117,15 +118,11 @@ impl TaskModel {
     /// # Errors
     /// Names the file and what is wrong with it.
     pub fn open(folder: &Path, format: PackedFormat) -> Result<Self, FolderError> {
-        Ok(Self::new(read_task_encoder(folder, Precision::F32)?, format))
-    }
-
-    /// Takes what a folder holds, its matrices put into `format`.
-    pub fn new(folder: TaskFolder, format: PackedFormat) -> Self {
+        let folder = read_task_encoder(folder, Precision::F32)?;
         let special = folder.tokenizer.special();
         let entries = folder.architecture.schema().entries();
         let width = entries.iter().find_map(|entry| entry.columns.as_ref()).map_or(0, |axis| axis.size);
-        Self {
+        Ok(Self {
             weights: folder.weights.packed(format),
             nothing: special.unknown.or(special.begin).unwrap_or(0),
             architecture: folder.architecture,
@@ -136,7 +133,7 @@ impl TaskModel {
             pooling: folder.pooling,
             prompts: folder.prompts,
             width,
-        }
+        })
     }
 
     /// What its head scores.
@@ -150,7 +147,7 @@ impl TaskModel {
     }
 
     /// The kind of problem that its labels solve, where its config says it.
-    pub fn problem(&self) -> Option<&str> {
+    pub(crate) fn problem(&self) -> Option<&str> {
         self.problem.as_deref()
     }
 
@@ -164,14 +161,19 @@ impl TaskModel {
         self.pooling
     }
 
-    /// Numbers of a state.
-    pub fn width(&self) -> usize {
-        self.width
+    /// Tokens that it knows.
+    pub(crate) fn vocabulary(&self) -> usize {
+        self.architecture.vocabulary()
     }
 
     /// Numbers in the model.
     pub fn parameters(&self) -> usize {
         self.architecture.schema().parameters()
+    }
+
+    /// What the numbers of its matrices are stored as; see [`bantam_tensor::Matrix::number_type`].
+    pub fn number_type(&self) -> &'static str {
+        self.weights.number_type()
     }
 
     /// Its tokenizer.
@@ -184,6 +186,24 @@ impl TaskModel {
         &self.prompts
     }
 
+    /// Numbers of the rows that [`TaskModel::read`] gives for a document.
+    pub fn numbers(&self, document: &Document) -> usize {
+        let columns = match self.head() {
+            Head::Nothing => self.width,
+            Head::Vocabulary => self.vocabulary(),
+            head => head.labels(),
+        };
+        let is_whole = matches!(self.head(), Head::Labels(_));
+        let (rows, columns) = match &document.wanted {
+            Wanted::Scores | Wanted::ScoresAt(_) if is_whole => (1, columns),
+            Wanted::Scores => (document.tokens(), columns),
+            Wanted::ScoresAt(places) => (places.len(), columns),
+            Wanted::Summary => (1, self.width),
+            Wanted::States => (document.tokens(), self.width),
+        };
+        rows.saturating_mul(columns)
+    }
+
     /// A text, or a pair of texts, to be read.
     ///
     /// # Errors
@@ -192,7 +212,7 @@ impl TaskModel {
         if pair.is_some() {
             return Ok(Document::of(&self.encoding(text, pair, cut)?, wanted));
         }
-        let content = self.tokenizer.encode_content(text);
+        let content = self.content(text, cut);
         let (before, after) = self.tokenizer.around();
         let tokens = before.len() + content.len() + after.len();
         let room = self.max_tokens.saturating_sub(before.len() + after.len()).min(content.len());
@@ -313,6 +333,19 @@ impl TaskModel {
             return Err(TaskError::Windows { count, most: MOST_WINDOWS });
         }
         whole.windows(text, most, overlap).ok_or(TaskError::Overlap { overlap, most })
+    }
+
+    /// Tokens of a text that is going to be cut, as many as the model could read of it at least.
+    fn content(&self, text: &str, cut: Cut) -> Vec<u32> {
+        if matches!(cut, Cut::End | Cut::First) {
+            let beginning = self.beginning(text);
+            let content = self.tokenizer.encode_content(beginning);
+            // Where there are few tokens, as in spaces, it takes more of the text.
+            if content.len() > self.max_tokens || beginning.len() == text.len() {
+                return content;
+            }
+        }
+        self.tokenizer.encode_content(text)
     }
 
     /// As much of a text that is going to be cut as the model could read of it.

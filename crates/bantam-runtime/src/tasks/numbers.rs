@@ -22,10 +22,15 @@ pub(crate) fn largest(numbers: &[f32]) -> usize {
     (1..numbers.len()).fold(0, better)
 }
 
-/// The order of numbers from the largest.
-pub(crate) fn descending(numbers: &[f32]) -> Vec<usize> {
+/// Where the `most` largest numbers are, from the largest on; equal ones in their order.
+pub(crate) fn descending(numbers: &[f32], most: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..numbers.len()).collect();
-    order.sort_by(|&a, &b| numbers[b].total_cmp(&numbers[a]));
+    let comparison = |a: &usize, b: &usize| numbers[*b].total_cmp(&numbers[*a]).then(a.cmp(b));
+    if most < order.len() {
+        order.select_nth_unstable_by(most, comparison);
+        order.truncate(most);
+    }
+    order.sort_unstable_by(comparison);
     order
 }
 
@@ -43,4 +48,25 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
     let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
     let length = (product(a, a) * product(b, b)).sqrt();
     if length == 0.0 { 0.0 } else { (product(a, b) / length) as f32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use bantam_model::Random;
+
+    use super::*;
+
+    #[test]
+    fn the_largest_numbers_are_found_in_the_order_of_all() {
+        let mut random = Random::new(1, 0);
+        for count in [0, 1, 2, 7, 100] {
+            // Few values, so that many are equal.
+            let numbers: Vec<f32> = (0..count).map(|_| random.below(5) as f32 - 2.0).collect();
+            let mut all: Vec<usize> = (0..count).collect();
+            all.sort_by(|&a, &b| numbers[b].total_cmp(&numbers[a]));
+            for most in [0, 1, 3, count, count + 1, usize::MAX] {
+                assert_eq!(descending(&numbers, most), all[..most.min(count)], "{most} of {numbers:?}");
+            }
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Answers that stand in a text.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use bantam_tokens::{Encoding, Shorten};
@@ -64,6 +66,24 @@ pub struct SpanSearch {
     options: SpanOptions,
 }
 
+/// Answers by their texts in small letters: the same one may stand in several places.
+#[derive(Default)]
+struct Answers {
+    found: Vec<AnswerSpan>,
+    known: HashMap<String, usize>,
+}
+
+impl Answers {
+    /// Adds an answer, or its score to that of the same one.
+    fn add(&mut self, span: AnswerSpan) {
+        let place = *self.known.entry(span.answer.to_lowercase()).or_insert(self.found.len());
+        match self.found.get_mut(place) {
+            Some(same) => same.score += span.score,
+            None => self.found.push(span),
+        }
+    }
+}
+
 /// Where an answer may stand in a window.
 struct Candidate {
     first: usize,
@@ -113,7 +133,7 @@ impl SpanSearch {
         } else {
             self.options.most
         };
-        let (mut answers, mut none_score) = (Vec::new(), 1e6_f32);
+        let (mut answers, mut none_score) = (Answers::default(), 1e6_f32);
         for (window, rows) in self.windows.iter().zip(rows) {
             // Tokens of the context, and the first token, with which models say that there is no answer.
             let may_be: Vec<bool> =
@@ -126,10 +146,11 @@ impl SpanSearch {
             (starts[0], ends[0]) = (0.0, 0.0);
             for candidate in candidates(&starts, &ends, self.options.answer_tokens, tried) {
                 if may_be[candidate.first] && may_be[candidate.last] {
-                    self.add(&mut answers, window, &candidate);
+                    answers.add(self.span(window, &candidate));
                 }
             }
         }
+        let mut answers = answers.found;
         if self.options.may_be_none {
             answers.push(AnswerSpan { score: none_score, start: 0, end: 0, answer: String::new() });
         }
@@ -138,15 +159,9 @@ impl SpanSearch {
         answers
     }
 
-    /// Adds an answer, or its score to that of the same one.
-    fn add(&self, answers: &mut Vec<AnswerSpan>, window: &Encoding, candidate: &Candidate) {
+    fn span(&self, window: &Encoding, candidate: &Candidate) -> AnswerSpan {
         let (start, end) = self.place(window, candidate);
-        let answer: String = self.context[start..end].iter().collect();
-        let lower = answer.to_lowercase();
-        match answers.iter_mut().find(|known| known.answer.to_lowercase() == lower) {
-            Some(known) => known.score += candidate.score,
-            None => answers.push(AnswerSpan { score: candidate.score, start, end, answer }),
-        }
+        AnswerSpan { score: candidate.score, start, end, answer: self.context[start..end].iter().collect() }
     }
 
     fn place(&self, window: &Encoding, candidate: &Candidate) -> (usize, usize) {

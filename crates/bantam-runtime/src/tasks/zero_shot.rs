@@ -1,7 +1,7 @@
 //! Labels that a model was not trained for: as hypotheses that a text entails, or by how near they are to it.
 
-use super::labels::LabelScore;
-use super::numbers::{cosine, descending, softmax};
+use super::labels::{LabelScore, Scoring};
+use super::numbers::{cosine, softmax};
 use super::{Cut, Document, Head, Rows, TaskError, TaskModel, Wanted};
 
 /// What cosines are divided by before they become probabilities: those of texts lie close together.
@@ -43,7 +43,7 @@ impl Hypotheses {
         } else {
             softmax(&rows.iter().map(|row| row.first()[entails]).collect::<Vec<_>>())
         };
-        ranked(&self.labels, &scores)
+        Scoring::Plain.ranked(&scores, &self.labels, None)
     }
 }
 
@@ -65,20 +65,18 @@ pub fn similarity_scores(text: &[f32], labels: &[String], states: &[&[f32]], is_
     } else {
         softmax(&cosines.iter().map(|cosine| cosine / NEARNESS).collect::<Vec<_>>())
     };
-    ranked(labels, &scores)
+    Scoring::Plain.ranked(&scores, labels, None)
 }
 
 /// A template with each label in its place.
-pub(crate) fn filled(template: &str, labels: &[String]) -> Result<Vec<String>, TaskError> {
+///
+/// # Errors
+/// When the template has no place (`{}`) for a label.
+pub fn filled(template: &str, labels: &[String]) -> Result<Vec<String>, TaskError> {
     if !template.contains("{}") {
         return Err(TaskError::Template { template: template.to_owned() });
     }
     Ok(labels.iter().map(|label| template.replacen("{}", label, 1)).collect())
-}
-
-fn ranked(labels: &[String], scores: &[f32]) -> Vec<LabelScore> {
-    let order = descending(scores).into_iter();
-    order.map(|index| LabelScore { label: labels[index].clone(), score: scores[index] }).collect()
 }
 
 #[cfg(test)]

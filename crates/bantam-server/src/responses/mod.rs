@@ -15,7 +15,6 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
-use crate::body::{self, Fields};
 use crate::chat::Streaming;
 use crate::failure::Failure;
 use crate::keys::Caller;
@@ -32,7 +31,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    let mut fields: Fields = body::read(&headers, body, service.limits.body_bytes, SHAPE).await?;
+    let mut fields = service.read(&headers, body, SHAPE).await?;
     let is_streamed = Streaming::of(&mut fields)?.is_some();
     let (making, answers) = make::begin(&service, caller, fields, &headers).await?;
     if is_streamed {

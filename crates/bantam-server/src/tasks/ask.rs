@@ -17,7 +17,7 @@ use super::embed::Embedding;
 use super::inputs::{Texts, few, unreadable};
 use super::{label, tei};
 use crate::answers::in_time;
-use crate::body::{self, Fields};
+use crate::body::Fields;
 use crate::failure::{Failure, PlainFailure};
 use crate::service::{Model, Service};
 
@@ -77,7 +77,7 @@ async fn ask(
     task: Option<&str>,
 ) -> Result<Response, Failure> {
     let task = task.map(Task::named).transpose()?;
-    let mut fields: Fields = body::read(headers, body, service.limits.body_bytes, SHAPE).await?;
+    let mut fields = service.read(headers, body, SHAPE).await?;
     let name = name.or(fields.take("model")?);
     let inputs: Value = fields.require("inputs")?;
     let parameters = fields.take::<Value>("parameters")?.unwrap_or_else(|| Value::Object(Default::default()));
@@ -85,7 +85,7 @@ async fn ask(
         Some(task) => task,
         None => meant(service, name.as_deref(), &inputs, &parameters)?,
     };
-    let model = able(service, name.as_deref(), task)?.1;
+    let model = able(service, name.as_deref(), task)?;
     // Some tasks have their parameters beside `inputs`, some under `parameters`.
     fields.extend(Fields::of(parameters, "parameters")?);
     in_time(service, headers, answer(service, task, model, inputs, fields)).await

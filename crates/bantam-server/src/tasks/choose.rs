@@ -5,7 +5,7 @@ use bantam_runtime::tasks::Head;
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::service::{Model, Service};
+use crate::service::{Model, Service, none_served};
 
 /// A task by the name that Hugging Face gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,11 +79,11 @@ pub(crate) fn abilities(model: &Model) -> Vec<Task> {
 }
 
 /// The model of that name, or the first that is for the task, or the first that can do it at all.
-pub(crate) fn able<'a>(service: &'a Service, name: Option<&str>, task: Task) -> Result<(&'a str, &'a Model), Failure> {
+pub(crate) fn able<'a>(service: &'a Service, name: Option<&str>, task: Task) -> Result<&'a Model, Failure> {
     if let Some(name) = name {
         let (name, model) = service.model(name)?;
         return match abilities(model) {
-            able if able.contains(&task) => Ok((name, model)),
+            able if able.contains(&task) => Ok(model),
             able => {
                 let message = format!("{name} has no head for {}", task.name());
                 Err(Failure::new(StatusCode::BAD_REQUEST, message, listed(&able)).with_code("task_not_supported"))
@@ -94,7 +94,7 @@ pub(crate) fn able<'a>(service: &'a Service, name: Option<&str>, task: Task) -> 
     let is_for = |model: &Model| abilities(model).first() == Some(&task) && !matches!(model, Model::Language(_));
     let found = models().find(|(_, model)| is_for(model));
     let found = found.or_else(|| models().find(|(_, model)| abilities(model).contains(&task)));
-    found.map(|(name, model)| (name.as_str(), model)).ok_or_else(|| {
+    found.map(|(_, model)| model).ok_or_else(|| {
         let all: Vec<String> = models().map(|(name, model)| format!("{name}: {}", names(&abilities(model)))).collect();
         let message = format!("no model that is served has a head for {}", task.name());
         let remedy = format!("serve one, or ask for what there is: {}", all.join("; "));
@@ -115,9 +115,7 @@ pub(crate) fn meant(
     let is_other = |(_, model): &&(String, Model)| !matches!(model, Model::Language(_));
     let model = match name {
         Some(name) => service.model(name)?,
-        None => service.models().iter().find(is_other).or(service.models().first()).ok_or_else(|| {
-            Failure::new(StatusCode::NOT_FOUND, "no model is being served", "name one when the server is started")
-        })?,
+        None => service.models().iter().find(is_other).or(service.models().first()).ok_or_else(none_served)?,
     };
     match &model.1 {
         Model::Language(_) => {

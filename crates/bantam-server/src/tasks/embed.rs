@@ -5,9 +5,8 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use bantam_runtime::tasks::{Cut, Document, Rows, Wanted, unit};
 
-use super::inputs::refused;
 use crate::body::Fields;
-use crate::embeddings::{of_bundle, of_language};
+use crate::embeddings::{of_bundle, of_language, shortened};
 use crate::failure::Failure;
 use crate::prompts::Prompt;
 use crate::service::{Encoder, Model, Service};
@@ -52,7 +51,7 @@ impl Embedding {
         let rows = match model {
             Model::Bundle(bundle) => of_bundle(service, bundle, as_prompts(texts)).await?.0,
             Model::Language(language) => of_language(service, language, as_prompts(texts)).await?.0,
-            Model::Encoder(encoder) => of_encoder(service, encoder, texts, self.cut, Wanted::Summary).await?.0,
+            Model::Encoder(encoder) => of_encoder(service, encoder, texts, self.cut).await?.0,
         };
         rows.into_iter().map(|row| self.finished(row)).collect()
     }
@@ -72,30 +71,23 @@ impl Embedding {
         Ok(texts.into_iter().map(|text| format!("{prompt}{text}")).collect())
     }
 
-    fn finished(&self, mut row: Vec<f32>) -> Result<Vec<f32>, Failure> {
-        if let Some(count) = self.dimensions {
-            if count == 0 || count > row.len() {
-                let remedy = format!("ask for 1 to {} numbers", row.len());
-                return Err(Failure::field("dimensions", format!("dimensions is {count}"), remedy));
-            }
-            row.truncate(count);
-        }
+    fn finished(&self, row: Vec<f32>) -> Result<Vec<f32>, Failure> {
+        let row = shortened(row, self.dimensions)?;
         Ok(if self.is_unit { unit(&row) } else { row })
     }
 }
 
-/// What an encoder makes of texts, the first row of each, and their tokens together.
+/// What an encoder makes of texts, a row for each, and their tokens together.
 pub(crate) async fn of_encoder(
     service: &Service,
     encoder: &Arc<Encoder>,
     texts: Vec<String>,
     cut: Cut,
-    wanted: Wanted,
 ) -> Result<(Vec<Vec<f32>>, usize), Failure> {
     let model = Arc::clone(&encoder.model);
     let prepare = move || {
-        let documents = texts.iter().map(|text| model.document(text, None, cut, wanted.clone()));
-        documents.collect::<Result<Vec<_>, _>>().map_err(refused)
+        let documents = texts.iter().map(|text| model.document(text, None, cut, Wanted::Summary));
+        documents.collect::<Result<Vec<_>, _>>()
     };
     let documents = service.compute(prepare).await??;
     let tokens = documents.iter().map(Document::tokens).sum();

@@ -1,13 +1,21 @@
 //! What tasks are sent: texts and pairs of texts, one or many, and how long ones are cut.
 
 use axum::http::StatusCode;
-use bantam_runtime::tasks::{Cut, TaskError};
+use bantam_runtime::tasks::{Cut, Document, TaskError, TaskModel};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::body::Fields;
 use crate::classify::MOST_TEXTS;
 use crate::failure::Failure;
+
+/// The most documents that a request may become.
+const MOST_DOCUMENTS: usize = 4096;
+/// The most tokens that these may have together.
+const MOST_TOKENS: usize = 1 << 20;
+/// The most numbers that the model may make of these, which are all kept until the request is answered: as many as of 1024 texts
+/// with a hidden token each, by a vocabulary of 32,768.
+const MOST_NUMBERS: usize = 1 << 25;
 
 /// A text, or a pair of texts.
 pub(crate) struct Text {
@@ -62,6 +70,20 @@ pub(crate) fn few(count: usize) -> Result<(), Failure> {
     Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{count} texts in one request"), remedy))
 }
 
+/// Refuses requests that are small and ask for much: windows, labels and hidden tokens multiply what is read and computed.
+pub(crate) fn bounded(model: &TaskModel, documents: &[Document]) -> Result<(), Failure> {
+    let sum = |of: &dyn Fn(&Document) -> usize| documents.iter().map(of).fold(0, usize::saturating_add);
+    let (tokens, numbers) = (sum(&Document::tokens), sum(&|document| model.numbers(document)));
+    let limits = [
+        (documents.len(), MOST_DOCUMENTS, "texts to read"),
+        (tokens, MOST_TOKENS, "tokens to read"),
+        (numbers, MOST_NUMBERS, "numbers to compute"),
+    ];
+    let Some((_, most, what)) = limits.into_iter().find(|(count, most, _)| count > most) else { return Ok(()) };
+    let remedy = "send fewer texts, labels or hidden tokens, or windows that share less";
+    Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request makes more than {most} {what}"), remedy))
+}
+
 /// `inputs` that are not what the task reads.
 pub(crate) fn unreadable(remedy: &str) -> Failure {
     Failure::field("inputs", "`inputs` cannot be read", remedy)
@@ -100,26 +122,28 @@ pub(crate) fn count(fields: &mut Fields, name: &str, most: usize) -> Result<Opti
     }
 }
 
-/// A text that cannot be read for its task.
-pub(crate) fn refused(error: TaskError) -> Failure {
-    let message = error.to_string();
-    match error {
-        TaskError::TooLong { .. } => {
-            let remedy = "shorten it, or send \"truncate\": true to have its end left out";
-            Failure::field("inputs", message, remedy)
-                .with_status(StatusCode::PAYLOAD_TOO_LARGE)
-                .with_code("context_length_exceeded")
-        }
-        TaskError::NoMask { mask } => {
-            Failure::field("inputs", message, format!("write {mask} where a token is hidden"))
-        }
-        TaskError::MaskUnknown => Failure::field("model", message, "take another model"),
-        TaskError::NoTarget => Failure::field("targets", message, "send tokens, or leave `targets` out"),
-        TaskError::Overlap { .. } => Failure::field("parameters", message, "send a smaller overlap"),
-        TaskError::Windows { .. } => Failure::field("inputs", message, "shorten it, or let windows share less")
-            .with_status(StatusCode::PAYLOAD_TOO_LARGE),
-        TaskError::Template { .. } => {
-            Failure::field("hypothesis_template", message, "write {} where the label belongs")
+impl From<TaskError> for Failure {
+    /// A text that cannot be read for its task.
+    fn from(error: TaskError) -> Self {
+        let message = error.to_string();
+        match error {
+            TaskError::TooLong { .. } => {
+                let remedy = "shorten it, or send \"truncate\": true to have its end left out";
+                Failure::field("inputs", message, remedy)
+                    .with_status(StatusCode::PAYLOAD_TOO_LARGE)
+                    .with_code("context_length_exceeded")
+            }
+            TaskError::NoMask { mask } => {
+                Failure::field("inputs", message, format!("write {mask} where a token is hidden"))
+            }
+            TaskError::MaskUnknown => Failure::field("model", message, "take another model"),
+            TaskError::NoTarget => Failure::field("targets", message, "send tokens, or leave `targets` out"),
+            TaskError::Overlap { .. } => Failure::field("parameters", message, "send a smaller overlap"),
+            TaskError::Windows { .. } => Failure::field("inputs", message, "shorten it, or let windows share less")
+                .with_status(StatusCode::PAYLOAD_TOO_LARGE),
+            TaskError::Template { .. } => {
+                Failure::field("hypothesis_template", message, "write {} where the label belongs")
+            }
         }
     }
 }

@@ -6,30 +6,28 @@ use axum::http::StatusCode;
 use bantam_runtime::Assistant;
 use bantam_runtime::tasks::{
     Aggregation, Cut, Document, HiddenTokens, Hypotheses, LabelScore, Rows, Scoring, SpanOptions, SpanSearch,
-    TaskError, TaskModel, TokenLabelling, TokenOptions, Wanted, similarity_scores,
+    TaskModel, TokenLabelling, TokenOptions, Wanted, filled, similarity_scores,
 };
 use serde::Serialize;
 use serde_json::Value;
 
 use super::embed::Embedding;
-use super::inputs::{Text, Texts, count, cut, few, refused, unreadable};
+use super::inputs::{Text, Texts, bounded, count, cut, few, unreadable};
 use crate::body::Fields;
 use crate::failure::Failure;
 use crate::service::{Encoder, Model, Service};
 
 /// The most proposals, answers or labels that one text is told.
 const MOST_TOLD: usize = 1000;
-/// The most documents that a request may become.
-const MOST_DOCUMENTS: usize = 4096;
-/// The most tokens that these may have together.
-const MOST_TOKENS: usize = 1 << 20;
+/// The most tokens of the texts that a request is told, one for each proposal.
+const MOST_TOLD_TOKENS: usize = 1 << 22;
 
 /// Makes a task of each input, has the documents of all read in one go, and makes an answer of each task.
 async fn answers<I, P, A>(
     service: &Service,
     encoder: &Encoder,
     inputs: Vec<I>,
-    prepare: impl Fn(&TaskModel, &I) -> Result<(P, Vec<Document>), TaskError> + Send + 'static,
+    mut prepare: impl FnMut(&TaskModel, &I) -> Result<(P, Vec<Document>), Failure> + Send + 'static,
     finish: impl Fn(P, &TaskModel, &[Rows]) -> A + Send + 'static,
 ) -> Result<Vec<A>, Failure>
 where
@@ -41,12 +39,12 @@ where
     let work = move || {
         let (mut tasks, mut documents) = (Vec::new(), Vec::new());
         for input in &inputs {
-            let (task, its) = prepare(&model, input).map_err(refused)?;
+            let (task, its) = prepare(&model, input)?;
             tasks.push((task, its.len()));
             documents.extend(its);
-            bounded(&documents)?;
+            bounded(&model, &documents)?;
         }
-        Ok((tasks, documents))
+        Ok::<_, Failure>((tasks, documents))
     };
     let (tasks, documents) = service.compute(work).await??;
     let rows = encoder.batcher.read(documents).await?;
@@ -61,16 +59,6 @@ where
         tasks.into_iter().map(answer).collect()
     };
     service.compute(work).await
-}
-
-/// Refuses requests that are small and ask for much: windows and labels multiply what is read.
-fn bounded(documents: &[Document]) -> Result<(), Failure> {
-    let tokens: usize = documents.iter().map(Document::tokens).sum();
-    if documents.len() <= MOST_DOCUMENTS && tokens <= MOST_TOKENS {
-        return Ok(());
-    }
-    let message = format!("the request makes more than {MOST_DOCUMENTS} texts or {MOST_TOKENS} tokens to read");
-    Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message, "send fewer texts or labels, or windows that share less"))
 }
 
 /// One answer where one text was sent, else the list.
@@ -173,7 +161,7 @@ pub(crate) async fn tokens(
     }
     let ignored = parameters.take("ignore_labels")?.unwrap_or_else(|| vec!["O".to_owned()]);
     let options = TokenOptions { aggregation, ignored, overlap, cut: cut(parameters)? };
-    let prepare = move |model: &TaskModel, text: &String| TokenLabelling::new(model, text, options.clone());
+    let prepare = move |model: &TaskModel, text: &String| Ok(TokenLabelling::new(model, text, options.clone())?);
     let found = answers(service, encoder, texts, prepare, TokenLabelling::finish).await?;
     Ok(one_or_many(found, is_list))
 }
@@ -189,18 +177,22 @@ pub(crate) async fn hidden(
     let most = count(parameters, "top_k", MOST_TOLD)?.unwrap_or(5);
     let targets = parameters.take::<crate::body::OneOrMany>("targets")?.map(crate::body::OneOrMany::into_list);
     let cut = cut(parameters)?;
+    let mut told_tokens = 0_usize;
     let prepare = move |model: &TaskModel, text: &String| {
         let (task, document) = HiddenTokens::new(model, text, targets.as_deref(), most, cut)?;
+        told_tokens = told_tokens.saturating_add(task.told_tokens(model));
+        if told_tokens > MOST_TOLD_TOKENS {
+            let message = format!("the proposals are texts of more than {MOST_TOLD_TOKENS} tokens");
+            let remedy = "send fewer texts or hidden tokens, or a smaller top_k";
+            return Err(Failure::field("top_k", message, remedy).with_status(StatusCode::PAYLOAD_TOO_LARGE));
+        }
         Ok((task, vec![document]))
     };
     let finish = |task: HiddenTokens, model: &TaskModel, rows: &[Rows]| {
         // Where one token is hidden, its proposals are not in a list of lists.
-        let mut found = task.finish(model, &rows[0]);
-        if found.len() == 1 {
-            serde_json::to_value(found.remove(0)).unwrap_or_default()
-        } else {
-            serde_json::to_value(found).unwrap_or_default()
-        }
+        let found = task.finish(model, &rows[0]);
+        let is_list = found.len() > 1;
+        one_or_many(found, is_list)
     };
     let found = answers(service, encoder, texts, prepare, finish).await?;
     Ok(one_or_many(found, is_list))
@@ -240,17 +232,12 @@ pub(crate) async fn spans(
     };
     let is_one = options.most == 1;
     let prepare = move |model: &TaskModel, asked: &Question| {
-        SpanSearch::new(model, &asked.question, &asked.context, options.clone())
+        Ok(SpanSearch::new(model, &asked.question, &asked.context, options.clone())?)
     };
     let finish = move |task: SpanSearch, model: &TaskModel, rows: &[Rows]| {
-        let mut found = task.finish(model, rows);
-        match found.pop() {
-            Some(only) if is_one => serde_json::to_value(only).unwrap_or_default(),
-            last => {
-                found.extend(last);
-                serde_json::to_value(found).unwrap_or_default()
-            }
-        }
+        let found = task.finish(model, rows);
+        let is_list = !is_one || found.is_empty();
+        one_or_many(found, is_list)
     };
     let found = answers(service, encoder, questions, prepare, finish).await?;
     Ok(one_or_many(found, is_list))
@@ -281,17 +268,14 @@ pub(crate) async fn zero_shot(
     let found = if encoder.model.entailment().is_some() {
         let template = template.unwrap_or_else(|| "This example is {}.".to_owned());
         let prepare =
-            move |model: &TaskModel, text: &String| Hypotheses::new(model, text, &labels, &template, is_multiple);
+            move |model: &TaskModel, text: &String| Ok(Hypotheses::new(model, text, &labels, &template, is_multiple)?);
         answers(service, encoder, texts, prepare, Hypotheses::finish).await?
     } else {
         let template = template.unwrap_or_else(|| "{}".to_owned());
-        if !template.contains("{}") {
-            return Err(refused(TaskError::Template { template }));
-        }
-        let filled = labels.iter().map(|label| template.replacen("{}", label, 1));
+        let filled = filled(&template, &labels)?;
         let embedding = Embedding { cut: Cut::End, is_unit: true, dimensions: None, prompt: None };
         let count = labels.len();
-        let rows = embedding.rows(service, model, filled.chain(texts).collect()).await?;
+        let rows = embedding.rows(service, model, filled.into_iter().chain(texts).collect()).await?;
         let states: Vec<&[f32]> = rows[..count].iter().map(Vec::as_slice).collect();
         rows[count..].iter().map(|text| similarity_scores(text, &labels, &states, is_multiple)).collect()
     };

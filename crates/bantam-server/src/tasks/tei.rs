@@ -8,26 +8,23 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bantam_runtime::tasks::{Document, Head, LabelScore, Scoring, Wanted};
+use bantam_runtime::tasks::{Head, LabelScore, Scoring, Wanted};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::ask::similar;
 use super::choose::{Task, able};
 use super::embed::Embedding;
-use super::inputs::{Text, Texts, cut, few, refused, unreadable};
+use super::inputs::{Text, Texts, bounded, cut, few, unreadable};
 use super::label;
 use crate::answers::in_time;
-use crate::body::{self, Fields};
+use crate::body::Fields;
 use crate::classify::MOST_TEXTS;
 use crate::failure::{Failure, PlainFailure};
-use crate::service::{Model, Service};
+use crate::service::{Model, Service, none_served};
 
 const SHAPE: &str = r#"send {"inputs": "..."}"#;
 const RERANK: &str = r#"send {"query": "...", "texts": ["...", "..."]}"#;
-
-/// The most numbers of an answer that tells those of each token.
-const MOST_NUMBERS: usize = 1 << 24;
 
 type Answer = Result<Response, PlainFailure>;
 
@@ -65,17 +62,17 @@ pub(crate) async fn embed_all(State(service): State<Arc<Service>>, headers: Head
         let model = Arc::clone(&encoder.model);
         let prepare = move || {
             let documents = texts.iter().map(|text| model.document(text, None, cut, Wanted::States));
-            let documents = documents.collect::<Result<Vec<_>, _>>().map_err(refused)?;
-            let numbers = documents.iter().map(Document::tokens).sum::<usize>().saturating_mul(model.width());
-            if numbers > MOST_NUMBERS {
-                let message = format!("the answer would have {numbers} numbers, and {MOST_NUMBERS} are the most");
-                return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message, "send fewer texts at a time"));
-            }
-            Ok(documents)
+            let documents = documents.collect::<Result<Vec<_>, _>>()?;
+            bounded(&model, &documents)?;
+            Ok::<_, Failure>(documents)
         };
         let rows = encoder.batcher.read(service.compute(prepare).await??).await?;
-        let rows: Vec<Vec<&[f32]>> = rows.iter().map(|rows| rows.iter().collect()).collect();
-        Ok(Json(rows).into_response())
+        // So many numbers take a while to write.
+        let write = move || {
+            let rows: Vec<Vec<&[f32]>> = rows.iter().map(|rows| rows.iter().collect()).collect();
+            Json(rows).into_response()
+        };
+        service.compute(write).await
     };
     Ok(in_time(&service, &headers, work).await?)
 }
@@ -159,9 +156,7 @@ pub(crate) async fn similarity(State(service): State<Arc<Service>>, headers: Hea
 pub(crate) async fn info(State(service): State<Arc<Service>>) -> Result<Json<Value>, PlainFailure> {
     let models = service.models();
     let is_encoder = |(_, model): &&(String, Model)| matches!(model, Model::Encoder(_));
-    let first = models.iter().find(is_encoder).or(models.first()).ok_or_else(|| {
-        Failure::new(StatusCode::NOT_FOUND, "no model is being served", "name one when the server is started")
-    })?;
+    let first = models.iter().find(is_encoder).or(models.first()).ok_or_else(none_served)?;
     Ok(Json(told(&first.0, &first.1)))
 }
 
@@ -174,9 +169,15 @@ pub(crate) fn told(name: &str, model: &Model) -> Value {
             labels.iter().enumerate().map(|(id, label)| (label.clone(), id.into())).collect();
         json!({"id2label": by_id, "label2id": by_name})
     };
-    let (kind, most) = match model {
-        Model::Bundle(bundle) => (json!({"classifier": named(&bundle.parts().labels)}), bundle.parts().max_tokens),
-        Model::Language(language) => (json!({"embedding": {"pooling": "mean"}}), language.model().max_tokens()),
+    let (kind, most, number_type) = match model {
+        Model::Bundle(bundle) => {
+            let kind = json!({"classifier": named(&bundle.parts().labels)});
+            (kind, bundle.parts().max_tokens, bundle.classifier().weights.number_type())
+        }
+        Model::Language(language) => {
+            let model = language.model();
+            (json!({"embedding": {"pooling": "mean"}}), model.max_tokens(), model.number_type())
+        }
         Model::Encoder(encoder) => {
             let model = &encoder.model;
             let kind = match model.head() {
@@ -184,13 +185,13 @@ pub(crate) fn told(name: &str, model: &Model) -> Value {
                 Head::Labels(_) | Head::TokenLabels(_) => json!({"classifier": named(model.labels())}),
                 _ => json!({"embedding": {"pooling": model.pooling()}}),
             };
-            (kind, model.max_tokens())
+            (kind, model.max_tokens(), model.number_type())
         }
     };
     let tasks: Vec<&str> = super::abilities(model).into_iter().map(Task::name).collect();
     json!({
-        "model_id": name, "model_sha": null, "model_dtype": "float32", "model_type": kind, "tasks": tasks,
-        "max_concurrent_requests": MOST_TEXTS, "max_input_length": most, "max_batch_tokens": crate::batcher::MOST_TOKENS,
+        "model_id": name, "model_sha": null, "model_dtype": number_type, "model_type": kind, "tasks": tasks,
+        "max_concurrent_requests": crate::connections::MOST, "max_input_length": most, "max_batch_tokens": crate::batcher::MOST_TOKENS,
         "max_batch_requests": crate::batcher::MOST_DOCUMENTS, "max_client_batch_size": MOST_TEXTS, "auto_truncate": false,
         "tokenization_workers": 1, "version": env!("CARGO_PKG_VERSION"), "sha": null, "docker_label": null,
     })
@@ -202,7 +203,7 @@ async fn read(
     body: Body,
     shape: &str,
 ) -> Result<(Fields, Option<String>), Failure> {
-    let mut fields: Fields = body::read(headers, body, service.limits.body_bytes, shape).await?;
+    let mut fields = service.read(headers, body, shape).await?;
     let name = fields.take("model")?;
     Ok((fields, name))
 }
@@ -212,9 +213,7 @@ fn capable<'a>(service: &'a Service, name: Option<&str>, task: Task) -> Result<&
     if let Some(name) = name {
         service.model(name)?;
     }
-    able(service, name, task)
-        .map(|(_, model)| model)
-        .map_err(|failure| failure.with_status(StatusCode::FAILED_DEPENDENCY))
+    able(service, name, task).map_err(|failure| failure.with_status(StatusCode::FAILED_DEPENDENCY))
 }
 
 fn incapable(message: &str, remedy: &str) -> Failure {

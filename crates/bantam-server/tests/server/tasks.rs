@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use bantam_kernels::gemm::PackedFormat;
+use bantam_kernels::gemm::{PackedFormat, Precision};
+use bantam_model::Weights;
+use bantam_model::architectures::bert::{Bert, BertConfig, BertFamily};
+use bantam_model::architectures::{Architecture, Head};
 use bantam_runtime::tasks::TaskModel;
 use bantam_server::{Served, ServedModel};
+use bantam_tokens::Tokenizer;
 use serde_json::{Value, json};
 
 use super::client::{JSON, Server, bundle, language, options};
@@ -14,8 +18,39 @@ fn folder(name: &str) -> PathBuf {
 }
 
 pub(crate) fn encoder(name: &str) -> Served {
-    let model = TaskModel::open(&folder(name), PackedFormat::F32).unwrap_or_else(|error| panic!("{name}: {error}"));
+    opened(name, &folder(name), PackedFormat::F32)
+}
+
+fn opened(name: &str, folder: &Path, format: PackedFormat) -> Served {
+    let model = TaskModel::open(folder, format).unwrap_or_else(|error| panic!("{name}: {error}"));
     Served { name: name.to_owned(), model: ServedModel::Encoder(Box::new(model)) }
+}
+
+/// A model of hidden tokens with a vocabulary far larger than its tokenizer's.
+fn of_many_tokens() -> Served {
+    let bert = Bert::with_head(
+        BertConfig {
+            vocab_size: 40_000,
+            hidden_size: 4,
+            intermediate_size: 4,
+            num_hidden_layers: 1,
+            num_attention_heads: 1,
+            max_position_embeddings: 48,
+            type_vocab_size: 2,
+            layer_norm_eps: 1e-12,
+            hidden_act: "gelu".to_owned(),
+            num_labels: 0,
+            pad_token_id: None,
+        },
+        BertFamily::Bert,
+        Head::Vocabulary,
+    );
+    let bert = bert.unwrap();
+    let arrays = Weights::initialise(bert.schema(), 1, Precision::F32).to_arrays();
+    let tokenizer = Tokenizer::load(folder("bert_masked").join("tokenizer.json")).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    bantam_model::folder::write(place.path(), &bert.config(), &arrays, &tokenizer).unwrap();
+    opened("many", place.path(), PackedFormat::F32)
 }
 
 fn serving(names: &[&str]) -> Server {
@@ -201,6 +236,37 @@ fn refusals_are_texts_and_say_what_there_is() {
 }
 
 #[test]
+fn small_requests_cannot_ask_for_more_than_memory_holds() {
+    let server = Server::start(vec![of_many_tokens(), encoder("bert_masked")], options());
+    let masks = |count: usize| "[MASK]".repeat(count);
+    let ask = |name: &str, texts: Vec<String>, most: usize| {
+        let reply = server.post(&format!("/models/{name}"), &json!({"inputs": texts, "parameters": {"top_k": most}}));
+        (reply.status, reply.json()["error"].as_str().unwrap_or_default().to_owned())
+    };
+    // 46 rows of 40,000 numbers for each text.
+    assert_eq!(ask("many", vec![masks(46); 2], 1).0, 200);
+    let (status, error) = ask("many", vec![masks(46); 20], 1);
+    assert!(status == 413 && error.contains("33554432 numbers") && error.contains("fewer texts"), "{status} {error}");
+    // 46 places with 85 proposals, each a text of 48 tokens.
+    assert_eq!(ask("bert_masked", vec![masks(46); 20], 1000).0, 200);
+    let (status, error) = ask("bert_masked", vec![masks(46); 40], 1000);
+    assert!(status == 413 && error.contains("4194304 tokens") && error.contains("top_k"), "{status} {error}");
+    // What is told of one hidden token in each of many texts stays.
+    assert_eq!(ask("bert_masked", vec![masks(1); 1024], 5).0, 200);
+}
+
+#[test]
+fn many_answers_in_a_long_text_are_found_in_time() {
+    let server = serving(&["bert_spans"]);
+    let context: Vec<String> = (0..3000).map(|word| word.to_string()).collect();
+    let parameters = json!({"top_k": 1000, "max_answer_len": 40});
+    let body = json!({"inputs": {"question": "who?", "context": context.join(" ")}, "parameters": parameters});
+    let headers = format!("{JSON}x-deadline-seconds: 10\r\n");
+    let reply = server.ask("POST", "/models/bert_spans", &headers, &body.to_string());
+    assert_eq!((reply.status, reply.json().as_array().map(Vec::len)), (200, Some(1000)), "{:.200}", reply.body);
+}
+
+#[test]
 fn what_is_served_is_told_in_all_forms() {
     let server = serving(&["bert_rank", "bert_labels", "bert_first"]);
     let first = server.get("/info").json();
@@ -217,6 +283,37 @@ fn what_is_served_is_told_in_all_forms() {
     );
     let paths = server.get("/openapi.json").json()["paths"].clone();
     assert!(paths["/"]["post"].is_object() && paths["/"]["get"].is_object() && paths["/rerank"]["post"].is_object());
+}
+
+#[test]
+fn the_numbers_that_models_are_stored_in_are_told() {
+    let rounded = opened("rounded", &folder("bert_rank"), PackedFormat::Int8);
+    let server = Server::start(vec![encoder("bert_rank"), rounded, language(), bundle()], options());
+    let told = |name: &str| server.get(&format!("/models/{name}/info")).json()["model_dtype"].clone();
+    assert_eq!(["bert_rank", "rounded", "tiny", "sample"].map(told), ["float32", "int8", "float32", "int8"]);
+}
+
+#[test]
+fn errors_have_the_form_that_is_described() {
+    let server = serving(&["bert_labels"]);
+    let described = server.get("/openapi.json").json();
+    let schemas = |path: &str| {
+        let response = &described["paths"][path]["post"]["responses"]["default"];
+        let schema = &response["content"]["application/json"]["schema"];
+        let any = schema["anyOf"].as_array().cloned().unwrap_or_else(|| vec![schema.clone()]);
+        let named = any.iter().map(|schema| schema["$ref"].as_str().unwrap().replace("#/components/schemas/", ""));
+        named.map(|name| described["components"]["schemas"][name]["properties"].clone()).collect::<Vec<_>>()
+    };
+    for path in ["/", "/embed", "/predict", "/rerank", "/similarity", "/v1/embeddings", "/v1/classify"] {
+        let found = server.post(path, &json!({"model": "nobody"})).json();
+        let is_text = found["error"].is_string();
+        let fits = |properties: &Value| {
+            let kind = if is_text { "string" } else { "object" };
+            properties["error"]["type"] == kind
+                && found.as_object().unwrap().keys().all(|key| properties.get(key).is_some())
+        };
+        assert!(schemas(path).iter().any(fits), "{path}: {found}");
+    }
 }
 
 #[test]
