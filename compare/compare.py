@@ -47,9 +47,9 @@ def machine(threads):
     return f"{model}; {threads} threads"
 
 
-def version(program):
+def expect(program):
     try:
-        return subprocess.run([program, "--version"], capture_output=True, text=True).stdout.strip()
+        subprocess.run([program, "--version"], capture_output=True)
     except OSError as error:
         raise SystemExit(f"{program}: {error.strerror}; build it with `cargo build --release`, or name it with --bantam")
 
@@ -71,6 +71,20 @@ def table(rows):
     return "\n".join(lines)
 
 
+def measured(rows):
+    """How often and on what the figures were made."""
+    counts = sorted({len(row["rounds"]["ours"]) for row in rows if "ours" in row})
+    if not counts:
+        return "Nothing was measured."
+    how_often = f"{counts[0]} to {counts[-1]} rounds" if counts[1:] else f"{counts[0]} round{'s' * (counts[0] > 1)}"
+    machines = {}
+    for row in rows:
+        if "ours" in row:
+            machines.setdefault(row["machine"], []).append(row["work"])
+    named = [on if len(machines) == 1 else f"{on} ({'; '.join(dict.fromkeys(works))})" for on, works in machines.items()]
+    return f"Medians of {how_often} in turn, on {', and on '.join(named)}."
+
+
 def put_into(path, text):
     before, mark, rest = path.read_text().partition(BEGIN)
     if not mark or END not in rest:
@@ -80,7 +94,7 @@ def put_into(path, text):
 
 def main():
     asked = arguments()
-    version(asked.bantam)
+    expect(asked.bantam)
     asked.models.mkdir(parents=True, exist_ok=True)
     out = asked.out or asked.models / "compare.json"
     known = json.loads(out.read_text())["rows"] if out.exists() else {}
@@ -100,7 +114,7 @@ def main():
         print(table(known[name]).split("\n", 2)[2], flush=True)
         out.write_text(json.dumps({"rows": known}, indent=1) + "\n")
     rows = [row for name, *_ in ROWS for row in known.get(name, [])]
-    text = f"{table(rows)}\n\nMedians of {asked.rounds} rounds in turn; {on}."
+    text = f"{table(rows)}\n\n{measured(rows)}"
     if asked.readme:
         put_into(asked.readme, text)
     else:

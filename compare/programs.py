@@ -47,8 +47,6 @@ def watched(arguments):
 class Bantam:
     """The program that is measured."""
 
-    name = "Bantam"
-
     def __init__(self, program, threads):
         self.program, self.threads = program, threads
 
@@ -96,8 +94,6 @@ SETTINGS = [(flash, repack) for flash in (0, 1) for repack in (0, 1)]
 
 class LlamaCpp:
     """The peer for language models."""
-
-    name = "llama.cpp"
 
     def __init__(self, folder, threads):
         self.folder, self.threads, self.best = folder, threads, {}

@@ -18,9 +18,10 @@ class Bench:
         self.bantam, self.llama, self.models, self.python = bantam, llama, models, python
         self.real, self.text, self.rounds = real, text, rounds
 
-    def model(self, size, kind):
-        """A file of random weights; what makes it is llama.cpp where it is there, so that both sides read what is the peer's own."""
-        path = self.models / f"random-{size}-{kind}.gguf"
+    def model(self, size, kind, pure=False):
+        """A file of random weights; what makes it is llama.cpp where it is there, so that both sides read what is the peer's own. Pure: all of its
+        matrices have the same bits; llama.cpp gives the head more otherwise, which Bantam fits to its own bits."""
+        path = self.models / f"random-{size}-{kind}{'-pure' * pure}.gguf"
         if path.exists():
             return path
         if kind == "f16":
@@ -28,7 +29,7 @@ class Bench:
         elif self.llama.folder is None:
             self.bantam.quantize(self.model(size, "f16"), kind.lower(), path)
         else:
-            self.llama.quantize(self.model(size, "f16"), kind, path)
+            self.llama.quantize(self.model(size, "f16"), kind, path, pure=pure)
         return path
 
     def in_turn(self, ours, theirs):
@@ -52,10 +53,10 @@ def compared(ours, theirs, missing, unit, aim, less=False, digits=0, **more):
     return row | {"missing": missing, **more}
 
 
-def speed(phase, size, ours_kind, theirs_kind, bits, aim, context=0):
+def speed(phase, size, ours_kind, theirs_kind, bits, aim, context=0, pure=False):
     def run(bench):
         tokens = 512 if phase == "prefill" else 128
-        ours, theirs = bench.model(size, ours_kind), bench.model(size, theirs_kind)
+        ours, theirs = bench.model(size, ours_kind, pure), bench.model(size, theirs_kind, pure)
         told = []
 
         def once():
@@ -207,6 +208,11 @@ ROWS = [
     ("prefill-1b", "prefill 512, 1.03 B, 4 bits", "llama.cpp Q4_K_M", speed("prefill", "1b", "Q4_0", "Q4_K_M", 4, 1.5)),
     ("decode-1b", "decode 128, 1.03 B, 4 bits", "llama.cpp Q4_K_M", speed("decode", "1b", "Q4_0", "Q4_K_M", 4, 1.1)),
     ("decode-4096", "decode 128 after 4,096 tokens, 135 M", "llama.cpp Q4_0", speed("decode", "135m", "Q4_0", "Q4_0", 4, 1.5, 4096)),
+    ("prefill-135m-pure", "prefill 512, 135 M, 4 bits everywhere", "llama.cpp Q4_0", speed("prefill", "135m", "Q4_0", "Q4_0", 4, 2.5, pure=True)),
+    ("decode-135m-pure", "decode 128, 135 M, 4 bits everywhere", "llama.cpp Q4_0", speed("decode", "135m", "Q4_0", "Q4_0", 4, 1.6, pure=True)),
+    ("decode-15m-pure", "decode 128, 15 M, 4 bits everywhere", "llama.cpp Q4_0", speed("decode", "15m", "Q4_0", "Q4_0", 4, 2.5, pure=True)),
+    ("prefill-1b-pure", "prefill 512, 1.03 B, 4 bits everywhere", "llama.cpp Q4_0", speed("prefill", "1b", "Q4_0", "Q4_0", 4, 1.5, pure=True)),
+    ("decode-1b-pure", "decode 128, 1.03 B, 4 bits everywhere", "llama.cpp Q4_0", speed("decode", "1b", "Q4_0", "Q4_0", 4, 1.1, pure=True)),
     ("chats", "16 chats at a time, 135 M", "llama-server -np 16", concurrent),
     ("cold-start", "cold start, 135 M, 20-token prompt", "llama-completion", cold_start),
     ("classifier-1", "22 M BERT, 16 tokens, batch 1", "ONNX Runtime int8", classifier(1)),
