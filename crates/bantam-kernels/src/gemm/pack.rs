@@ -63,7 +63,7 @@ pub(super) fn right_panels(isa: Isa, arithmetic: Arithmetic, source: &Source<'_>
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => super::avx512::pack::right_panels(isa, arithmetic, source, range, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => super::avx2::right_panels(arithmetic, source, range, out),
+        Isa::Avx2 => super::avx2::pack::right_panels(arithmetic, source, range, out),
         _ => right_panels_portable(arithmetic, source, range, out),
     }
 }
@@ -96,6 +96,8 @@ pub(super) fn left_row(isa: Isa, arithmetic: Arithmetic, row: &[f32], out: &mut 
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => super::avx512::pack::left_row(isa, arithmetic, row, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => super::avx2::pack::left_row(arithmetic, row, out),
         _ => left_row_portable(arithmetic, row, out),
     }
 }
@@ -117,6 +119,11 @@ pub(super) unsafe fn left_tile_steps(
     if isa == Isa::Avx512 && arithmetic != Arithmetic::Bf16Widened {
         // SAFETY: the caller's promise.
         return unsafe { super::avx512::pack::left_tiles(isa, arithmetic, source, range, tile_words, out) };
+    }
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx2 && matches!(arithmetic, Arithmetic::F32 | Arithmetic::F32Rounded) {
+        // SAFETY: the caller's promise.
+        return unsafe { super::avx2::pack::left_tiles(arithmetic, source, range, tile_words, out) };
     }
     let Range { first_item, items, first_k, k } = range;
     for item in 0..items {
@@ -224,7 +231,7 @@ pub(super) fn right_panels_portable(arithmetic: Arithmetic, source: &Source<'_>,
 }
 
 /// [`left_row`] in plain Rust.
-fn left_row_portable(arithmetic: Arithmetic, row: &[f32], out: &mut [u32]) {
+pub(super) fn left_row_portable(arithmetic: Arithmetic, row: &[f32], out: &mut [u32]) {
     for (step, out) in out.iter_mut().enumerate() {
         *out = left_word(arithmetic, row.len(), step, |p| row[p]);
     }

@@ -100,14 +100,14 @@ unsafe fn group4<const R: usize>(words: *const u32, input: *const i32, row_words
         *codes = [_mm256_and_si256(packed, low), _mm256_and_si256(_mm256_srli_epi32::<4>(packed), low)];
     }
     let mut totals = [low; R];
-    for row in 0..R {
+    for (row, total) in totals.iter_mut().enumerate() {
         let mut halves = _mm256_setzero_si256();
         for (word, codes) in codes.iter().enumerate() {
             // SAFETY: as above.
             let input = unsafe { _mm256_set1_epi32(*input.add(row * row_words + word)) };
             halves = _mm256_add_epi16(halves, _mm256_maddubs_epi16(*codes, input));
         }
-        totals[row] = _mm256_madd_epi16(halves, _mm256_set1_epi16(1));
+        *total = _mm256_madd_epi16(halves, _mm256_set1_epi16(1));
     }
     totals
 }
@@ -131,12 +131,12 @@ unsafe fn group8<const R: usize>(words: *const u32, input: *const i32, row_words
         for magnitude in &mut magnitudes {
             *magnitude = _mm256_abs_epi8(*magnitude);
         }
-        for row in 0..R {
+        for (row, total) in totals.iter_mut().enumerate() {
             for step in 0..HALF {
                 // SAFETY: as above.
                 let input = unsafe { _mm256_set1_epi32(*input.add(row * row_words + first + step)) };
                 let products = _mm256_maddubs_epi16(magnitudes[step], _mm256_sign_epi8(input, codes[step]));
-                totals[row] = _mm256_add_epi32(totals[row], _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
+                *total = _mm256_add_epi32(*total, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
             }
         }
     }

@@ -1,42 +1,21 @@
 //! The AVX2 tiles: slices of 16 columns, so that 6 x 2 sums, 2 vectors of the right factor and a broadcast fit the 16 registers.
 
-use super::Activation;
-use super::pack::{Range, Source, right_panels_portable};
-use super::quantize::quantize_token_portable;
-use super::tile::{Arithmetic, Tile, TileFunction};
+use super::super::Activation;
+use super::super::portable;
+use super::super::tile::{self, Arithmetic, Tile, TileFunction};
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
 const SLICE: usize = 2 * LANES;
 
 /// The function for an arithmetic.
-pub(super) fn tile(arithmetic: Arithmetic) -> TileFunction {
+pub(in super::super) fn tile(arithmetic: Arithmetic) -> TileFunction {
     match arithmetic {
         Arithmetic::F32 | Arithmetic::F32Rounded => f32_tile,
-        Arithmetic::Bf16Pairs => super::portable::tile(arithmetic),
+        Arithmetic::Bf16Pairs => portable::tile(arithmetic),
         Arithmetic::Bf16Widened => widened_tile,
         Arithmetic::Int8 => int8_tile,
     }
-}
-
-/// See [`super::pack::right_panels`]: the plain form, compiled for this set.
-pub(super) fn right_panels(arithmetic: Arithmetic, source: &Source<'_>, range: Range, out: &mut [u32]) {
-    #[target_feature(enable = "avx2,fma")]
-    fn compiled(arithmetic: Arithmetic, source: &Source<'_>, range: Range, out: &mut [u32]) {
-        right_panels_portable(arithmetic, source, range, out);
-    }
-    // SAFETY: called for this set only.
-    unsafe { compiled(arithmetic, source, range, out) }
-}
-
-/// See [`super::quantize::quantize_token`]: the plain form, compiled for this set.
-pub(super) fn quantize_token(token: &[f32], words: &mut [u32]) -> f32 {
-    #[target_feature(enable = "avx2,fma")]
-    fn compiled(token: &[f32], words: &mut [u32]) -> f32 {
-        quantize_token_portable(token, words)
-    }
-    // SAFETY: called for this set only.
-    unsafe { compiled(token, words) }
 }
 
 /// Defines the function that takes a tile slice by slice and picks the variant for its rows.
@@ -185,19 +164,19 @@ fn mask(count: usize) -> __m256i {
     _mm256_cmpgt_epi32(_mm256_set1_epi32(count.min(LANES) as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
 }
 
-/// Stores sums. They come by value: a reference would keep them in memory while they are summed, at a third of the speed. And they are indexed,
-/// since an iterator over an array would copy what is left of it at each step.
+/// Stores sums. They come by value: a reference would keep them in memory while they are summed, at a third of the speed. An iterator that takes
+/// the array, too, would copy what is left of it at each step.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn store<const R: usize>(sums: [[__m256; 2]; R], tile: &Tile, row: usize, first: usize) {
     // SAFETY: the caller's promise.
     unsafe {
-        for r in 0..R {
-            store_vector(sums[r][0], tile, row + r, first);
+        for (r, sums) in sums.iter().enumerate() {
+            store_vector(sums[0], tile, row + r, first);
         }
         if first + LANES < tile.columns {
-            for r in 0..R {
-                store_vector(sums[r][1], tile, row + r, first + LANES);
+            for (r, sums) in sums.iter().enumerate() {
+                store_vector(sums[1], tile, row + r, first + LANES);
             }
         }
     }
@@ -238,6 +217,6 @@ unsafe fn store_vector(sum: __m256, tile: &Tile, row: usize, column: usize) {
 unsafe fn finish(tile: &Tile) {
     if tile.activation != Activation::None {
         // SAFETY: the tile's promise.
-        unsafe { super::tile::finish(tile) }
+        unsafe { tile::finish(tile) }
     }
 }
