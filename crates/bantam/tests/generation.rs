@@ -124,6 +124,31 @@ fn a_chat_answers_each_line() {
 }
 
 #[test]
+fn a_model_with_an_adapter_is_a_model_to_all_commands() {
+    let golden = model().parent().unwrap().to_owned();
+    let both =
+        |model: &str, adapter: &str| format!("{}+{}", golden.join(model).display(), golden.join(adapter).display());
+    let (llama, bert) = (both("llama_tied", "llama_adapter"), both("bert_classifier", "bert_adapter"));
+    let output = run(&["chat", &llama, "--tokens", "2", "--greedy"], "when is my day\n");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let ids = |path: &str| answer(&["tokenize", path, "--text", "when is my day"]);
+    assert_eq!(ids(&llama), ids(model().to_str().unwrap()));
+    for (path, name, kind) in [
+        (&llama, "llama_tied+llama_adapter", "token predictor folder"),
+        (&bert, "bert_classifier+bert_adapter", "classifier folder"),
+    ] {
+        let told: Value = serde_json::from_str(&answer(&["inspect", path, "--json"])).unwrap();
+        assert_eq!((&told["name"], &told["kind"]), (&Value::from(name), &Value::from(kind)));
+    }
+    let label = |path: &str| {
+        let output = run(&["classify", path], "when is my day\n");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["confidence"].clone()
+    };
+    assert_ne!(label(&bert), label(golden.join("bert_classifier").to_str().unwrap()));
+}
+
+#[test]
 fn beams_find_the_likeliest_answers() {
     let path = model();
     let found = generated(

@@ -1,12 +1,13 @@
 //! Answers that stand in a text.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
 
 use bantam_tokens::{Encoding, Shorten};
 
-use super::numbers::softmax;
+use super::numbers::{descending, softmax};
 use super::{Document, Rows, TaskError, TaskModel, Wanted};
 
 /// The usual size of the windows that a long text is read in, and what they share.
@@ -66,20 +67,24 @@ pub struct SpanSearch {
     options: SpanOptions,
 }
 
-/// Answers by their texts in small letters: the same one may stand in several places.
+/// Answers by their texts in small letters: the same one may stand in several places. Most are never told, so that of their texts only
+/// hashes are kept; it would take billions of answers for two of them to be equal by chance.
 #[derive(Default)]
 struct Answers {
-    found: Vec<AnswerSpan>,
-    known: HashMap<String, usize>,
+    /// Scores, where they begin and where they end.
+    found: Vec<(f32, usize, usize)>,
+    known: HashMap<u64, usize>,
 }
 
 impl Answers {
     /// Adds an answer, or its score to that of the same one.
-    fn add(&mut self, span: AnswerSpan) {
-        let place = *self.known.entry(span.answer.to_lowercase()).or_insert(self.found.len());
+    fn add(&mut self, score: f32, (start, end): (usize, usize), context: &[char]) {
+        let mut hasher = DefaultHasher::new();
+        String::from_iter(&context[start..end]).to_lowercase().hash(&mut hasher);
+        let place = *self.known.entry(hasher.finish()).or_insert(self.found.len());
         match self.found.get_mut(place) {
-            Some(same) => same.score += span.score,
-            None => self.found.push(span),
+            Some((sum, ..)) => *sum += score,
+            None => self.found.push((score, start, end)),
         }
     }
 }
@@ -146,22 +151,20 @@ impl SpanSearch {
             (starts[0], ends[0]) = (0.0, 0.0);
             for candidate in candidates(&starts, &ends, self.options.answer_tokens, tried) {
                 if may_be[candidate.first] && may_be[candidate.last] {
-                    answers.add(self.span(window, &candidate));
+                    answers.add(candidate.score, self.place(window, &candidate), &self.context);
                 }
             }
         }
         let mut answers = answers.found;
         if self.options.may_be_none {
-            answers.push(AnswerSpan { score: none_score, start: 0, end: 0, answer: String::new() });
+            answers.push((none_score, 0, 0));
         }
-        answers.sort_by(|a, b| b.score.total_cmp(&a.score));
-        answers.truncate(self.options.most);
-        answers
-    }
-
-    fn span(&self, window: &Encoding, candidate: &Candidate) -> AnswerSpan {
-        let (start, end) = self.place(window, candidate);
-        AnswerSpan { score: candidate.score, start, end, answer: self.context[start..end].iter().collect() }
+        let scores: Vec<f32> = answers.iter().map(|&(score, ..)| score).collect();
+        let span = |index: usize| {
+            let (score, start, end) = answers[index];
+            AnswerSpan { score, start, end, answer: self.context[start..end].iter().collect() }
+        };
+        descending(&scores, self.options.most).into_iter().map(span).collect()
     }
 
     fn place(&self, window: &Encoding, candidate: &Candidate) -> (usize, usize) {
@@ -181,16 +184,48 @@ impl SpanSearch {
     }
 }
 
-/// The likeliest places of answers that are not longer than `longest` tokens, the likeliest first.
+/// The likeliest places of answers that are not longer than `longest` tokens, the likeliest first. A long window has far more of them than are
+/// kept at a time.
 fn candidates(starts: &[f32], ends: &[f32], longest: usize, most: usize) -> Vec<Candidate> {
-    let mut found = Vec::new();
+    let mut found: Vec<Candidate> = Vec::new();
+    let order = |a: &Candidate, b: &Candidate| {
+        b.score.total_cmp(&a.score).then_with(|| (a.first, a.last).cmp(&(b.first, b.last)))
+    };
     for (first, start) in starts.iter().enumerate().filter(|(_, start)| **start > 0.0) {
         let last = first.saturating_add(longest).min(ends.len());
         for (last, end) in ends.iter().enumerate().take(last).skip(first).filter(|(_, end)| **end > 0.0) {
             found.push(Candidate { first, last, score: start * end });
         }
+        if found.len() / 2 > most {
+            found.select_nth_unstable_by(most, order);
+            found.truncate(most);
+        }
     }
-    found.sort_by(|a, b| b.score.total_cmp(&a.score));
+    found.sort_unstable_by(order);
     found.truncate(most);
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use bantam_model::Random;
+
+    use super::*;
+
+    #[test]
+    fn the_likeliest_places_are_those_of_all_in_order() {
+        let mut random = Random::new(2, 0);
+        // Few values, so that many are equal, and some are 0.
+        let [starts, ends] = [(); 2].map(|()| (0..60).map(|_| random.below(4) as f32).collect::<Vec<f32>>());
+        for longest in [1, 7, 100] {
+            let mut all: Vec<(usize, usize)> = (0..60).flat_map(|a| (a..60).map(move |b| (a, b))).collect();
+            all.retain(|&(a, b)| b - a < longest && starts[a] * ends[b] > 0.0);
+            all.sort_by(|a, b| (starts[b.0] * ends[b.1]).total_cmp(&(starts[a.0] * ends[a.1])));
+            for most in [1, 3, 50, 10_000] {
+                let found = candidates(&starts, &ends, longest, most);
+                let places: Vec<(usize, usize)> = found.iter().map(|found| (found.first, found.last)).collect();
+                assert_eq!(places, all[..most.min(all.len())], "{most} of at most {longest} tokens");
+            }
+        }
+    }
 }

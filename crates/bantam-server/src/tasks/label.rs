@@ -21,6 +21,8 @@ use crate::service::{Encoder, Model, Service};
 const MOST_TOLD: usize = 1000;
 /// The most tokens of the texts that a request is told, one for each proposal.
 const MOST_TOLD_TOKENS: usize = 1 << 22;
+/// The most bytes of the answers that a request may be told: each can be as long as the text that it stands in.
+const MOST_TOLD_BYTES: usize = 1 << 28;
 
 /// Makes a task of each input, has the documents of all read in one go, and makes an answer of each task.
 async fn answers<I, P, A>(
@@ -59,6 +61,16 @@ where
         tasks.into_iter().map(answer).collect()
     };
     service.compute(work).await
+}
+
+/// Refuses requests that are told too much: `top_k` multiplies it.
+fn tellable(count: usize, most: usize, what: &str) -> Result<(), Failure> {
+    if count <= most {
+        return Ok(());
+    }
+    let message = format!("the answer may have more than {most} {what}");
+    let remedy = "send fewer or shorter texts, or a smaller top_k";
+    Err(Failure::field("top_k", message, remedy).with_status(StatusCode::PAYLOAD_TOO_LARGE))
 }
 
 /// One answer where one text was sent, else the list.
@@ -181,11 +193,7 @@ pub(crate) async fn hidden(
     let prepare = move |model: &TaskModel, text: &String| {
         let (task, document) = HiddenTokens::new(model, text, targets.as_deref(), most, cut)?;
         told_tokens = told_tokens.saturating_add(task.told_tokens(model));
-        if told_tokens > MOST_TOLD_TOKENS {
-            let message = format!("the proposals are texts of more than {MOST_TOLD_TOKENS} tokens");
-            let remedy = "send fewer texts or hidden tokens, or a smaller top_k";
-            return Err(Failure::field("top_k", message, remedy).with_status(StatusCode::PAYLOAD_TOO_LARGE));
-        }
+        tellable(told_tokens, MOST_TOLD_TOKENS, "tokens")?;
         Ok((task, vec![document]))
     };
     let finish = |task: HiddenTokens, model: &TaskModel, rows: &[Rows]| {
@@ -231,7 +239,10 @@ pub(crate) async fn spans(
         question_tokens: count(parameters, "max_question_len", usize::MAX)?,
     };
     let is_one = options.most == 1;
+    let mut told_bytes = 0_usize;
     let prepare = move |model: &TaskModel, asked: &Question| {
+        told_bytes = told_bytes.saturating_add(options.most.saturating_mul(asked.context.len()));
+        tellable(told_bytes, MOST_TOLD_BYTES, "bytes")?;
         Ok(SpanSearch::new(model, &asked.question, &asked.context, options.clone())?)
     };
     let finish = move |task: SpanSearch, model: &TaskModel, rows: &[Rows]| {

@@ -237,7 +237,7 @@ fn refusals_are_texts_and_say_what_there_is() {
 
 #[test]
 fn small_requests_cannot_ask_for_more_than_memory_holds() {
-    let server = Server::start(vec![of_many_tokens(), encoder("bert_masked")], options());
+    let server = Server::start(vec![of_many_tokens(), encoder("bert_masked"), encoder("bert_spans")], options());
     let masks = |count: usize| "[MASK]".repeat(count);
     let ask = |name: &str, texts: Vec<String>, most: usize| {
         let reply = server.post(&format!("/models/{name}"), &json!({"inputs": texts, "parameters": {"top_k": most}}));
@@ -251,6 +251,12 @@ fn small_requests_cannot_ask_for_more_than_memory_holds() {
     assert_eq!(ask("bert_masked", vec![masks(46); 20], 1000).0, 200);
     let (status, error) = ask("bert_masked", vec![masks(46); 40], 1000);
     assert!(status == 413 && error.contains("4194304 tokens") && error.contains("top_k"), "{status} {error}");
+    // A word of three million letters is one token, and part of most answers.
+    let context = format!("a b c {} d e f", "x".repeat(3_000_000));
+    let body = json!({"inputs": {"question": "who?", "context": context}, "parameters": {"top_k": 1000}});
+    let reply = server.post("/models/bert_spans", &body);
+    let error = reply.json()["error"].as_str().unwrap_or_default().to_owned();
+    assert!(reply.status == 413 && error.contains("268435456 bytes"), "{} {error:.200}", reply.status);
     // What is told of one hidden token in each of many texts stays.
     assert_eq!(ask("bert_masked", vec![masks(1); 1024], 5).0, 200);
 }

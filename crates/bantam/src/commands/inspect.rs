@@ -1,5 +1,6 @@
 //! `bantam inspect`: what a bundle or a model folder holds, once everything in it was checked.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use bantam_artifact::bundle::Reader;
 use bantam_kernels::gemm::Precision;
 use bantam_kernels::memory::Mapped;
 use bantam_model::architectures::{Architecture, Head};
-use bantam_model::folder::{read_classifier, read_predictor};
+use bantam_model::folder::{is_folder, model_and_adapter, read_classifier, read_predictor};
 use bantam_model::task_folder::{is_encoder, read_task_encoder};
 use bantam_runtime::BundleParts;
 use serde_json::{Map, Value, json};
@@ -33,7 +34,7 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let told = if self.path.is_dir() { folder(&self.path)? } else { bundle(&self.path)? };
+        let told = if is_folder(&self.path) { folder(&self.path)? } else { bundle(&self.path)? };
         if self.json {
             return Ok(print_json(&told)?);
         }
@@ -73,9 +74,9 @@ fn bundle(path: &Path) -> anyhow::Result<Value> {
     }))
 }
 
-/// What a folder in the layout of Hugging Face holds.
+/// What a folder in the layout of Hugging Face holds, with an adapter's where the path names both.
 fn folder(path: &Path) -> anyhow::Result<Value> {
-    if has_labels(&path.join("config.json")) {
+    if has_labels(&model_and_adapter(path).0.join("config.json")) {
         let read = read_classifier(path, Precision::F32)?;
         let mut told = model("classifier folder", path, read.architecture.as_ref());
         told["labels"] = read.labels.into();
@@ -101,12 +102,15 @@ fn folder(path: &Path) -> anyhow::Result<Value> {
 }
 
 fn model<A: Architecture + ?Sized>(kind: &str, path: &Path, architecture: &A) -> Value {
+    let (folder, adapter) = model_and_adapter(path);
+    let folders: Vec<PathBuf> = std::iter::once(folder).chain(adapter).collect();
+    let names: Vec<_> = folders.iter().filter_map(|path| path.file_name()).map(OsStr::to_string_lossy).collect();
     json!({
         "kind": kind,
-        "name": path.file_name().map(|name| name.to_string_lossy()),
+        "name": names.join("+"),
         "family": architecture.config()["model_type"],
         "parameters": architecture.schema().parameters(),
-        "bytes": bytes_of(path),
+        "bytes": folders.iter().map(|folder| bytes_of(folder)).sum::<u64>(),
         "vocabulary": architecture.vocabulary(),
         "max_tokens": architecture.max_tokens(),
     })

@@ -81,7 +81,7 @@ pub(crate) fn open_tokenizer(path: &Path) -> anyhow::Result<Tokenizer> {
         Some("gguf") => gguf::read_tokenizer(path)?,
         Some("bin") => llama2c::read_predictor(path, &vocabulary_beside(path)?, Precision::F32)?.tokenizer,
         Some("json") => Some(Tokenizer::load(path)?),
-        _ => Some(Tokenizer::load(path.join("tokenizer.json"))?),
+        _ => Some(Tokenizer::load(folder::model_and_adapter(path).0.join("tokenizer.json"))?),
     };
     tokenizer.with_context(|| format!("{}: it has no tokenizer; name a file that has its vocabulary", path.display()))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bantam_kernels::pool;
+use bantam_model::folder::is_folder;
 use bantam_model::task_folder::is_encoder;
 use bantam_runtime::Assistant;
 use bantam_runtime::tasks::TaskModel;
@@ -237,7 +238,7 @@ fn named(argument: &str) -> anyhow::Result<(String, PathBuf)> {
     let path = PathBuf::from(argument);
     // The name of `.` is that of the folder it stands for.
     let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
-    let part = if whole.is_dir() { whole.file_name() } else { whole.file_stem() };
+    let part = if is_folder(&whole) { whole.file_name() } else { whole.file_stem() };
     let name = part.with_context(|| format!("{argument}: it has no name; write NAME=PATH"))?;
     Ok((name.to_string_lossy().into_owned(), path))
 }

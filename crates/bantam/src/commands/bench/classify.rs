@@ -5,16 +5,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use bantam_kernels::ceiling::{self, Unit};
-use bantam_kernels::gemm::PackedFormat;
+use bantam_eval::interval::quantile;
 use bantam_kernels::isa::Isa;
-use bantam_kernels::{memory, pool};
-use bantam_model::{Batch, Features};
-
-use bantam_model::schema::Kind;
+use bantam_kernels::{ceiling, memory, pool};
+use bantam_model::{Batch, Features, schema};
 use bantam_runtime::{Assistant, TextClassifier};
 use serde_json::json;
 
+use super::gemm::Kind;
 use crate::commands::print_json;
 
 /// The arguments of `bantam bench classify`.
@@ -32,8 +30,8 @@ pub(super) struct Arguments {
     #[arg(long, default_value_t = 1)]
     batch: usize,
     /// What a folder's matrices are held as; a bundle has its own format
-    #[arg(long, value_enum, default_value_t = Format::Int8)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = Kind::Int8)]
+    format: Kind,
     /// Seconds to measure for
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
@@ -43,16 +41,6 @@ pub(super) struct Arguments {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// 32 bits
-    F32,
-    /// 16 bits
-    Bf16,
-    /// 8 bits with a scale for each row
-    Int8,
 }
 
 /// The most tokens at once: more would need more memory than most machines have.
@@ -65,12 +53,7 @@ const FEATURES: usize = 10;
 impl Arguments {
     pub(super) fn run(self) -> anyhow::Result<()> {
         pool::set_threads(self.threads);
-        let (format, unit) = match self.format {
-            Format::F32 => (PackedFormat::F32, Unit::F32),
-            Format::Bf16 => (PackedFormat::Bf16, Unit::Bf16),
-            Format::Int8 => (PackedFormat::Int8, Unit::Int8),
-        };
-        let assistant = Assistant::open(&self.model, format)?;
+        let assistant = Assistant::open(&self.model, self.format.packed())?;
         let classifier = assistant.classifier();
         let most = classifier.encoder.max_tokens();
         ensure!((1..=most).contains(&self.tokens), "--tokens from 1 to {most}, which is what the model reads at most");
@@ -79,13 +62,13 @@ impl Arguments {
             "--batch from 1, and at most {MOST_TOKENS} tokens at once"
         );
         let times = self.measure(classifier);
-        let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize].as_secs_f64();
-        let (middle, late) = (at(0.5), at(0.99));
-        let matrices = classifier.architecture.schema().entries().iter().filter(|entry| entry.kind == Kind::Matrix);
+        let (middle, late) = (quantile(&times, 0.5), quantile(&times, 0.99));
+        let matrices =
+            classifier.architecture.schema().entries().iter().filter(|entry| entry.kind == schema::Kind::Matrix);
         let products: usize = matrices.map(|entry| entry.shape().iter().product::<usize>()).sum();
         let (isa, threads) = (Isa::current().name(), pool::threads());
         let operations = 2.0 * (products * self.tokens * self.batch) as f64;
-        let share = operations / middle / ceiling::measure(unit, threads);
+        let share = operations / middle / ceiling::measure(self.format.unit(), threads);
         let rate = self.batch as f64 / middle;
         if self.json {
             return Ok(print_json(&json!({
@@ -115,8 +98,8 @@ impl Arguments {
         )?)
     }
 
-    /// The times of all calls, sorted.
-    fn measure(&self, classifier: &TextClassifier) -> Vec<Duration> {
+    /// The seconds of all calls, sorted.
+    fn measure(&self, classifier: &TextClassifier) -> Vec<f64> {
         let vocabulary = classifier.architecture.vocabulary();
         let ids: Vec<u32> = (0..self.batch * self.tokens).map(|index| (index * 31 % vocabulary) as u32).collect();
         let mut batch = Batch::new(ids.chunks(self.tokens));
@@ -132,10 +115,10 @@ impl Arguments {
         while times.len() < 2 * FEWEST || Instant::now() < until {
             let began = Instant::now();
             classifier.classify_batch(&batch);
-            times.push(began.elapsed());
+            times.push(began.elapsed().as_secs_f64());
         }
         times.drain(..FEWEST);
-        times.sort();
+        times.sort_by(f64::total_cmp);
         times
     }
 }

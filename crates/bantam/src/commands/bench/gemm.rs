@@ -40,10 +40,14 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+/// What numbers a product is made of.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Kind {
+pub(super) enum Kind {
+    /// 32 bits
     F32,
+    /// 16 bits
     Bf16,
+    /// 8 bits with a scale for each row
     Int8,
 }
 
@@ -125,12 +129,7 @@ impl Arguments {
             buffer
         };
         let (a, b, mut out) = (fill(m * k), fill(n * k), fill(m * n));
-        let (unit, format) = match self.kind {
-            Kind::F32 => (Unit::F32, PackedFormat::F32),
-            Kind::Bf16 => (Unit::Bf16, PackedFormat::Bf16),
-            Kind::Int8 => (Unit::Int8, PackedFormat::Int8),
-        };
-        let packed = self.is_packed().then(|| PackedMatrix::pack(&b, n, k, format));
+        let packed = self.is_packed().then(|| PackedMatrix::pack(&b, n, k, self.kind.packed()));
         let precision = if self.kind == Kind::Bf16 { Precision::Bf16 } else { Precision::F32 };
         let operations = 2.0 * (m * n * k) as f64;
         let repeats = (2e9 / operations).ceil().max(1.0) as usize;
@@ -146,7 +145,7 @@ impl Arguments {
                 let began = Instant::now();
                 (0..repeats).for_each(|_| once());
                 let speed = operations * repeats as f64 / began.elapsed().as_secs_f64();
-                (speed / 1e9, speed / ceiling::measure(unit, pool::threads()))
+                (speed / 1e9, speed / ceiling::measure(self.kind.unit(), pool::threads()))
             })
             .unzip();
         (Shape { m, n, k }, median(speeds), median(shares))
@@ -154,6 +153,24 @@ impl Arguments {
 }
 
 impl Kind {
+    /// How matrices of them are packed.
+    pub(super) fn packed(self) -> PackedFormat {
+        match self {
+            Self::F32 => PackedFormat::F32,
+            Self::Bf16 => PackedFormat::Bf16,
+            Self::Int8 => PackedFormat::Int8,
+        }
+    }
+
+    /// What multiplies them.
+    pub(super) fn unit(self) -> Unit {
+        match self {
+            Self::F32 => Unit::F32,
+            Self::Bf16 => Unit::Bf16,
+            Self::Int8 => Unit::Int8,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",

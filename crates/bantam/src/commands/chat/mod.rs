@@ -12,6 +12,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use bantam_kernels::pool;
+use bantam_model::folder::is_folder;
 use bantam_runtime::Assistant;
 use bantam_runtime::generation::GenerateOptions;
 
@@ -72,7 +73,7 @@ impl Arguments {
             (false, false) => Style::Plain,
         };
         let is_model =
-            self.model.is_dir() || matches!(self.model.extension().and_then(OsStr::to_str), Some("gguf" | "bin"));
+            is_folder(&self.model) || matches!(self.model.extension().and_then(OsStr::to_str), Some("gguf" | "bin"));
         if !is_model {
             let assistant = Assistant::load(&self.model)?;
             return bundle::chat(&assistant, std::io::stdin().lock(), &mut std::io::stdout().lock(), style);
