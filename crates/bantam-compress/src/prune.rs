@@ -91,8 +91,12 @@ pub fn prune(
         kept.insert(format!("{}.channels", part.layer), bent);
     }
     let arrays = keep_layers(&cut(model.schema(), &weights.to_arrays(), &kept), &layers);
-    let sizes =
-        Sizes { vocabulary: model.vocabulary(), layers: target.layers, heads: target.heads, channels: target.channels };
+    let sizes = Sizes {
+        vocabulary: model.vocabulary(),
+        layers: layers.clone(),
+        heads: target.heads,
+        channels: target.channels,
+    };
     let architecture = model.resized(&sizes);
     debug_assert!(fits(architecture.schema(), &arrays), "pruned arrays must fit the pruned architecture");
     Ok(Pruned { architecture, arrays, layers })
@@ -179,6 +183,7 @@ mod tests {
             classifier_pooling: Pooling::Mean,
             num_labels: 3,
             features: None,
+            windows: None,
         })
     }
 

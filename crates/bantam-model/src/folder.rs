@@ -370,8 +370,7 @@ pub(crate) fn parse<T: serde::de::DeserializeOwned>(config: &Value, path: &Path)
 pub(crate) fn computed(config: &Value, path: &Path) -> Result<Value, FolderError> {
     let (config, fault) = earlier_keys(config);
     let Some(what) = fault else { return Ok(config) };
-    let supported = "Llama (silu) and ModernBERT (gelu) without biases, with plain rotary positions and full attention in \
-                     every layer, and BERT, RoBERTa and DistilBERT with absolute positions";
+    let supported = "Llama (silu) and ModernBERT (gelu) without biases, with plain rotary positions, and BERT, RoBERTa and DistilBERT with absolute positions";
     Err(FolderError::Unsupported { path: path.to_owned(), what, supported })
 }
 

@@ -2,7 +2,10 @@
 //! computed here. A setting that changes what a model computes is either followed or refused, never passed over.
 
 use bantam_tokens::Tokenizer;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+/// More layers than any model has.
+const MOST_LAYERS: u64 = 10_000;
 
 /// The settings of transformers 5 under the keys of earlier versions, which the architectures read. The second value
 /// names the first setting that Bantam does not compute.
@@ -25,6 +28,7 @@ pub(crate) fn earlier_keys(config: &Value) -> (Value, Option<String>) {
             let biases = ["attention_bias", "mlp_bias", "norm_bias", "classifier_bias"];
             fixed.extend(biases.map(|key| (key, false.into())));
             rotary(keys, &["rope_parameters", "full_attention"], "global_rope_theta")
+                .or_else(|| rotary(keys, &["rope_parameters", "sliding_attention"], "local_rope_theta"))
                 .or_else(|| rotary(keys, &["rope_scaling"], "global_rope_theta"))
                 .or_else(|| other_than(keys, &fixed))
                 .or_else(|| windows(keys))
@@ -89,15 +93,42 @@ fn other_than(keys: &Map<String, Value>, fixed: &[(&str, Value)]) -> Option<Stri
     Some(format!("{key} = {value}"))
 }
 
-/// The setting by which a layer sees only a window of the text.
-fn windows(keys: &Map<String, Value>) -> Option<String> {
-    if let Some(types) = keys.get("layer_types").and_then(Value::as_array) {
-        let windowed = types.iter().find(|&kind| kind != "full_attention")?;
-        return Some(format!("layer_types with {windowed}"));
-    }
+/// Puts the layers that see only a window of the text under one key, as [`Windows`](crate::architectures::encoder::Windows); tells of a setting that
+/// cannot be.
+fn windows(keys: &mut Map<String, Value>) -> Option<String> {
+    let is_modern_bert = keys.get("model_type").is_some_and(|family| family == "modernbert");
     let layers = keys.get("num_hidden_layers").and_then(Value::as_u64).unwrap_or(0);
-    // Where ModernBERT's config is silent, every third layer has full attention.
-    let silent = if keys.get("model_type").is_some_and(|family| family == "modernbert") { 3 } else { 1 };
-    let every = keys.get("global_attn_every_n_layers").cloned().unwrap_or_else(|| silent.into());
-    (every != 1 && layers > 1).then(|| format!("global_attn_every_n_layers = {every}"))
+    let windowed: Vec<u64> = if let Some(types) = keys.get("layer_types").and_then(Value::as_array) {
+        let is_known = |kind: &&Value| *kind == "full_attention" || *kind == "sliding_attention";
+        if let Some(other) = types.iter().find(|kind| !is_known(kind)) {
+            return Some(format!("layer_types with {other}"));
+        }
+        if types.len() as u64 != layers {
+            return Some(format!("layer_types of {} layers, beside num_hidden_layers = {layers}", types.len()));
+        }
+        (0..layers).zip(types).filter(|(_, kind)| *kind == "sliding_attention").map(|(layer, _)| layer).collect()
+    } else {
+        // Where ModernBERT's config is silent, every third layer has full attention.
+        let silent = if is_modern_bert { 3 } else { 1 };
+        let every = keys.get("global_attn_every_n_layers").cloned().unwrap_or_else(|| silent.into());
+        match every.as_u64().filter(|&every| every > 0 && layers <= MOST_LAYERS) {
+            Some(every) => (0..layers).filter(|layer| !layer.is_multiple_of(every)).collect(),
+            None => return Some(format!("global_attn_every_n_layers = {every} of {layers} layers")),
+        }
+    };
+    if windowed.is_empty() {
+        return None;
+    }
+    let both_sides = keys.get("local_attention").cloned().unwrap_or_else(|| 128.into());
+    let Some(tokens) = both_sides.as_u64().and_then(|tokens| usize::try_from(tokens).ok()) else {
+        return Some(format!("local_attention = {both_sides}"));
+    };
+    // A config may say that these layers turn their positions as the others do, but not nothing and mean that.
+    let base = match keys.get("local_rope_theta") {
+        Some(Value::Null) => keys.get("global_rope_theta").cloned().unwrap_or_else(|| 160_000.0.into()),
+        Some(base) => base.clone(),
+        None => 10_000.0.into(),
+    };
+    keys.insert("windows".to_owned(), json!({"layers": windowed, "tokens": tokens / 2 + 1, "rotary_base": base}));
+    None
 }

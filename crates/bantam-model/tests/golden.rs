@@ -12,7 +12,7 @@ use bantam_model::task_folder::task_encoder_of;
 use bantam_model::{Batch, Pass};
 use serde_json::{Value, json};
 
-/// Keys that change nothing in what a model computes: provenance, training, generation, and windows that no layer has.
+/// Keys that change nothing in what a model computes: provenance, training, and generation.
 const WITHOUT_EFFECT: &[&str] = &[
     "attention_dropout",
     "attention_probs_dropout_prob",
@@ -23,7 +23,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "hidden_dropout_prob",
     "initializer_cutoff_factor",
     "initializer_range",
-    "local_attention",
     "mlp_dropout",
     "pretraining_tp",
     "sparse_pred_ignore_index",
@@ -82,12 +81,23 @@ fn assert_same_settings(written: &Value, config: &Value, name: &str) {
         "mlp_bias": false,
         "tie_word_embeddings": written["model_type"] != "llama",
     });
+    let every = written["global_attn_every_n_layers"].as_u64().unwrap_or(1) as usize;
     for (key, expected) in config.as_object().unwrap() {
         // transformers reads the keys of its earlier versions, which Bantam writes so that those load the model, too.
         let (key, expected) = match key.as_str() {
             "rope_parameters" if written["model_type"] == "llama" => ("rope_theta", &expected["rope_theta"]),
-            "rope_parameters" => ("global_rope_theta", &expected["full_attention"]["rope_theta"]),
-            "layer_types" => ("global_attn_every_n_layers", &json!(1)),
+            "rope_parameters" => {
+                let local = &expected["sliding_attention"]["rope_theta"];
+                assert!(every == 1 || written["local_rope_theta"] == *local, "{name}: {written}");
+                ("global_rope_theta", &expected["full_attention"]["rope_theta"])
+            }
+            "layer_types" => {
+                let is_full = |(layer, kind): (usize, &Value)| (layer % every == 0) == (kind == "full_attention");
+                assert!(expected.as_array().unwrap().iter().enumerate().all(is_full), "{name}: {written}");
+                continue;
+            }
+            // Windows that no layer has.
+            "local_attention" if every == 1 => continue,
             key => (key, expected),
         };
         if WITHOUT_EFFECT.contains(&key) {
@@ -132,6 +142,9 @@ fn llama_agrees_with_transformers() {
 fn modernbert_agrees_with_transformers() {
     check("modernbert_classifier");
     check("modernbert_masked");
+    check("modernbert_windows");
+    let path = fixture("modernbert_windows").join("config.json");
+    assert!(task_encoder_of(&json_of(&path), &path).is_ok());
 }
 
 #[test]
@@ -198,7 +211,9 @@ fn settings_that_are_not_computed_are_refused_by_name() {
     refusal("llama_tied", "rope_parameters", json!({"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0}));
     refusal("llama_tied", "rope_scaling", json!({"type": "linear", "factor": 2.0}));
     refusal("modernbert_classifier", "hidden_activation", json!("relu"));
-    refusal("modernbert_classifier", "layer_types", json!(["full_attention", "sliding_attention"]));
+    refusal("modernbert_classifier", "layer_types", json!(["full_attention", "linear_attention"]));
+    refusal("modernbert_classifier", "layer_types", json!(["full_attention"]));
+    refusal("modernbert_windows", "local_attention", json!(-1));
     refusal("modernbert_masked", "tie_word_embeddings", json!(false));
 }
 

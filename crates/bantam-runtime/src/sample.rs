@@ -41,6 +41,7 @@ pub fn parts() -> BundleParts {
         classifier_pooling: Pooling::Mean,
         num_labels: LABELS.len() + 1,
         features: Some(FeatureShape { buckets: 64, width: 8 }),
+        windows: None,
     });
     let labels: Vec<String> = LABELS.iter().map(|&label| label.to_owned()).collect();
     let columns: Vec<String> = labels.iter().cloned().chain(["out_of_scope".to_owned()]).collect();

@@ -202,7 +202,8 @@ fn templates_fail_with_line_and_cause_and_never_hang() {
     assert!(fault("{{ messages[0].x.y }}").contains("line 1"));
     assert!(fault("{{ nothing() }}").contains("nothing"));
     let began = Instant::now();
-    let long = "{% for a in range(99999) %}{% for b in range(99999) %}{{ b }}{% endfor %}{% endfor %}";
+    let long =
+        "{% set r = range(99999) %}{% for a in r %}{% for b in r %}{% if b %}{% endif %}{% endfor %}{% endfor %}";
     assert!(fault(long).contains("too many steps"), "{}", fault(long));
     fault("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}");
     fault(&format!("{}a{}", "{{ (".repeat(5_000), ")".repeat(5_000)));
@@ -212,6 +213,103 @@ fn templates_fail_with_line_and_cause_and_never_hang() {
     let told = format.render(&tokenizer, &[Message::new("im_end", "a")], &[], true).unwrap_err().to_string();
     assert!(told.contains("role \"im_end\" of message 0"), "{told}");
     assert!(format.render(&tokenizer, &[], &[], true).unwrap_err().to_string().contains("no message"));
+}
+
+#[test]
+fn no_template_fills_the_memory_or_the_stack() {
+    let tokenizer = tokenizer();
+    let fault = |template: &str| {
+        let format = ChatFormat::new(template, &tokenizer);
+        let done = format.and_then(|format| format.render(&tokenizer, &[Message::new("user", "a")], &[], true));
+        done.map_or_else(|error| error.to_string(), |tokens| format!("it gave {} tokens", tokens.len()))
+    };
+    let began = Instant::now();
+    let kept = |change: &str| {
+        format!(
+            "{{% set ns = namespace(x='ab', l=[1]) %}}{{% for i in range(99) %}}{change}{{% endfor %}}{{{{ ns.x[:9] }}}}"
+        )
+    };
+    for template in [
+        kept("{% set ns.x = ns.x ~ ns.x %}"),
+        kept("{% set ns.x = ns.x + ns.x %}"),
+        kept("{% set ns.x = ns.x * 9 %}"),
+        kept("{% set ns.x = 9 * ns.x %}"),
+        kept("{% set ns.x = ns.x | replace('a', 'aaa') %}"),
+        kept("{% set ns.x = ns.x.replace('', 'aaa') %}"),
+        kept("{% set ns.x = [ns.x, ns.x] | join %}"),
+        kept("{% set ns.x = ns.x.join([ns.x, ns.x]) %}"),
+        kept("{% set ns.x = '%s%s' | format(ns.x, ns.x) %}"),
+        kept("{% set ns.x = '{0}{0}'.format(ns.x) %}"),
+        kept("{% set ns.x = [ns.x, ns.x] | tojson %}"),
+        kept("{% set ns.x = [ns.x, ns.x] | string %}"),
+        kept("{% set ns.x = [ns.x, ns.x] | map('join', 'abc') | join %}"),
+        kept("{% set ns.x %}{{ ns.x }}{{ ns.x }}{% endset %}"),
+        kept("{% set ns.x %}{% filter upper %}{{ ns.x }}{{ ns.x }}{% endfilter %}{% endset %}"),
+        kept("{% set ns.l = ns.l + ns.l %}"),
+        kept("{% set ns.l = ns.l | chain(ns.l) %}"),
+        kept("{% set ns.l = [ns.l, ns.l] %}"),
+        kept("{% set ns.l = {'a': ns.l} %}"),
+        "{% set l = [0] * 999999999 %}{{ l | length }}".to_owned(),
+        "{{ ('x' * 99999999) ~ ('x' * 99999999) ~ ('x' * 99999999) }}".to_owned(),
+        "{{ ([0] * 999999999) ~ '' }}".to_owned(),
+        "{{ 'x' | indent(999999999, true) }}".to_owned(),
+        "{{ 'x' | indent(width=999999999, first=true) }}".to_owned(),
+        "{{ '%999999999d' | format(1) }}".to_owned(),
+        "{{ '{:>999999999}'.format(1) }}".to_owned(),
+        "{{ [1] | batch(999999999, 'x') | list }}".to_owned(),
+        "{{ [1] | slice(999999999, 'x') | list }}".to_owned(),
+        "{% macro m(x) %}{{ m(x ~ x) }}{% endmacro %}{{ m('ab') }}".to_owned(),
+        "{% for x in ['ab'] recursive %}{{ loop([x ~ x]) }}{% endfor %}".to_owned(),
+        format!("{{% set x = 'ab' %}}{}", "{% set x = x ~ x %}".repeat(40)),
+        format!("{{% set x %}}{{% for i in range(99999) %}}{}{{% endfor %}}{{% endset %}}", "abc ".repeat(9999)),
+        format!("{{% for i in range(99999) %}}{}{{% endfor %}}", "abc ".repeat(9999)),
+        "{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}".to_owned(),
+        "{% set a = namespace() %}{% set b = namespace() %}{% set a.b = [b] %}{% set b.a = a %}{{ a }}".to_owned(),
+        format!("{{{{ 1{} }}}}", " ~ 1".repeat(9_999)),
+        format!("{{% if a %}}{}{{% endif %}}", "{% elif b %}".repeat(4_900)),
+        format!("{{{{ {}1 }}}}", "not ".repeat(9_999)),
+        format!("{{{{ {}1 }}}}", "-".repeat(9_999)),
+        format!("{{{{ a{} }}}}", ".a".repeat(9_999)),
+        format!("{{{{ a{} }}}}", "|list".repeat(9_999)),
+        " ".repeat(60_001),
+        "{{ raise_exception(*[1]) }}".to_owned(),
+    ] {
+        let told = fault(&template);
+        let is_told = [
+            "too long",
+            "nested too deep",
+            "namespace",
+            "repeated string",
+            "recursion",
+            "words and signs",
+            "bytes",
+            "`elif`",
+            "with *",
+        ];
+        assert!(is_told.iter().any(|cause| told.contains(cause)), "{}: {told}", &template[..template.len().min(150)]);
+    }
+    assert!(began.elapsed() < Duration::from_secs(20));
+    for deep in ["not ", "-", "a ~ ", "a.", "a and ", "a ** ", "1 if 1 else "] {
+        fault(&format!("{{{{ {}a }}}}", deep.repeat(400)));
+    }
+    fault(&format!("{{{{ a{} }}}}", "|list".repeat(400)));
+    fault(&format!("{{% if a %}}{}{{% endif %}}", "{% elif b %}".repeat(200)));
+    // What a conversation needs grows with it, and not faster.
+    let long = Message::new("user", "a word ".repeat(20_000));
+    let copies = ChatFormat::new(
+        "{% set ns = namespace(x='') %}{% for m in messages %}{% set ns.x = ns.x ~ m.content %}{% endfor %}{{ ns.x }}",
+        &tokenizer,
+    );
+    let whole = copies.unwrap().render(&tokenizer, &vec![long.clone(); 20], &[], true).unwrap();
+    let once = ChatFormat::new("{{ messages[0].content }}", &tokenizer).unwrap().render(&tokenizer, &[long], &[], true);
+    assert!(whole.len() > 19 * once.unwrap().len());
+    let counted = ChatFormat::new("{{ 2 * 3 * messages | length }}{{ 'ab' * 2 }}", &tokenizer).unwrap();
+    let plain = ChatFormat::new("{{ 6 }}abab", &tokenizer).unwrap();
+    let one = [Message::new("user", "a")];
+    assert_eq!(
+        counted.render(&tokenizer, &one, &[], true).unwrap(),
+        plain.render(&tokenizer, &one, &[], true).unwrap()
+    );
 }
 
 #[test]

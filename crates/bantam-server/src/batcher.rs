@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 
 use axum::http::StatusCode;
 use bantam_runtime::tasks::{Document, Rows, TaskModel};
@@ -24,6 +25,7 @@ const RETRY_SECONDS: u32 = 1;
 pub(crate) struct Batcher {
     requests: Sender<Request>,
     counts: Arc<Counts>,
+    thread: JoinHandle<()>,
 }
 
 /// What it has read.
@@ -53,8 +55,13 @@ impl Batcher {
         let (requests, arriving) = channel();
         let counts = Arc::<Counts>::default();
         let shared = Arc::clone(&counts);
-        std::thread::spawn(move || work(&model, &arriving, &shared));
-        Self { requests, counts }
+        let thread = std::thread::spawn(move || work(&model, &arriving, &shared));
+        Self { requests, counts, thread }
+    }
+
+    /// Whether its thread goes on.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.thread.is_finished()
     }
 
     /// What it has read.

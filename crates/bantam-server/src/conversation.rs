@@ -79,7 +79,8 @@ pub(crate) fn finish_reason(finished: &Finished, calls: bool) -> Result<&'static
         Finish::Failed => {
             let message =
                 finished.fault.as_deref().unwrap_or("no token can be chosen: the model's scores are no numbers");
-            Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message, "change the form, or check the model's file"))
+            let remedy = "send it again; if that does not help, change the form, or check the model's file";
+            Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message, remedy))
         }
         Finish::End | Finish::Stop(_) if calls => Ok("tool_calls"),
         finish => Ok(finish.name()),

@@ -82,10 +82,58 @@ pub(crate) async fn health() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// Tells whether new requests are taken.
+/// Tells whether new requests are taken: not while the server ends, nor should the thread of a model have ended by itself.
 pub(crate) async fn ready(State(service): State<Arc<Service>>) -> Response {
     if service.is_ending() {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "ending"}))).into_response();
     }
+    if let Some((name, _)) = service.models().iter().find(|(_, model)| !model.is_open()) {
+        let told = json!({"status": "broken", "model": name, "remedy": "start the server again"});
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(told)).into_response();
+    }
     Json(json!({"status": "ready"})).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use bantam_kernels::gemm::Precision;
+    use bantam_model::Weights;
+    use bantam_model::architectures::Architecture;
+    use bantam_model::architectures::llama::{Llama, LlamaConfig};
+    use bantam_runtime::generation::{LanguageModel, WeightFormat};
+
+    use super::*;
+    use crate::options::{Place, ServeOptions, Served, ServedModel};
+
+    #[tokio::test]
+    async fn a_server_whose_model_takes_no_requests_is_not_ready() {
+        let llama = Llama::new(LlamaConfig {
+            vocab_size: 30,
+            hidden_size: 32,
+            intermediate_size: 32,
+            num_hidden_layers: 1,
+            num_attention_heads: 1,
+            num_key_value_heads: None,
+            head_dim: None,
+            max_position_embeddings: 100,
+            rms_norm_eps: 1e-5,
+            rope_theta: 10_000.0,
+            tie_word_embeddings: true,
+        });
+        let weights = Weights::initialise(llama.schema(), 3, Precision::F32);
+        let model = Box::new(LanguageModel::new(Box::new(llama), &weights, None, WeightFormat::F32));
+        let served = Served { name: "tiny".to_owned(), model: ServedModel::Language(model) };
+        let options = ServeOptions::at(Place::Address(([127, 0, 0, 1], 0).into()));
+        let service = Arc::new(Service::new(vec![served], &options));
+        assert_eq!(ready(State(Arc::clone(&service))).await.status(), StatusCode::OK);
+        service.language(None).unwrap().engine.drain();
+        let told = ready(State(Arc::clone(&service))).await;
+        assert_eq!(told.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let body = axum::body::to_bytes(told.into_body(), 1000).await.unwrap();
+        assert!(String::from_utf8_lossy(&body).contains("tiny"));
+        // What ends is not broken.
+        service.end();
+        let body = axum::body::to_bytes(ready(State(service)).await.into_body(), 1000).await.unwrap();
+        assert!(String::from_utf8_lossy(&body).contains("ending"));
+    }
 }

@@ -234,6 +234,17 @@ impl Service {
     }
 }
 
+impl Model {
+    /// Whether what answers is there.
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Self::Bundle(_) => true,
+            Self::Encoder(encoder) => encoder.batcher.is_open(),
+            Self::Language(language) => language.engine.is_open(),
+        }
+    }
+}
+
 impl Encoder {
     fn start(name: String, model: TaskModel) -> Self {
         let model = Arc::new(model);

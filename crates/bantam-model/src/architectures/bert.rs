@@ -215,6 +215,7 @@ impl Bert {
                                 kv_heads: config.num_attention_heads,
                                 head_dim: width / config.num_attention_heads.max(1),
                                 causal: false,
+                                window: None,
                                 rotary_base: None,
                                 bias: true,
                                 deviations: [deviation; 2],
@@ -385,7 +386,7 @@ impl Classifier for Bert {
     fn resized(&self, sizes: &Sizes) -> Box<dyn Classifier> {
         let config = BertConfig {
             vocab_size: sizes.vocabulary,
-            num_hidden_layers: sizes.layers,
+            num_hidden_layers: sizes.layers.len(),
             num_attention_heads: sizes.heads,
             intermediate_size: sizes.channels,
             ..self.config.clone()

@@ -1,9 +1,10 @@
 //! Bantam's own encoder: ModernBERT's layers (Warner et al. 2024: pre-norm, rotary positions, gated GELU, no biases)
-//! with full attention in every layer, and beside them an optional bag of hashed features (wide and deep).
+//! and beside them an optional bag of hashed features (wide and deep). Attention is full in every layer, or in some of them only sees a window.
 //!
 //! Without features the names and config keys are those of `ModernBertForSequenceClassification` and
 //! `ModernBertForMaskedLM` in `transformers`, which loads such a model unchanged.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bantam_kernels::activation::Activation;
@@ -55,6 +56,36 @@ pub struct EncoderConfig {
     /// The bag of hashed features, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<FeatureShape>,
+    /// The layers that do not see all of a document, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Windows>,
+}
+
+/// Layers whose tokens see only their neighbours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Windows {
+    /// Their numbers, in order.
+    pub layers: Vec<usize>,
+    /// How many of the nearest tokens on each side a token sees, itself included; at least 1.
+    pub tokens: NonZeroUsize,
+    /// Base of their rotary positions.
+    pub rotary_base: f32,
+}
+
+impl Windows {
+    /// The number `every` where just the layers whose number it divides see all, of so many: how `transformers` tells of them.
+    fn every(&self, layers: usize) -> Option<usize> {
+        let full = |layer: &usize| !self.layers.contains(layer);
+        let every = (1..layers).find(full).unwrap_or(layers);
+        (0..layers).all(|layer| full(&layer) == layer.is_multiple_of(every)).then_some(every)
+    }
+
+    /// The same of the layers that are kept; none where each of these sees all.
+    fn of(&self, kept: &[usize]) -> Option<Self> {
+        let layers: Vec<usize> = (0..kept.len()).filter(|&layer| self.layers.contains(&kept[layer])).collect();
+        (!layers.is_empty()).then(|| Self { layers, ..self.clone() })
+    }
 }
 
 // What `transformers` takes where a config of ModernBERT is silent.
@@ -124,6 +155,7 @@ impl Encoder {
             let layers = (0..config.num_hidden_layers)
                 .map(|index| {
                     let axes = format!("layers.{index}");
+                    let windows = config.windows.as_ref().filter(|windows| windows.layers.contains(&index));
                     schema.within(&axes, |schema| Layer {
                         attention_norm: (index > 0).then(|| norm(schema, "attn_norm")),
                         attention: Attention::new(
@@ -134,7 +166,10 @@ impl Encoder {
                                 kv_heads: config.num_attention_heads,
                                 head_dim: config.head_dim(),
                                 causal: false,
-                                rotary_base: Some(config.global_rope_theta),
+                                window: windows.map(|windows| windows.tokens.get()),
+                                rotary_base: Some(
+                                    windows.map_or(config.global_rope_theta, |windows| windows.rotary_base),
+                                ),
                                 bias: false,
                                 deviations: [deviation, outer],
                                 names: ["attn.Wqkv", "attn.Wqkv", "attn.Wqkv", "attn.Wo"],
@@ -213,9 +248,11 @@ impl EncoderConfig {
         self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
     }
 
-    /// Whether `transformers` knows this very shape.
-    fn is_modern_bert(&self) -> bool {
-        self.features.is_none() && self.head_dim() * self.num_attention_heads == self.hidden_size
+    /// Which layers have full attention, the first and each so many after it, where `transformers` knows this very shape.
+    fn modern_bert(&self) -> Option<usize> {
+        let is_known = self.features.is_none() && self.head_dim() * self.num_attention_heads == self.hidden_size;
+        let every = self.windows.as_ref().map_or(Some(1), |windows| windows.every(self.num_hidden_layers));
+        every.filter(|_| is_known)
     }
 }
 
@@ -225,13 +262,26 @@ impl Architecture for Encoder {
     }
 
     fn config(&self) -> serde_json::Value {
-        let mut config = serde_json::to_value(&self.config).expect("a config of plain numbers is JSON");
+        let modern_bert = self.config.modern_bert();
+        // Each program has its own words for them.
+        let windows = self.config.windows.clone().filter(|_| modern_bert.is_some());
+        let shape = EncoderConfig {
+            windows: self.config.windows.clone().filter(|_| modern_bert.is_none()),
+            ..self.config.clone()
+        };
+        let mut config = serde_json::to_value(&shape).expect("a config of plain numbers is JSON");
         let mut set = |key: &str, value: serde_json::Value| config[key] = value;
-        if self.config.is_modern_bert() {
+        if let Some(every) = modern_bert {
             set("architectures", serde_json::json!([format!("ModernBert{}", self.head.family_suffix())]));
             set("model_type", "modernbert".into());
-            set("global_attn_every_n_layers", 1.into());
-            set("local_rope_theta", self.config.global_rope_theta.into());
+            set("global_attn_every_n_layers", every.into());
+            if let Some(windows) = &windows {
+                set("local_attention", (2 * (windows.tokens.get() - 1)).into());
+            }
+            set(
+                "local_rope_theta",
+                windows.map_or(self.config.global_rope_theta, |windows| windows.rotary_base).into(),
+            );
             set("hidden_activation", "gelu".into());
             set("classifier_activation", "gelu".into());
             for absent in ["attention_bias", "mlp_bias", "norm_bias", "classifier_bias", "decoder_bias"] {
@@ -308,7 +358,8 @@ impl Classifier for Encoder {
         let head_dim = self.config.head_dim();
         Box::new(Self::new(EncoderConfig {
             vocab_size: sizes.vocabulary,
-            num_hidden_layers: sizes.layers,
+            num_hidden_layers: sizes.layers.len(),
+            windows: self.config.windows.as_ref().and_then(|windows| windows.of(&sizes.layers)),
             num_attention_heads: sizes.heads,
             intermediate_size: sizes.channels,
             head_dim: (head_dim * sizes.heads != self.config.hidden_size).then_some(head_dim),

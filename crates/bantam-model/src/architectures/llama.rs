@@ -106,6 +106,7 @@ impl Llama {
                                 kv_heads: config.num_key_value_heads.unwrap_or(heads),
                                 head_dim: config.head_dim.unwrap_or(width / heads),
                                 causal: true,
+                                window: None,
                                 rotary_base: Some(config.rope_theta),
                                 bias: false,
                                 deviations: [deviation, outer],

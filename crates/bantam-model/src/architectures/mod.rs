@@ -59,7 +59,7 @@ pub trait Classifier: Architecture {
     /// The number of hashed features and their table, where the model has one.
     fn features(&self) -> Option<FeatureShape>;
 
-    /// The same architecture with other sizes; `keep_layers` lists the layers that stay.
+    /// The same architecture with other sizes.
     fn resized(&self, sizes: &Sizes) -> Box<dyn Classifier>;
 }
 
@@ -68,8 +68,8 @@ pub trait Classifier: Architecture {
 pub struct Sizes {
     /// Rows of the token table.
     pub vocabulary: usize,
-    /// Layers that stay.
-    pub layers: usize,
+    /// Which layers stay, in order.
+    pub layers: Vec<usize>,
     /// Heads in each layer.
     pub heads: usize,
     /// Feed-forward channels in each layer.

@@ -23,6 +23,8 @@ pub struct AttentionConfig<'a> {
     pub head_dim: usize,
     /// Whether a token sees only itself and what came before.
     pub causal: bool,
+    /// How many of the nearest tokens on each side a token sees, itself included; `None` for all.
+    pub window: Option<usize>,
     /// Base of the rotary positions (Su et al. 2021); `None` where positions are added to the embedding.
     pub rotary_base: Option<f32>,
     /// Whether the projections have biases.
@@ -74,7 +76,7 @@ impl Attention {
                 kv_heads: config.kv_heads,
                 head_dim: config.head_dim,
                 causal: config.causal,
-                window: None,
+                window: config.window,
                 scale: (config.head_dim as f32).sqrt().recip(),
             },
             rotary_base: config.rotary_base,

@@ -30,6 +30,11 @@ golden = {
     "llama_untied": ("LlamaForCausalLM", transformers.LlamaConfig(**llama, rms_norm_eps=1e-3)),
     "modernbert_classifier": ("ModernBertForSequenceClassification", transformers.ModernBertConfig(**modernbert, num_labels=3)),
     "modernbert_masked": ("ModernBertForMaskedLM", transformers.ModernBertConfig(**modernbert)),
+    # Windows of seven tokens, but for every third layer, which sees all.
+    "modernbert_windows": ("ModernBertForMaskedLM", transformers.ModernBertConfig(**{
+        **modernbert, "num_hidden_layers": 4, "global_attn_every_n_layers": 3, "local_attention": 6,
+        "rope_parameters": {kind: {"rope_type": "default", "rope_theta": base} for kind, base in [("full_attention", 700.0), ("sliding_attention", 40.0)]},
+    })),
     # Two labels without names: transformers leaves them out of the config.
     "bert_classifier": ("BertForSequenceClassification", transformers.BertConfig(**sizes, pad_token_id=0)),
 }

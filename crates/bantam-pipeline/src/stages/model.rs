@@ -40,6 +40,7 @@ pub(crate) fn encoder_config(section: &ModelSection, vocabulary: usize, labels: 
         num_labels: labels,
         features: (section.buckets > 0)
             .then_some(FeatureShape { buckets: section.buckets as usize, width: section.feature_width }),
+        windows: None,
     }
 }
 

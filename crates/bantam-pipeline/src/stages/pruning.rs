@@ -43,7 +43,7 @@ pub(crate) fn make(
         let vocabulary = restrict(architecture.schema(), &arrays, encoder.tokenizer(), &keep)?;
         let sizes = Sizes {
             vocabulary: vocabulary.kept.len(),
-            layers: target.layers,
+            layers: (0..target.layers).collect(),
             heads: target.heads,
             channels: target.channels,
         };

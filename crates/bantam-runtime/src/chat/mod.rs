@@ -3,6 +3,7 @@
 //! [`ChatFormat`] puts [`Message`]s and [`Tool`]s into tokens by the model's own template, so that nothing a person
 //! writes becomes a token with a role, and finds [`ToolCall`]s in an answer.
 
+mod bounded;
 mod calls;
 #[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
 mod dates;
@@ -10,6 +11,7 @@ mod format;
 mod marks;
 mod message;
 mod python;
+mod size;
 mod template;
 
 pub use calls::Parsed;

@@ -1,13 +1,14 @@
 //! JSON as Python writes it: `tojson` of the templates is `json.dumps`, with other spaces than elsewhere.
 
 use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{Error, ErrorKind, Value};
+use minijinja::{Error, ErrorKind, State, Value};
 
+use super::bounded;
 use super::marks::SEAL;
 
 /// The filter `tojson`, as `transformers` has it: no escapes for HTML, and letters as they are unless `ensure_ascii`.
 #[expect(clippy::needless_pass_by_value, reason = "filters get their options so")]
-pub(super) fn tojson(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<String, Error> {
+pub(super) fn tojson(state: &State, value: &Value, indent: Option<Value>, options: Kwargs) -> Result<String, Error> {
     let indent = options.get::<Option<Value>>("indent")?.or(indent).filter(|indent| !indent.is_none());
     let indent = match indent {
         None => None,
@@ -18,10 +19,12 @@ pub(super) fn tojson(value: &Value, indent: Option<Value>, options: Kwargs) -> R
         ensure_ascii: options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
         sort_keys: options.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
         separators: options.get::<Option<Value>>("separators")?.as_ref().map(pair).transpose()?,
+        most: bounded::left(state)?,
     };
     options.assert_all_used()?;
     let mut text = String::new();
     writer.write(value, 0, &mut text)?;
+    bounded::charge(state, text.len())?;
     Ok(text)
 }
 
@@ -41,6 +44,8 @@ struct Writer {
     ensure_ascii: bool,
     sort_keys: bool,
     separators: Option<(String, String)>,
+    /// Bytes at most, up to the end of an item.
+    most: usize,
 }
 
 impl Writer {
@@ -48,6 +53,9 @@ impl Writer {
         let fault = |what: String| Error::new(ErrorKind::InvalidOperation, what);
         if depth > DEEPEST {
             return Err(fault("tojson of a value that is nested too deep".to_owned()));
+        }
+        if text.len() > self.most {
+            return Err(bounded::too_long());
         }
         match value.kind() {
             ValueKind::None => text.push_str("null"),

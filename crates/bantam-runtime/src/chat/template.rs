@@ -1,24 +1,27 @@
-//! A model's chat template: Jinja, in an engine that no template can keep busy for long.
+//! A model's chat template: Jinja, in an engine that no template can keep busy for long, nor have it fill the memory.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::LazyLock;
 
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
+use minijinja::{Environment, Error, ErrorKind, Value};
 use minijinja_contrib::pycompat::unknown_method_callback;
 use regex::Regex;
 use serde_json::Value as Json;
 
+use super::bounded::{self, Program};
 use super::{ChatError, python};
 
 /// Steps that a template may take: some hundred for each message, and within a second all the same.
 const MOST_STEPS: u64 = 10_000_000;
-/// Bytes of text that a template may write: more than a conversation that any model reads.
-const MOST_BYTES: usize = 64 << 20;
+/// Bytes of the texts that a template may make in all, what it writes included, beside those for each byte of the conversation: with these, a
+/// template may copy all that it has so far for each of five hundred messages.
+const MOST_BYTES: usize = 16 << 20;
+const MOST_BYTES_PER_BYTE: usize = 256;
 const NAME: &str = "chat";
 
 pub(super) struct Template {
     engine: Environment<'static>,
+    source: String,
     /// Tokens that templates write by their role: `bos_token` and its like.
     roles: BTreeMap<&'static str, String>,
 }
@@ -26,9 +29,6 @@ pub(super) struct Template {
 impl Template {
     pub(super) fn new(source: &str, roles: BTreeMap<&'static str, String>) -> Result<Self, ChatError> {
         let mut engine = Environment::new();
-        engine.set_auto_escape_callback(|_| AutoEscape::None);
-        engine.set_trim_blocks(true);
-        engine.set_lstrip_blocks(true);
         engine.set_fuel(Some(MOST_STEPS));
         engine.set_unknown_method_callback(unknown_method_callback);
         engine.add_filter("tojson", python::tojson);
@@ -36,13 +36,15 @@ impl Template {
         // Where there is no clock, templates have a date of their own.
         #[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
         engine.add_function("strftime_now", strftime_now);
-        engine.add_template_owned(NAME, without_training_marks(source)).map_err(|error| told(&error))?;
-        Ok(Self { engine, roles })
+        bounded::prepare(&mut engine);
+        let source = bounded::prepared(&without_training_marks(source)).map_err(|error| told(&error))?;
+        Program::of(&source, NAME).map_err(|error| told(&error))?;
+        Ok(Self { engine, source, roles })
     }
 
     /// Whether the template speaks of `word` anywhere.
     pub(super) fn knows(&self, word: &str) -> bool {
-        self.engine.get_template(NAME).is_ok_and(|template| template.source().contains(word))
+        self.source.contains(word)
     }
 
     pub(super) fn render(&self, messages: &[Json], tools: &[Json], answer_next: bool) -> Result<String, ChatError> {
@@ -52,27 +54,20 @@ impl Template {
         values.insert("tools", if tools.is_empty() { Value::from(()) } else { Value::from_serialize(tools) });
         values.insert("documents", Value::from(()));
         values.insert("add_generation_prompt", answer_next.into());
-        let template = self.engine.get_template(NAME).map_err(|error| told(&error))?;
-        let mut text = Bounded(Vec::new());
-        template.render_captured_to(values, &mut text).map_err(|error| told(&error))?;
-        String::from_utf8(text.0).map_err(|error| ChatError::Template { line: None, cause: error.to_string() })
+        let bytes: usize = messages.iter().chain(tools).map(bytes_of).sum();
+        let most = MOST_BYTES + MOST_BYTES_PER_BYTE * bytes;
+        let program = Program::of(&self.source, NAME).map_err(|error| told(&error))?;
+        program.render(&self.engine, values, most).map_err(|error| told(&error))
     }
 }
 
-/// A text that does not grow beyond [`MOST_BYTES`].
-struct Bounded(Vec<u8>);
-
-impl io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.len() > MOST_BYTES - self.0.len() {
-            return Err(io::Error::other(format!("it writes more than {MOST_BYTES} bytes")));
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+/// The texts in a value.
+fn bytes_of(value: &Json) -> usize {
+    match value {
+        Json::String(text) => text.len(),
+        Json::Array(items) => items.iter().map(bytes_of).sum(),
+        Json::Object(items) => items.iter().map(|(key, value)| key.len() + bytes_of(value)).sum(),
+        _ => 1,
     }
 }
 
@@ -102,7 +97,6 @@ fn strftime_now(pattern: &str) -> Result<String, Error> {
 fn told(error: &Error) -> ChatError {
     let cause = match error.kind() {
         ErrorKind::OutOfFuel => "it takes too many steps for this conversation".to_owned(),
-        ErrorKind::WriteFailure => format!("it writes more than {MOST_BYTES} bytes for this conversation"),
         kind => error.detail().map_or_else(|| kind.to_string(), str::to_owned),
     };
     ChatError::Template { line: error.line(), cause }

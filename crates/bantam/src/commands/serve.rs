@@ -114,6 +114,9 @@ impl Arguments {
             Some(LogForm::Json) => tracing_subscriber::fmt().json().with_writer(std::io::stderr).init(),
             None => {}
         }
+        if !self.log_prompts {
+            hide_what_faults_say(self.log.is_some());
+        }
         pool::set_threads(self.threads);
         let models = self.load()?;
         let names: Vec<String> = models.iter().map(|served| served.name.clone()).collect();
@@ -216,6 +219,18 @@ impl Arguments {
             .next()
             .with_context(remedy)
     }
+}
+
+/// Tells of a panic where it was and not what it said, which may quote a prompt.
+fn hide_what_faults_say(is_logged: bool) {
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        if is_logged {
+            tracing::error!(place, "a fault of the program; please report it");
+        } else {
+            let _ = writeln!(std::io::stderr(), "a fault of the program at {place}; please report it");
+        }
+    }));
 }
 
 fn duration(flag: &str, seconds: f64) -> anyhow::Result<Duration> {

@@ -1,6 +1,8 @@
 //! Whatever breaks in one request costs that request only.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use bantam_kernels::gemm::Precision;
 use bantam_model::architectures::llama::Llama;
@@ -9,7 +11,7 @@ use bantam_model::schema::{Entry, Schema};
 use bantam_model::{Batch, Pass, Weights};
 use bantam_tensor::{Matrix, Tensor};
 
-use super::tests::{VOCABULARY, ask, collect, ids, llama, model, options, prompt, request};
+use super::tests::{VOCABULARY, ask, collect, held, ids, llama, model, options, prompt, request};
 use super::*;
 use crate::generation::{Finish, WeightFormat, generate};
 use crate::sampling::{Constraint, SamplingOptions, TokenMask};
@@ -107,8 +109,16 @@ fn a_sink_that_panics_is_a_caller_that_left() {
     assert_eq!((status.running, status.past_bytes, status.cancelled_requests), (0, 0, 2));
 }
 
-/// A Llama that cannot read its last token.
-struct Fragile(Llama);
+/// A Llama that cannot read its last token, and whose engine cannot ask for its positions once there are no questions left.
+struct Fragile(Llama, Arc<AtomicUsize>);
+
+fn fragile() -> (Engine, Arc<AtomicUsize>) {
+    let questions = Arc::new(AtomicUsize::new(usize::MAX));
+    let fragile = Fragile(llama(1000), Arc::clone(&questions));
+    let weights = Weights::initialise(fragile.schema(), 3, Precision::F32);
+    let model = LanguageModel::new(Box::new(fragile), &weights, None, WeightFormat::F32);
+    (Engine::start(Arc::new(model), EngineOptions::default()), questions)
+}
 
 impl Architecture for Fragile {
     fn schema(&self) -> &Arc<Schema> {
@@ -120,6 +130,9 @@ impl Architecture for Fragile {
     }
 
     fn max_tokens(&self) -> usize {
+        if std::thread::current().name() == Some("bantam-engine") {
+            assert!(self.1.fetch_sub(1, Ordering::Relaxed) > 0, "its positions cannot be told");
+        }
         self.0.max_tokens()
     }
 
@@ -149,18 +162,84 @@ impl TokenPredictor for Fragile {
 
 #[test]
 fn a_step_that_panics_fails_what_was_in_it_and_the_engine_goes_on() {
-    let fragile = Fragile(llama(1000));
-    let weights = Weights::initialise(fragile.schema(), 3, Precision::F32);
-    let model = Arc::new(LanguageModel::new(Box::new(fragile), &weights, None, WeightFormat::F32));
-    let engine = Engine::start(Arc::clone(&model), EngineOptions::default());
+    let (engine, _) = fragile();
     let greedy = options(5, SamplingOptions::greedy());
     let before = ids(&ask(&engine, &[4; 40], greedy.clone()).0);
     for _ in 0..2 {
         let (tokens, finished) = ask(&engine, &[4, VOCABULARY as u32 - 1], greedy.clone());
         assert!(tokens.is_empty() && finished.finish == Finish::Failed);
         let told = finished.fault.unwrap();
-        assert!(told.contains("it cannot be read") && told.contains("fault of the program"), "{told}");
+        assert!(told.contains("fault of the program") && !told.contains("cannot be read"), "{told}");
         assert_eq!(ids(&ask(&engine, &[4; 40], greedy.clone()).0), before);
+    }
+    assert!(engine.is_open());
+    engine.drain();
+    let status = engine.status();
+    assert_eq!((status.running, status.past_bytes, status.finished_requests), (0, 0, 5));
+}
+
+#[test]
+fn a_request_that_breaks_as_it_is_begun_fails_alone() {
+    let greedy = || options(60, SamplingOptions::greedy());
+    // First it is asked whether there is room for it beside the other, about both; then it is begun.
+    for left in 0..3 {
+        let (engine, questions) = fragile();
+        let (mut first, first_events) = request(&[4; 40], greedy(), usize::MAX);
+        let (is_running, hold) = held(&mut first);
+        engine.submit(first).unwrap();
+        is_running.recv().unwrap();
+        let (second, events) = request(&[4, 9, 9], greedy(), usize::MAX);
+        engine.submit(second).unwrap();
+        questions.store(left, Ordering::Relaxed);
+        drop(hold);
+        let (tokens, finished) = collect(&events);
+        let finished = finished.unwrap();
+        assert!(tokens.is_empty() && finished.finish == Finish::Failed && finished.prompt_tokens == 3);
+        assert!(finished.fault.unwrap().contains("fault of the program"));
+        let (tokens, finished) = collect(&first_events);
+        assert_eq!((tokens.len(), finished.unwrap().finish), (60, Finish::Length));
+        assert_eq!(ids(&ask(&engine, &[4; 40], greedy()).0), ids(&tokens));
+        assert!(engine.is_open());
+        engine.drain();
+        let status = engine.status();
+        assert_eq!((status.running, status.past_bytes, status.finished_requests), (0, 0, 3));
+        assert!(!engine.is_open());
+    }
+}
+
+/// Breaks where it is forgotten.
+struct Clinging(TokenMask);
+
+impl Constraint for Clinging {
+    fn mask(&mut self) -> &TokenMask {
+        &self.0
+    }
+
+    fn accept(&mut self, _: u32) {}
+
+    fn is_done(&self) -> bool {
+        false
+    }
+}
+
+impl Drop for Clinging {
+    fn drop(&mut self) {
+        panic!("it cannot be forgotten");
+    }
+}
+
+#[test]
+fn whatever_breaks_where_requests_end_the_engine_goes_on() {
+    let engine = Engine::start(model(WeightFormat::Int4, 1000), EngineOptions::default());
+    let greedy = || options(5, SamplingOptions::greedy());
+    for deadline in [None, Some(Instant::now())] {
+        let (mut clinging, events) = request(&[4, 5], greedy(), usize::MAX);
+        clinging.constraint = Some(Box::new(Clinging(TokenMask::none(VOCABULARY))));
+        clinging.deadline = deadline;
+        engine.submit(clinging).unwrap();
+        let expected = if deadline.is_none() { Finish::Failed } else { Finish::Deadline };
+        assert_eq!(collect(&events).1.unwrap().finish, expected);
+        assert_eq!(ask(&engine, &[4, 5], greedy()).1.finish, Finish::Length);
     }
     engine.drain();
     assert_eq!((engine.status().running, engine.status().past_bytes), (0, 0));

@@ -4,6 +4,7 @@
 //! [`Prefixes`](prefixes::Prefixes) keep what was read, so that a text with a known beginning is read from where it differs. An answer is the
 //! same whatever is answered beside it, and whether its beginning was read anew or not: the kernels compute each row on its own.
 
+mod caller;
 #[cfg(test)]
 mod faults;
 mod plan;
@@ -18,12 +19,11 @@ mod worker;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 pub use super::AnswerToken;
 use super::LanguageModel;
 use super::generate::{GenerateError, check};
-use queue::{Phase, Shared, Waiting};
+use queue::{Phase, Shared};
 pub use request::{EngineOptions, EngineStatus, Event, Finished, Request, SubmitError};
 use text::most_tokens;
 use worker::Worker;
@@ -68,12 +68,17 @@ impl Engine {
         if bytes > most {
             return Err(SubmitError::Invalid(GenerateError::TooLarge { bytes, most }));
         }
-        self.shared.push(Waiting { request, since: Instant::now() })
+        self.shared.push(request)
     }
 
     /// How things stand.
     pub fn status(&self) -> EngineStatus {
         self.shared.status()
+    }
+
+    /// Whether it takes requests; not once it is drained, nor should its thread have ended by itself.
+    pub fn is_open(&self) -> bool {
+        self.shared.phase() == Phase::Open
     }
 
     /// Refuses new requests, waits until those taken have their answers, and ends the thread.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bantam_model::PastMeter;
 
+use super::caller::faithful;
 use super::{EngineOptions, EngineStatus, Request, SubmitError};
 
 /// A request, and when it came.
@@ -50,7 +51,7 @@ impl Shared {
     }
 
     /// Puts a request behind the others.
-    pub(super) fn push(&self, waiting: Waiting) -> Result<(), SubmitError> {
+    pub(super) fn push(&self, request: Request) -> Result<(), SubmitError> {
         let mut queue = self.lock();
         if queue.phase != Phase::Open {
             return Err(SubmitError::Ending);
@@ -60,7 +61,8 @@ impl Shared {
         if queue.waiting.len() >= self.options.most_waiting.saturating_add(places) {
             return Err(SubmitError::Busy { waiting: queue.waiting.len() });
         }
-        queue.waiting.push_back(waiting);
+        let sink = faithful(request.sink, request.prompt.len());
+        queue.waiting.push_back(Waiting { request: Request { sink, ..request }, since: Instant::now() });
         drop(queue);
         self.changed.notify_one();
         Ok(())
@@ -78,12 +80,18 @@ impl Shared {
         self.lock().phase
     }
 
-    /// Takes the first request that waits, if it `fits`.
+    /// Takes the first request that waits, if it `fits`. One with which `fits` breaks is taken, too.
     pub(super) fn take_first(&self, fits: impl FnOnce(&Request) -> bool) -> Option<Waiting> {
+        // Older than the lock, so that whoever asked does not hear of a panic under it.
+        let mut first = None;
         let mut queue = self.lock();
-        let first = queue.waiting.pop_front_if(|first| fits(&first.request))?;
+        let taken = first.insert(queue.waiting.pop_front()?);
         queue.status.running += 1;
-        Some(first)
+        if !fits(&taken.request) {
+            queue.status.running -= 1;
+            first.take().into_iter().for_each(|first| queue.waiting.push_front(first));
+        }
+        first
     }
 
     /// Takes the requests whose time is over.

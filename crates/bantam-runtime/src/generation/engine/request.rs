@@ -37,7 +37,7 @@ pub struct Request {
     /// When the answer is of no use any more; it then ends as [`Finish::Deadline`].
     pub deadline: Option<Instant>,
     /// Hears each event, on the engine's thread: it must not wait. When it returns false, or panics, the caller has left, and
-    /// it is not asked again.
+    /// it is not asked again; else it hears [`Event::Finished`], whatever breaks.
     pub sink: Box<dyn FnMut(Event) -> bool + Send>,
 }
 
@@ -73,6 +73,23 @@ pub struct Finished {
     pub prompt_time: Duration,
     /// From then to the end.
     pub answer_time: Duration,
+}
+
+impl Finished {
+    /// The end of an answer that was not begun.
+    pub(super) fn empty(finish: Finish, prompt_tokens: usize, waiting_time: Duration) -> Self {
+        Self {
+            text: String::new(),
+            finish,
+            fault: None,
+            prompt_tokens,
+            reused_tokens: 0,
+            answer_tokens: 0,
+            waiting_time,
+            prompt_time: Duration::ZERO,
+            answer_time: Duration::ZERO,
+        }
+    }
 }
 
 /// Why a request was not taken.

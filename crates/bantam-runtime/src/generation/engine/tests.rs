@@ -63,7 +63,7 @@ pub(super) fn request(prompt: &[u32], options: GenerateOptions, most: usize) -> 
 }
 
 /// Makes a request's sink wait, and with it the engine, at its first event until what is returned is dropped.
-fn held(request: &mut Request) -> (Receiver<()>, Sender<()>) {
+pub(super) fn held(request: &mut Request) -> (Receiver<()>, Sender<()>) {
     let ((here, is_here), (hold, gate)) = (channel(), channel::<()>());
     let mut sink = std::mem::replace(&mut request.sink, Box::new(|_| true));
     request.sink = Box::new(move |event| {

@@ -1,6 +1,5 @@
 //! One request under way.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use bantam_model::Past;
@@ -27,7 +26,6 @@ pub(super) struct Text {
     began: Instant,
     waiting_time: Duration,
     prompt_time: Option<Duration>,
-    fault: Option<String>,
 }
 
 impl Text {
@@ -49,7 +47,6 @@ impl Text {
             began: Instant::now(),
             waiting_time,
             prompt_time: None,
-            fault: None,
         }
     }
 
@@ -89,9 +86,9 @@ impl Text {
         self.request.deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    /// Tells the caller; false when it has left, and when its sink panics: what others are answered does not depend on it.
+    /// Tells the caller; false when it has left.
     pub(super) fn tell(&mut self, event: Event) -> bool {
-        catch_unwind(AssertUnwindSafe(|| (self.request.sink)(event))).unwrap_or(false)
+        (self.request.sink)(event)
     }
 
     /// Guesses what follows, where all is read but the last token: `most` tokens at most, which are read with it.
@@ -132,18 +129,13 @@ impl Text {
         None
     }
 
-    /// Takes note of why it failed, where that is not its form's fault.
-    pub(super) fn blame(&mut self, fault: String) {
-        self.fault = Some(fault);
-    }
-
     /// Tells that it is over.
     pub(super) fn finish(&mut self, model: &LanguageModel, finish: Finish) {
         let (text, time) = (self.answer.rest(model, finish), self.began.elapsed());
         let prompt_time = self.prompt_time.unwrap_or(time);
         let of_form = |fault| format!("the answer's form cannot be followed any further: {fault}");
         let fault = match finish {
-            Finish::Failed => self.fault.take().or_else(|| self.answer.fault().map(of_form)),
+            Finish::Failed => self.answer.fault().map(of_form),
             _ => None,
         };
         self.tell(Event::Finished(Finished {

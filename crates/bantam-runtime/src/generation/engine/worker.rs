@@ -6,11 +6,10 @@ use std::time::Instant;
 
 use bantam_model::Past;
 
-use super::Request;
 use super::prefixes::{Prefixes, common};
 use super::queue::{Phase, Shared, Waiting};
 use super::text::{Text, blocks_to_come};
-use crate::generation::form::message;
+use super::{Event, Finished, Request};
 use crate::generation::{Finish, LanguageModel};
 
 /// Tokens that are worth taking from another text: the block that they end in must be copied, which takes as long as to read some.
@@ -34,23 +33,42 @@ impl Worker {
     /// Answers until the engine ends.
     pub(super) fn run(mut self) {
         while self.shared.phase() != Phase::Ending {
-            self.shared.take_late(Instant::now()).into_iter().for_each(|late| self.refuse(late, Finish::Deadline));
-            self.begin();
-            if !self.texts.is_empty() {
-                // What breaks in a step costs the answers that were in it, and none to come.
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.step())) {
-                    self.fail(message(&*panic));
+            // What breaks as it is begun leaves those under way as they were.
+            self.outlive(Self::begin);
+            if self.texts.is_empty() {
+                if !self.shared.wait() {
+                    break;
                 }
-            } else if !self.shared.wait() {
-                break;
+            } else if !self.outlive(Self::step) {
+                // What breaks in a step costs the answers that were in it, whose pasts went with it, and none to come.
+                self.outlive(|worker| worker.texts.clear());
+                self.settle();
             }
         }
-        (0..self.texts.len()).rev().for_each(|index| self.end(index, Finish::Stopped, true));
-        self.shared.take_all().into_iter().for_each(|waiting| self.refuse(waiting, Finish::Stopped));
+        self.outlive(Self::leave);
     }
 
-    /// Begins those that wait as long as there is room.
+    /// Does a part of the work; false where it breaks. Requests that went with it were told of that as they were dropped.
+    fn outlive(&mut self, work: impl FnOnce(&mut Self)) -> bool {
+        let is_whole = catch_unwind(AssertUnwindSafe(|| work(self))).is_ok();
+        if !is_whole {
+            self.settle();
+        }
+        is_whole
+    }
+
+    /// Takes note that texts which were running are no more.
+    fn settle(&self) {
+        let running = self.texts.len();
+        self.shared.update(|status| {
+            status.finished_requests += status.running.saturating_sub(running) as u64;
+            status.running = running;
+        });
+    }
+
+    /// Begins those that wait as long as there is room; not those whose time is over.
     fn begin(&mut self) {
+        self.shared.take_late(Instant::now()).into_iter().for_each(|late| self.refuse(late, Finish::Deadline));
         let shared = Arc::clone(&self.shared);
         while self.texts.len() < shared.options.most_running {
             let mut past = self.model.past().metered(&shared.meter);
@@ -106,24 +124,21 @@ impl Worker {
         }
     }
 
-    /// Ends all texts under way: what was read of them went with the step that broke.
-    fn fail(&mut self, reason: &str) {
-        for index in (0..self.texts.len()).rev() {
-            self.texts[index].past = Past::new();
-            self.texts[index].blame(format!("the model's step broke off ({reason}); this is a fault of the program"));
-            self.end(index, Finish::Failed, true);
-        }
+    /// Ends everything.
+    fn leave(&mut self) {
+        (0..self.texts.len()).rev().for_each(|index| self.end(index, Finish::Stopped, true));
+        self.shared.take_all().into_iter().for_each(|waiting| self.refuse(waiting, Finish::Stopped));
     }
 
     /// Ends what was not begun.
-    fn refuse(&self, waiting: Waiting, finish: Finish) {
+    fn refuse(&self, Waiting { mut request, since }: Waiting, finish: Finish) {
         self.shared.update(|status| status.finished_requests += 1);
-        Text::new(&self.model, waiting, Past::new()).finish(&self.model, finish);
+        (request.sink)(Event::Finished(Finished::empty(finish, request.prompt.len(), since.elapsed())));
     }
 }
 
 impl Drop for Worker {
-    /// Should the thread end by a panic, nobody waits for it.
+    /// Should the thread end by a panic all the same, nobody waits for it.
     fn drop(&mut self) {
         self.shared.enter(Phase::Ending);
         self.shared.take_all();
