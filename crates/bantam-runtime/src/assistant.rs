@@ -156,7 +156,8 @@ impl Assistant {
         Answer {
             label: labels[best].clone(),
             confidence,
-            out_of_scope: probabilities[labels.len()..].iter().sum(),
+            // A sum of nothing would be -0.
+            out_of_scope: probabilities[labels.len()..].iter().fold(0.0, |sum, probability| sum + probability),
             in_scope,
             reply,
             entities: entities_of(text),

@@ -88,6 +88,7 @@ fn a_folder_is_an_assistant_whose_answers_all_count() {
     for answer in assistant.answer_all(&TEXTS) {
         assert!(answer.label.starts_with("label ") && answer.in_scope && answer.reply.is_none(), "{answer:?}");
         assert!(answer.confidence > 0.0 && answer.alternatives.len() == 3);
+        assert_eq!(answer.out_of_scope.to_string(), "0");
     }
     std::fs::remove_file(place.path().join("tokenizer.json")).unwrap();
     let fault = Assistant::load(place.path()).err().unwrap().to_string();
