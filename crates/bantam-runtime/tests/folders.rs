@@ -112,6 +112,7 @@ fn folders_that_could_not_answer_are_refused() {
             classifier_pooling: Pooling::Mean,
             num_labels: 2,
             features: None,
+            windows: None,
         };
         change(&mut config);
         let (model, place) = (Encoder::new(config), tempfile::tempdir().unwrap());
