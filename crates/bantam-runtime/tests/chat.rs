@@ -224,6 +224,12 @@ fn no_template_fills_the_memory_or_the_stack() {
         done.map_or_else(|error| error.to_string(), |tokens| format!("it gave {} tokens", tokens.len()))
     };
     let began = Instant::now();
+    // Two long lists in lists, compared often: that makes nothing, and takes as long as what is in them.
+    let compared = |sign: &str| {
+        format!(
+            "{{% set a = [[0] * 199999] %}}{{% set b = [[0] * 199999] %}}{{% for i in range(999) %}}{{{{ a {sign} b }}}}{{% endfor %}}"
+        )
+    };
     let kept = |change: &str| {
         format!(
             "{{% set ns = namespace(x='ab', l=[1]) %}}{{% for i in range(99) %}}{change}{{% endfor %}}{{{{ ns.x[:9] }}}}"
@@ -249,6 +255,9 @@ fn no_template_fills_the_memory_or_the_stack() {
         kept("{% set ns.l = ns.l | chain(ns.l) %}"),
         kept("{% set ns.l = [ns.l, ns.l] %}"),
         kept("{% set ns.l = {'a': ns.l} %}"),
+        compared("=="),
+        compared("<"),
+        compared("in"),
         "{% set l = [0] * 999999999 %}{{ l | length }}".to_owned(),
         "{{ ('x' * 99999999) ~ ('x' * 99999999) ~ ('x' * 99999999) }}".to_owned(),
         "{{ ([0] * 999999999) ~ '' }}".to_owned(),

@@ -151,7 +151,14 @@ fn before<'source>(instruction: &Instruction<'source>) -> Result<Vec<Instruction
         Instruction::Add => ("+", 2),
         Instruction::Mul => ("*", 2),
         // These make nothing, and take as long as what they look at.
-        Instruction::In | Instruction::Eq | Instruction::Ne | Instruction::CompareAndPreserve(_) => ("in", 2),
+        Instruction::In
+        | Instruction::Eq
+        | Instruction::Ne
+        | Instruction::Gt
+        | Instruction::Gte
+        | Instruction::Lt
+        | Instruction::Lte
+        | Instruction::CompareAndPreserve(_) => ("in", 2),
         Instruction::Slice => ("[:]", 4),
         Instruction::StoreLocal(_) => ("=", 1),
         Instruction::SetAttr(_) => (".=", 2),

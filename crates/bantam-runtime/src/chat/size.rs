@@ -31,6 +31,10 @@ pub(super) fn made(operation: &str, operands: &[Value], most: usize) -> usize {
             }
             _ => shallow(),
         },
+        "in" | "eq" | "equalto" | "==" | "ne" | "!=" | "lt" | "<" | "le" | "<=" | "gt" | ">" | "ge" | ">=" => {
+            let seen = |operand| stored(operand, true, most).unwrap_or(usize::MAX);
+            sum(operands.iter().map(|operand| operand.as_str().map_or_else(|| seen(operand), str::len)))
+        }
         // Texts of lists have what the lists share as often as it occurs in them.
         "~" | "string" | "safe" => written(),
         "escape" | "e" | "pprint" => written().saturating_mul(6),
