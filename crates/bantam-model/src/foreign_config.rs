@@ -4,6 +4,8 @@
 use bantam_tokens::Tokenizer;
 use serde_json::{Map, Value, json};
 
+use crate::architectures::encoder::default_base;
+
 /// More layers than any model has.
 const MOST_LAYERS: u64 = 10_000;
 
@@ -125,7 +127,7 @@ fn windows(keys: &mut Map<String, Value>) -> Option<String> {
     };
     // A config may say that these layers turn their positions as the others do, but not nothing and mean that.
     let base = match keys.get("local_rope_theta") {
-        Some(Value::Null) => keys.get("global_rope_theta").cloned().unwrap_or_else(|| 160_000.0.into()),
+        Some(Value::Null) => keys.get("global_rope_theta").cloned().unwrap_or_else(|| default_base().into()),
         Some(base) => base.clone(),
         None => 10_000.0.into(),
     };

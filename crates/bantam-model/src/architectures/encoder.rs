@@ -89,7 +89,7 @@ impl Windows {
 }
 
 // What `transformers` takes where a config of ModernBERT is silent.
-fn default_base() -> f32 {
+pub(crate) fn default_base() -> f32 {
     160_000.0
 }
 
@@ -262,26 +262,22 @@ impl Architecture for Encoder {
     }
 
     fn config(&self) -> serde_json::Value {
+        let mut config = serde_json::to_value(&self.config).expect("a config of plain numbers is JSON");
         let modern_bert = self.config.modern_bert();
-        // Each program has its own words for them.
-        let windows = self.config.windows.clone().filter(|_| modern_bert.is_some());
-        let shape = EncoderConfig {
-            windows: self.config.windows.clone().filter(|_| modern_bert.is_none()),
-            ..self.config.clone()
-        };
-        let mut config = serde_json::to_value(&shape).expect("a config of plain numbers is JSON");
+        if let (Some(_), Some(keys)) = (modern_bert, config.as_object_mut()) {
+            // `transformers` has words of its own for them, below.
+            keys.remove("windows");
+        }
         let mut set = |key: &str, value: serde_json::Value| config[key] = value;
         if let Some(every) = modern_bert {
             set("architectures", serde_json::json!([format!("ModernBert{}", self.head.family_suffix())]));
             set("model_type", "modernbert".into());
             set("global_attn_every_n_layers", every.into());
-            if let Some(windows) = &windows {
+            set("local_rope_theta", self.config.global_rope_theta.into());
+            if let Some(windows) = &self.config.windows {
                 set("local_attention", (2 * (windows.tokens.get() - 1)).into());
+                set("local_rope_theta", windows.rotary_base.into());
             }
-            set(
-                "local_rope_theta",
-                windows.map_or(self.config.global_rope_theta, |windows| windows.rotary_base).into(),
-            );
             set("hidden_activation", "gelu".into());
             set("classifier_activation", "gelu".into());
             for absent in ["attention_bias", "mlp_bias", "norm_bias", "classifier_bias", "decoder_bias"] {

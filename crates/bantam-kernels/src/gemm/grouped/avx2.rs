@@ -1,5 +1,5 @@
 //! Tiles of up to 6 rows, where no instruction multiplies and adds four bytes into a sum of 32 bits. A group's codes for one vector of outputs
-//! are unpacked into registers and used by all rows; the sums of all groups stay in memory, which the first-level cache keeps up with.
+//! are unpacked into registers and used by all rows.
 
 use super::{Bits, Codes, GROUP, PANEL, ROWS, Tile};
 use std::arch::x86_64::*;
