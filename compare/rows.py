@@ -20,7 +20,7 @@ class Bench:
 
     def model(self, size, kind, pure=False):
         """A file of random weights; what makes it is llama.cpp where it is there, so that both sides read what is the peer's own. Pure: all of its
-        matrices have the same bits; llama.cpp gives the head more otherwise, which Bantam fits to its own bits."""
+        matrices have the same bits; llama.cpp gives the head 8 otherwise, or 6, which Bantam fits to 4."""
         path = self.models / f"random-{size}-{kind}{'-pure' * pure}.gguf"
         if path.exists():
             return path
