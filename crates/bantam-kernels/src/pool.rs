@@ -11,7 +11,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -101,6 +101,23 @@ pub fn for_each_chunk<T: Send>(data: &mut [T], size: usize, task: impl Fn(usize,
         // SAFETY: each index is passed once, and the ranges of different indices do not meet.
         task(index, unsafe { base.slice(start, size.min(length - start)) });
     });
+}
+
+/// Runs `other` on a thread of its own, named `name`, while `main` runs on this one, and returns what both gave, `other`'s first: for work that
+/// loops cannot share. One after the other where one thread is wanted or the system gives none. A panic of either is passed on.
+pub fn beside<A: Send, B>(name: &str, other: impl FnOnce() -> A + Send, main: impl FnOnce() -> B) -> (A, B) {
+    if threads() == 1 {
+        return (other(), main());
+    }
+    let other = Mutex::new(Some(other));
+    let run = || other.lock().unwrap_or_else(PoisonError::into_inner).take().map(|other| other());
+    let (theirs, ours) = std::thread::scope(|scope| {
+        let helper = std::thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, run);
+        let ours = main();
+        let theirs = helper.ok().and_then(|helper| helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        (theirs, ours)
+    });
+    (theirs.or_else(run).expect("it runs once, there or here"), ours)
 }
 
 /// A mutable slice that the tasks of a loop write disjoint parts of.
@@ -349,6 +366,21 @@ mod tests {
                 }
             });
         }
+    }
+
+    #[test]
+    fn work_beside_other_work_runs_once_for_any_count_of_threads() {
+        for threads in [1, 3] {
+            with_threads(threads, || {
+                let runs = AtomicUsize::new(0);
+                let other = || runs.fetch_add(1, Ordering::Relaxed);
+                let main = || sum_of_squares(1000);
+                assert_eq!(beside("other", other, main), (0, expected(1000)), "{threads} threads");
+                assert_eq!(runs.into_inner(), 1, "{threads} threads");
+            });
+        }
+        let panic = || with_threads(2, || beside("other", || panic!("no luck"), || ()));
+        assert_eq!(catch_unwind(panic).unwrap_err().downcast_ref(), Some(&"no luck"));
     }
 
     #[test]

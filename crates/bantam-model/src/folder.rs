@@ -8,6 +8,7 @@ use bantam_artifact::write_atomic;
 use bantam_kernels::gemm::Precision;
 use bantam_kernels::gemm::grouped::Bits;
 use bantam_kernels::memory::Mapped;
+use bantam_kernels::pool;
 use bantam_tokens::Tokenizer;
 use serde_json::Value;
 
@@ -217,10 +218,12 @@ fn assemble(folder: &Path, read: &ReadWeights<'_>) -> Result<PredictorFolder, Fo
     let folder = folder.as_path();
     let (config, path) = read_config(folder)?;
     let architecture = predictor_of(&config, &path)?;
-    let weights = read(folder, adapter.as_deref(), architecture.as_ref())?;
     let path = folder.join("tokenizer.json");
-    let tokenizer = if path.exists() { Some(Tokenizer::load(path)?) } else { None };
-    let tokenizer = tokenizer.map(|tokenizer| chat_files::with_named_ends(tokenizer, folder)).transpose()?;
+    let tokenizer = || if path.exists() { Tokenizer::load(path).map(Some) } else { Ok(None) };
+    let (tokenizer, weights) =
+        pool::beside("bantam-tokenizer", tokenizer, || read(folder, adapter.as_deref(), architecture.as_ref()));
+    let weights = weights?;
+    let tokenizer = tokenizer?.map(|tokenizer| chat_files::with_named_ends(tokenizer, folder)).transpose()?;
     let chat_template = chat_files::template_of(folder)?;
     let ends = chat_files::ends_of(folder, &config, architecture.vocabulary())?;
     Ok(PredictorFolder { architecture, weights, tokenizer, chat_template, ends })

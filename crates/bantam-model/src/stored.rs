@@ -62,19 +62,26 @@ impl Stored {
         }
     }
 
-    /// Writes the codes of a group as [`GroupedMatrix::from_words`](bantam_kernels::gemm::grouped::GroupedMatrix::from_words) takes them and
-    /// returns their scale.
+    /// Writes the scales and the codes of a row's groups, as
+    /// [`GroupedMatrix::from_words`](bantam_kernels::gemm::grouped::GroupedMatrix::from_words) takes them.
     ///
     /// # Panics
     /// Where there is no [`Stored::group_bits`].
-    pub fn group(&self, row: usize, group: usize, words: &mut [u32]) -> f16 {
-        let block = &self.row(row)[group * self.format.block_bytes()..][..self.format.block_bytes()];
+    pub fn groups(&self, row: usize, scales: &mut [f16], words: &mut [u32]) {
+        let row = self.row(row);
         match self.format {
-            TensorFormat::Q4_0 => Q4_0::all(block).for_each(|block| words.copy_from_slice(&block.words())),
-            TensorFormat::Q8_0 => Q8_0::all(block).for_each(|block| words.copy_from_slice(&block.words())),
+            TensorFormat::Q4_0 => {
+                for ((block, scale), words) in Q4_0::all(row).zip(scales).zip(words.as_chunks_mut().0) {
+                    (*scale, *words) = (block.scale(), block.words());
+                }
+            }
+            TensorFormat::Q8_0 => {
+                for ((block, scale), words) in Q8_0::all(row).zip(scales).zip(words.as_chunks_mut().0) {
+                    (*scale, *words) = (block.scale(), block.words());
+                }
+            }
             other => panic!("{} has no groups of {GROUP} codes with a scale", other.name()),
         }
-        f16::from_le_bytes([block[0], block[1]])
     }
 
     /// Gives back the memory of the file's bytes, which are not needed any more.

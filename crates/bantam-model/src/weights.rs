@@ -330,8 +330,8 @@ fn joined_groups(entry: &Entry, parts: &[&Array]) -> Option<GroupedMatrix> {
     };
     let (rows, width) = (entry.rows(), entry.shape()[1]);
     if let Some(bits) = shared(&stored) {
-        return Some(GroupedMatrix::from_words(rows, width, bits, |row, group, words| match part_of(parts, row) {
-            (Array { values: Values::Stored(stored), .. }, row) => stored.group(row, group, words),
+        return Some(GroupedMatrix::from_words(rows, width, bits, |row, scales, words| match part_of(parts, row) {
+            (Array { values: Values::Stored(stored), .. }, row) => stored.groups(row, scales, words),
             _ => unreachable!("the parts were just checked"),
         }));
     }

@@ -15,7 +15,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes of a cache line, and of the widest vector.
 const ALIGNMENT: usize = 64;
-/// Blocks from this size are mapped on their own and ask for huge pages.
+/// Blocks from this size are mapped on their own: pages become zeros where and when they are written first, and not one after another by the
+/// thread that asks for them, as an allocator clears aligned memory.
+const MAPPED: usize = 128 << 10;
+/// Blocks from this size ask for huge pages.
 const HUGE_PAGE: usize = 2 << 20;
 /// Blocks that a thread keeps for itself, and the largest of them in elements.
 const LOCAL_BLOCKS: usize = 16;
@@ -174,7 +177,7 @@ unsafe impl Sync for Block {}
 impl Block {
     fn allocate(capacity: usize) -> Block {
         let bytes = capacity * size_of::<f32>();
-        if bytes >= HUGE_PAGE
+        if bytes >= MAPPED
             && let Some(block) = Block::map(capacity, bytes)
         {
             return block;
@@ -186,8 +189,13 @@ impl Block {
         Block { pointer, capacity, mapping: None }
     }
 
-    /// An anonymous mapping whose used part starts at a huge page; `None` where the system has none to give.
+    /// An anonymous mapping whose used part starts at a huge page, if it is as long as one; `None` where the system has none to give.
     fn map(capacity: usize, bytes: usize) -> Option<Block> {
+        if bytes < HUGE_PAGE {
+            let mut mapping = MmapMut::map_anon(bytes).ok()?;
+            let pointer = NonNull::new(mapping.as_mut_ptr().cast())?;
+            return Some(Block { pointer, capacity, mapping: Some(mapping) });
+        }
         let mut mapping = MmapMut::map_anon(bytes + HUGE_PAGE).ok()?;
         #[cfg(target_os = "linux")]
         // Advice only: without huge pages everything works, a little slower.

@@ -6,6 +6,8 @@ use super::super::tile::{self, Arithmetic, Tile, TileFunction};
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
+/// Steps that the right factor is asked for ahead: a tile reads one cache line of every four, which the CPU does not foresee well.
+const AHEAD: usize = 12;
 const SLICE: usize = 2 * LANES;
 
 /// The function for an arithmetic.
@@ -53,6 +55,7 @@ unsafe fn f32_slice<const R: usize>(tile: &Tile, first: usize) {
     unsafe {
         let mut right = tile.right.add(first);
         for _ in 0..tile.steps {
+            _mm_prefetch::<_MM_HINT_T0>(right.wrapping_add(AHEAD * tile.right_step).cast());
             let (b0, b1) = (_mm256_loadu_ps(right.cast()), _mm256_loadu_ps(right.add(LANES).cast()));
             for (r, sums) in sums.iter_mut().enumerate() {
                 let a = _mm256_broadcast_ss(&*left.add(r * left_row).cast());

@@ -88,10 +88,12 @@ impl Panel<'_> {
         self.layout.write(codes, column, &mut self.words[group * self.layout.words() * PANEL..]);
     }
 
-    fn write_words(&mut self, column: usize, group: usize, scale: f16, words: &[u32]) {
-        self.scales[group * PANEL + column] = scale;
-        let places = self.words[group * self.layout.words() * PANEL + column..].iter_mut().step_by(PANEL);
-        places.zip(words).for_each(|(place, word)| *place = *word);
+    /// Writes all groups of one output, which a panel has side by side with those of others.
+    fn write_words(&mut self, column: usize, scales: &[f16], words: &[u32]) {
+        let places = self.scales.chunks_exact_mut(PANEL).zip(scales);
+        places.for_each(|(place, scale)| place[column] = *scale);
+        let places = self.words.chunks_exact_mut(PANEL).zip(words);
+        places.for_each(|(place, word)| place[column] = *word);
     }
 }
 
@@ -134,22 +136,21 @@ impl GroupedMatrix {
         })
     }
 
-    /// The same for codes that are packed already: `group` writes the words of a group. Of eight bits a word has four inputs' codes plus
-    /// 128, the first lowest; of four bits the lower halves of its bytes are four inputs' codes plus 8, the upper halves those of the next four.
+    /// The same for codes that are packed already: `row` writes the scales of a row's groups and their words. Of eight bits a word has four
+    /// inputs' codes plus 128, the first lowest; of four bits the lower halves of its bytes are four inputs' codes plus 8, the upper halves
+    /// those of the next four.
     pub fn from_words(
         n: usize,
         k: usize,
         bits: Bits,
-        group: impl Fn(usize, usize, &mut [u32]) -> f16 + Sync,
+        row: impl Fn(usize, &mut [f16], &mut [u32]) + Sync,
     ) -> GroupedMatrix {
         Self::from_panels(n, k, bits, |rows, panel| {
-            let mut words = [0; GROUP / 4];
-            let words = &mut words[..Codes { bits }.words()];
-            for (column, row) in rows.enumerate() {
-                for index in 0..k.div_ceil(GROUP) {
-                    let scale = group(row, index, words);
-                    panel.write_words(column, index, scale, words);
-                }
+            let groups = k.div_ceil(GROUP);
+            let (mut scales, mut words) = (vec![f16::ZERO; groups], vec![0; groups * Codes { bits }.words()]);
+            for (column, index) in rows.enumerate() {
+                row(index, &mut scales, &mut words);
+                panel.write_words(column, &scales, &words);
             }
         })
     }

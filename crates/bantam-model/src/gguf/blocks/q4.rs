@@ -11,8 +11,8 @@ block! {
 
 impl Q4_0<'_> {
     /// The scale of all codes.
-    pub fn scale(&self) -> f32 {
-        half(*self.part(0))
+    pub fn scale(&self) -> f16 {
+        f16::from_le_bytes(*self.part(0))
     }
 
     /// The codes, 0..=15.
@@ -22,7 +22,7 @@ impl Q4_0<'_> {
 
     /// The numbers.
     pub fn values(&self) -> [f32; 32] {
-        let scale = self.scale();
+        let scale = self.scale().to_f32();
         self.codes().map(|code| (f32::from(code) - 8.0) * scale)
     }
 

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::{block, half};
+use super::block;
 
 block! {
     /// 32 codes of 8 bits: `value = code * scale`.
@@ -11,8 +11,8 @@ block! {
 
 impl Q8_0<'_> {
     /// The scale of all codes.
-    pub fn scale(&self) -> f32 {
-        half(*self.part(0))
+    pub fn scale(&self) -> f16 {
+        f16::from_le_bytes(*self.part(0))
     }
 
     /// The codes, -128..=127.
@@ -22,7 +22,7 @@ impl Q8_0<'_> {
 
     /// The numbers.
     pub fn values(&self) -> [f32; 32] {
-        let scale = self.scale();
+        let scale = self.scale().to_f32();
         self.codes().map(|code| f32::from(code) * scale)
     }
 

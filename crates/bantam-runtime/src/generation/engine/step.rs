@@ -117,14 +117,5 @@ fn beside<R>(constrained: Vec<&mut Answer>, run: impl FnOnce() -> R) -> R {
     if constrained.is_empty() {
         return run();
     }
-    std::thread::scope(|scope| {
-        // Where the system gives no thread, each is done when it is needed.
-        let helper = std::thread::Builder::new().name("bantam-constraints".to_owned());
-        let helper = helper.spawn_scoped(scope, || constrained.into_iter().for_each(Answer::prepare));
-        let result = run();
-        if let Ok(helper) = helper {
-            helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        }
-        result
-    })
+    pool::beside("bantam-constraints", || constrained.into_iter().for_each(Answer::prepare), run).1
 }
