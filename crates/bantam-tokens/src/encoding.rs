@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use tokenizers::tokenizer::{Decoder, EncodeInput};
-use tokenizers::{Encoding as Engine, ModelWrapper};
+use tokenizers::{Encoding as Found, ModelWrapper};
 
 use crate::Tokenizer;
+use crate::engine::Model;
 
 /// The tokens of a text or of a pair of texts, with those that the tokenizer puts around them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -129,7 +130,7 @@ impl Tokenizer {
             None => text.into(),
         };
         // Loading refused every tokenizer whose model can fail on some text.
-        let found: Engine =
+        let found: Found =
             self.engine().encode_char_offsets(input, true).expect("loading refused tokenizers that can fail");
         Encoding {
             ids: found.get_ids().to_vec(),
@@ -157,8 +158,8 @@ impl Tokenizer {
     /// Whether the spelling of a token tells that it goes on with a word (`##ing`).
     pub fn marks_continuations(&self) -> bool {
         match self.engine().get_model() {
-            ModelWrapper::WordPiece(model) => !model.continuing_subword_prefix.is_empty(),
-            ModelWrapper::BPE(model) => {
+            Model::Library(ModelWrapper::WordPiece(model)) => !model.continuing_subword_prefix.is_empty(),
+            Model::Library(ModelWrapper::BPE(model)) => {
                 model.continuing_subword_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty())
             }
             _ => false,

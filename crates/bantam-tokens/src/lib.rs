@@ -8,6 +8,7 @@
 //! This crate knows nothing of models, batches or files other than `tokenizer.json`.
 
 mod encoding;
+mod engine;
 mod error;
 pub mod features;
 mod gguf;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde_json::Value;
-use tokenizers::tokenizer::Tokenizer as Engine;
 
+use crate::engine::Engine;
 use crate::word_cache::WordCache;
 use crate::{Error, SpecialIds};
 
@@ -158,7 +158,7 @@ impl Tokenizer {
     pub(crate) fn from_value(value: &Value, path: Option<&Path>) -> Result<Self, Error> {
         let refused = |reason: String| Error::Refused { path: path.map(Path::to_path_buf), reason };
         let bytes = serde_json::to_vec(value).map_err(|fault| refused(fault.to_string()))?;
-        let engine = Engine::from_bytes(bytes).map_err(|fault| refused(fault.to_string()))?;
+        let engine: Engine = serde_json::from_slice(&bytes).map_err(|fault| refused(fault.to_string()))?;
         let vocabulary_size = engine.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
         Self::from_engine(engine, vocabulary_size, value).map_err(refused)
     }

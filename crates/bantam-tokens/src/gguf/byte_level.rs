@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::splits::{Splits, splits_of};
 use super::{GgufVocabulary, surroundings, whole};
-use crate::pairs::Pairs;
+use crate::pairs::{Pairs, Rules};
 
 /// The `tokenizer.json` of the vocabulary, and what stands in its model.
 pub(super) fn parts(vocabulary: &mut GgufVocabulary) -> Result<(Value, Pairs), String> {
@@ -12,10 +12,11 @@ pub(super) fn parts(vocabulary: &mut GgufVocabulary) -> Result<(Value, Pairs), S
     let pre = vocabulary.pre.as_deref().unwrap_or("default");
     let Splits { patterns, ignores_merges, adds_begin } = splits_of(pre)
         .ok_or_else(|| format!("tokenizer.ggml.pre is {pre:?}, and how that splits a text is not known here"))?;
-    let merges: Vec<(String, String)> = std::mem::take(&mut vocabulary.merges)
-        .into_iter()
+    let merges = std::mem::take(&mut vocabulary.merges);
+    let merges: Vec<[&str; 2]> = merges
+        .iter()
         .map(|merge| match merge.split_once(' ') {
-            Some((left, right)) if !left.is_empty() && !right.is_empty() => Ok((left.to_owned(), right.to_owned())),
+            Some((left, right)) if !left.is_empty() && !right.is_empty() => Ok([left, right]),
             _ => Err(format!("tokenizer.ggml.merges has {merge:?}, which is no pair of tokens")),
         })
         .collect::<Result<_, _>>()?;
@@ -46,5 +47,8 @@ pub(super) fn parts(vocabulary: &mut GgufVocabulary) -> Result<(Value, Pairs), S
             ("model", model),
         ],
     );
-    Ok((frame, Pairs::new(std::mem::take(&mut vocabulary.tokens), merges)?))
+    let rules = Rules { ignores_merges, ..Rules::default() };
+    let mut pairs = Pairs::new(&vocabulary.tokens, rules)?;
+    pairs.join(merges.into_iter())?;
+    Ok((frame, pairs))
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::engine::engine_of_pairs;
 use crate::tokenizer::check;
 use crate::{Error, Tokenizer};
 
@@ -150,7 +151,7 @@ impl Tokenizer {
         let (value, pairs) = parts.map_err(refused)?;
         let tokenizer = match pairs {
             Some(pairs) => {
-                let engine = pairs.into_engine(&value).map_err(refused)?;
+                let engine = engine_of_pairs(pairs, &value).map_err(refused)?;
                 Self::from_engine(engine, count, &value).map_err(refused)?
             }
             None => {

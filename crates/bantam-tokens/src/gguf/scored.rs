@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::{GgufTokenKind, GgufVocabulary, surroundings, whole};
-use crate::pairs::Pairs;
+use crate::pairs::{Pairs, Rules};
 
 /// Bytes of pairs for each byte of pieces; Llama 2 has two. More is a small file that asks for much memory.
 const MOST_BYTES_OF_PAIRS: usize = 32;
@@ -59,12 +59,14 @@ pub(super) fn parts(vocabulary: &mut GgufVocabulary) -> Result<(Value, Pairs), S
             ("model", model),
         ],
     );
-    let merges = merges(vocabulary)?;
-    Ok((frame, Pairs::new(std::mem::take(&mut vocabulary.tokens), merges)?))
+    let rules = Rules { unknown: Some(unknown), fuses_unknown: true, falls_back_to_bytes: true, ignores_merges: false };
+    let mut pairs = Pairs::new(&vocabulary.tokens, rules)?;
+    pairs.join(merges(vocabulary)?.into_iter())?;
+    Ok((frame, pairs))
 }
 
 /// Every pair of tokens that makes a token, by falling score of what it makes.
-fn merges(vocabulary: &GgufVocabulary) -> Result<Vec<(String, String)>, String> {
+fn merges(vocabulary: &GgufVocabulary) -> Result<Vec<[&str; 2]>, String> {
     let is_text = |id: usize| {
         let kind = vocabulary.kind(id);
         matches!(kind, GgufTokenKind::Normal | GgufTokenKind::UserDefined | GgufTokenKind::Unused)
@@ -93,7 +95,7 @@ fn merges(vocabulary: &GgufVocabulary) -> Result<Vec<(String, String)>, String> 
     }
     // Equal scores are joined from the left in SentencePiece; places are unknown here, so that ids decide.
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-    Ok(pairs.into_iter().map(|(_, _, _, [left, right])| (left.to_owned(), right.to_owned())).collect())
+    Ok(pairs.into_iter().map(|(_, _, _, pair)| pair).collect())
 }
 
 /// Scores that join pieces in the order of `merges`: the earlier a piece is made, the higher.
