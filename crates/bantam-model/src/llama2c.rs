@@ -58,7 +58,7 @@ pub fn read_predictor(model: &Path, vocabulary: &Path, precision: Precision) -> 
     let tokenizer = vocabulary_of(&list, config.vocab_size)
         .and_then(|vocabulary| Tokenizer::from_gguf(vocabulary).map_err(|error| error.to_string()))
         .map_err(|problem| wrong(vocabulary, problem, remedy))?;
-    assemble(config, &arrays, || Ok(Some(tokenizer)), &dense(precision))
+    assemble(config, &arrays, Some(tokenizer), &dense(precision))
         .map_err(|error| wrong(model, error.to_string(), REMEDY))
 }
 

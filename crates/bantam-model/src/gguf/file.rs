@@ -7,7 +7,6 @@ use bantam_artifact::write_atomic;
 use bantam_kernels::gemm::Precision;
 use bantam_kernels::gemm::grouped::Bits;
 use bantam_kernels::memory::Mapped;
-use bantam_kernels::pool;
 use bantam_tokens::Tokenizer;
 
 use super::error::{FileError, GgufError};
@@ -78,27 +77,27 @@ fn predictor_of(bytes: &[u8], read: &ReadLlama<'_>, lay_out: &LayOut<'_>) -> Res
     let file = Gguf::parse(bytes)?;
     let (config, arrays) = read(&file)?;
     let (chat_template, ends) = (chat_template_of(file.metadata())?, ends_of(file.metadata())?);
-    let metadata = file.into_metadata();
-    let read = assemble(config, &arrays, || tokenizer_of(metadata), lay_out)?;
+    // Before the weights, which then take the memory that the lists of its tokens had.
+    let tokenizer = tokenizer_of(file.into_metadata())?;
+    let read = assemble(config, &arrays, tokenizer, lay_out)?;
     Ok(PredictorFolder { chat_template, ends, ..read })
 }
 
-/// Puts a Llama together, its tokenizer beside its weights; the token ids must be rows of its table.
+/// Puts a Llama together; the token ids must be rows of its table.
 pub(crate) fn assemble(
     config: LlamaConfig,
     arrays: &Arrays,
-    tokenizer: impl FnOnce() -> Result<Option<Tokenizer>, GgufError> + Send,
+    tokenizer: Option<Tokenizer>,
     lay_out: &LayOut<'_>,
 ) -> Result<PredictorFolder, GgufError> {
-    let rows = config.vocab_size;
-    let architecture = Box::new(Llama::new(config));
-    let (tokenizer, weights) = pool::beside("bantam-tokenizer", tokenizer, || lay_out(architecture.schema(), arrays));
-    let tokenizer = tokenizer?;
-    let ids = tokenizer.as_ref().map_or(0, Tokenizer::vocabulary_size);
+    let (ids, rows) = (tokenizer.as_ref().map_or(0, Tokenizer::vocabulary_size), config.vocab_size);
     if ids > rows {
         return Err(GgufError::Vocabulary(format!("{ids} tokens, and the model has rows for {rows}")));
     }
-    Ok(PredictorFolder { architecture, weights: weights?, tokenizer, chat_template: None, ends: Vec::new() })
+    let architecture = Llama::new(config);
+    let weights = lay_out(architecture.schema(), arrays)?;
+    let architecture = Box::new(architecture);
+    Ok(PredictorFolder { architecture, weights, tokenizer, chat_template: None, ends: Vec::new() })
 }
 
 /// Writes a model as llama.cpp loads it, with its tokenizer, if it has one, its chat template and the tokens that end its answers: matrices in
