@@ -128,13 +128,18 @@ fn texts_that_go_on_from_their_past_have_the_same_logits() {
 
 #[test]
 fn fewer_bits_move_the_logits_little() {
+    let place = tempfile::tempdir().unwrap();
     for name in NAMES {
-        let model = read(name);
+        let (model, path) = (read(name), place.path().join(name));
+        let arrays = model.weights.to_arrays();
+        gguf::write_predictor(&path, model.architecture.as_ref(), &arrays, None, None, &[], TensorFormat::F16).unwrap();
         let spread = golden(name).iter().flat_map(|(_, logits)| logits).fold(0.0f32, |most, x| most.max(x.abs()));
         let half = folder::read_predictor(&fixture(name), Precision::Bf16).unwrap();
         for (what, weights, bound) in [
             ("bf16", &half.weights, 0.02),
             ("8 bits", &model.weights.grouped(Bits::Eight), 0.05),
+            ("8 bits of a folder", &folder::read_grouped_predictor(&fixture(name), Bits::Eight).unwrap().weights, 0.05),
+            ("8 bits of a file", &gguf::read_grouped_predictor(&path, Bits::Eight).unwrap().weights, 0.05),
             ("4 bits", &model.weights.grouped(Bits::Four), 0.5),
         ] {
             let most = away_from_transformers(&model, weights, name);

@@ -237,6 +237,12 @@ fn settings_that_are_not_computed_are_refused_by_name() {
     refusal("qwen2", "use_sliding_window", json!(true));
     refusal("qwen3", "layer_types", json!(["sliding_attention"]));
     refusal("llama_tied", "model_type", json!("gemma"));
+    let path = fixture("llama_tied").join("config.json");
+    let told = predictor_of(&json!({"model_type": "gemma"}), &path).err().unwrap().to_string();
+    assert!(
+        told.contains("model_type \"gemma\" is not supported here; supported: model_type llama, mistral"),
+        "{told}"
+    );
     refusal("modernbert_classifier", "hidden_activation", json!("relu"));
     refusal("modernbert_classifier", "layer_types", json!(["full_attention", "linear_attention"]));
     refusal("modernbert_classifier", "layer_types", json!(["full_attention"]));
