@@ -88,6 +88,7 @@ mod tests {
             rms_norm_eps: 1e-5,
             rope_theta: 10_000.0,
             tie_word_embeddings,
+            variant: Default::default(),
         };
         for is_tied in [false, true] {
             let model = Llama::new(config(is_tied));

@@ -72,17 +72,51 @@ pub(crate) fn with_named_ends(tokenizer: Tokenizer, folder: &Path) -> Result<Tok
     Ok(tokenizer.with_begin_and_end(named("bos_token"), named("eos_token")))
 }
 
-/// Writes what [`template_of`] and [`ends_of`] read.
-pub(crate) fn write(folder: &Path, template: Option<&str>, ends: &[u32]) -> Result<(), FolderError> {
+/// Writes what [`template_of`], [`ends_of`] and [`with_named_ends`] read.
+pub(crate) fn write(
+    folder: &Path,
+    config: &Value,
+    tokenizer: &Tokenizer,
+    template: Option<&str>,
+    ends: &[u32],
+) -> Result<(), FolderError> {
+    write_json(&folder.join(TOKENIZER_CONFIG), &tokenizer_config(config, tokenizer, template))?;
     if let Some(template) = template {
         write_atomic(&folder.join(TEMPLATE), template.as_bytes())?;
     }
     if !ends.is_empty() {
-        let mut text = serde_json::to_vec_pretty(&json!({"eos_token_id": ends})).expect("a JSON value is JSON");
-        text.push(b'\n');
-        write_atomic(&folder.join(GENERATION_CONFIG), &text)?;
+        write_json(&folder.join(GENERATION_CONFIG), &json!({"eos_token_id": ends}))?;
     }
     Ok(())
+}
+
+/// What `transformers` must be told about a tokenizer beside `tokenizer.json`, which does not say what its tokens are for: without it templates
+/// that name the begin of a text write nothing there.
+fn tokenizer_config(config: &Value, tokenizer: &Tokenizer, template: Option<&str>) -> Value {
+    let special = tokenizer.special();
+    let token = |id: Option<u32>| id.and_then(|id| tokenizer.token(id));
+    let mut told = json!({
+        // The class that takes tokenizer.json as it is, whatever the family.
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": token(special.begin),
+        "eos_token": token(special.end),
+        "unk_token": token(special.unknown),
+        "pad_token": token(special.pad),
+        // An answer stays as the model wrote it.
+        "clean_up_tokenization_spaces": false,
+        "model_max_length": config["max_position_embeddings"],
+    });
+    if let Some(template) = template {
+        // Versions that do not know the file of its own read it here.
+        told["chat_template"] = template.into();
+    }
+    told
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<(), FolderError> {
+    let mut text = serde_json::to_vec_pretty(value).expect("a JSON value is JSON");
+    text.push(b'\n');
+    Ok(write_atomic(path, &text)?)
 }
 
 /// A file of a folder as JSON, where there is one.

@@ -17,11 +17,16 @@ pub use crate::adapter::model_and_adapter;
 use crate::architectures::bert::{Bert, BertConfig, BertFamily};
 use crate::architectures::encoder::{Encoder, EncoderConfig};
 use crate::architectures::llama::{Llama, LlamaConfig};
-use crate::architectures::{Architecture, Classifier, Head, TokenPredictor};
+use crate::architectures::{Architecture, Classifier, Head, LlamaFamily, TokenPredictor};
 use crate::arrays::{Array, Arrays, ArraysError, read_safetensors, stored_safetensors, write_safetensors};
 use crate::chat_files;
 use crate::foreign_config::{earlier_keys, with_special_ids};
 use crate::weights::{MismatchError, Weights};
+
+/// What decoders built like Llama may be.
+const SUPPORTED_DECODERS: &str = "Llama, Mistral, Qwen2 and Qwen3 with silu, attention to the whole text, no biases but those of Qwen2, \
+                                  and rotary positions that are plain or of rope_type linear, llama3, or longrope with one list of \
+                                  factors for short and long texts and attention_factor 1";
 
 /// Why a model folder could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -140,8 +145,15 @@ pub fn classifier_of(config: &Value, path: &Path) -> Result<Box<dyn Classifier>,
             check_labels(shape.num_labels, path)?;
             Ok(Box::new(Encoder::new(shape)))
         }
-        other => Err(unsupported(format!("model_type {other:?}"))),
+        _ => Err(unsupported(family_of(&config))),
     }
+}
+
+/// What a config says about its family, for messages.
+pub(crate) fn family_of(config: &Value) -> String {
+    config
+        .get("model_type")
+        .map_or_else(|| "a config without model_type".to_owned(), |name| format!("model_type {name}"))
 }
 
 /// Builds the token predictor that a `config.json` describes.
@@ -150,14 +162,10 @@ pub fn classifier_of(config: &Value, path: &Path) -> Result<Box<dyn Classifier>,
 /// As [`classifier_of`].
 pub fn predictor_of(config: &Value, path: &Path) -> Result<Box<dyn TokenPredictor>, FolderError> {
     let config = computed(config, path)?;
+    if LlamaFamily::of(&config).is_some() {
+        return Ok(Box::new(Llama::new(llama_shape(&config, path)?)));
+    }
     match config.get("model_type").and_then(Value::as_str) {
-        Some("llama") => {
-            let shape: LlamaConfig = parse(&config, path)?;
-            let (heads, head_dim) = (shape.num_attention_heads, shape.head_dim);
-            let kv_heads = shape.num_key_value_heads.unwrap_or(heads);
-            Heads { width: shape.hidden_size, heads, kv_heads, head_dim, is_rotary: true }.check(path)?;
-            Ok(Box::new(Llama::new(shape)))
-        }
         Some("modernbert" | "bantam_encoder") if config.get("tie_word_embeddings") == Some(&false.into()) => {
             Err(FolderError::Unsupported {
                 path: path.to_owned(),
@@ -166,10 +174,10 @@ pub fn predictor_of(config: &Value, path: &Path) -> Result<Box<dyn TokenPredicto
             })
         }
         Some("modernbert" | "bantam_encoder") => Ok(Box::new(Encoder::new(encoder_shape(&config, path)?))),
-        other => Err(FolderError::Unsupported {
+        _ => Err(FolderError::Unsupported {
             path: path.to_owned(),
-            what: format!("model_type {other:?}"),
-            supported: "model_type llama and modernbert",
+            what: family_of(&config),
+            supported: "model_type llama, mistral, qwen2 and qwen3, which write texts, and modernbert, which fills in masked tokens",
         }),
     }
 }
@@ -229,7 +237,7 @@ fn assemble(folder: &Path, read: &ReadWeights<'_>) -> Result<PredictorFolder, Fo
     Ok(PredictorFolder { architecture, weights, tokenizer, chat_template, ends })
 }
 
-/// [`write`] for a token predictor, with its chat template and the tokens that end its answers.
+/// [`write`] for a token predictor, with its chat template, the tokens that end its answers, and what its special tokens are for.
 ///
 /// # Errors
 /// As [`write`].
@@ -242,7 +250,7 @@ pub fn write_predictor(
     ends: &[u32],
 ) -> Result<(), FolderError> {
     write(folder, config, arrays, tokenizer)?;
-    chat_files::write(folder, chat_template, ends)
+    chat_files::write(folder, config, tokenizer, chat_template, ends)
 }
 
 /// Writes a folder that `transformers` can load when the config names a family that it knows.
@@ -373,9 +381,16 @@ pub(crate) fn parse<T: serde::de::DeserializeOwned>(config: &Value, path: &Path)
 pub(crate) fn computed(config: &Value, path: &Path) -> Result<Value, FolderError> {
     let (config, fault) = earlier_keys(config);
     let Some(what) = fault else { return Ok(config) };
-    let supported = "Llama (silu) and ModernBERT (gelu) without biases, with plain rotary positions, and BERT, RoBERTa and DistilBERT with absolute positions";
+    let supported = if LlamaFamily::of(&config).is_some() {
+        SUPPORTED_DECODERS
+    } else {
+        "ModernBERT (gelu) without biases, with plain rotary positions, and BERT, RoBERTa and DistilBERT with absolute positions"
+    };
     Err(FolderError::Unsupported { path: path.to_owned(), what, supported })
 }
+
+/// More numbers than any head has; a rotary frequency is kept for each two.
+const LARGEST_HEAD: usize = 1 << 16;
 
 /// What layers of attention ask of their sizes.
 pub(crate) struct Heads {
@@ -404,11 +419,28 @@ impl Heads {
             && (dim == 0 || (is_rotary && !dim.is_multiple_of(2)))
         {
             format!("{dim} numbers per head; rotary positions need an even number")
+        } else if is_rotary && head_dim.unwrap_or(width / heads) > LARGEST_HEAD {
+            format!("{heads} heads of {} numbers cannot be", head_dim.unwrap_or(width / heads))
         } else {
             return None;
         };
         Some(what)
     }
+}
+
+fn llama_shape(config: &Value, path: &Path) -> Result<LlamaConfig, FolderError> {
+    let shape: LlamaConfig = parse(config, path)?;
+    let (heads, kv_heads) = (shape.num_attention_heads, shape.kv_heads());
+    Heads { width: shape.hidden_size, heads, kv_heads, head_dim: shape.head_dim, is_rotary: true }.check(path)?;
+    if let Some(fault) = shape.variant.rope_scaling.as_ref().and_then(|scaling| scaling.fault(shape.head_dim())) {
+        let what = format!("rope_scaling with {fault}");
+        return Err(FolderError::Unsupported { path: path.to_owned(), what, supported: SUPPORTED_DECODERS });
+    }
+    if shape.variant.sliding_window == Some(0) {
+        let what = "sliding_window is 0, and every token sees itself".to_owned();
+        return Err(FolderError::Size { path: path.to_owned(), what });
+    }
+    Ok(shape)
 }
 
 pub(crate) fn encoder_shape(config: &Value, path: &Path) -> Result<EncoderConfig, FolderError> {

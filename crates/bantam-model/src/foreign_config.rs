@@ -5,6 +5,7 @@ use bantam_tokens::Tokenizer;
 use serde_json::{Map, Value, json};
 
 use crate::architectures::encoder::default_base;
+use crate::architectures::{LlamaFamily, RotaryScaling};
 
 /// More layers than any model has.
 const MOST_LAYERS: u64 = 10_000;
@@ -14,13 +15,11 @@ const MOST_LAYERS: u64 = 10_000;
 pub(crate) fn earlier_keys(config: &Value) -> (Value, Option<String>) {
     let mut earlier = config.clone();
     let Some(keys) = earlier.as_object_mut() else { return (earlier, None) };
+    if let Some(family) = LlamaFamily::of(config) {
+        let fault = decoder(keys, family);
+        return (earlier, fault);
+    }
     let fault = match config.get("model_type").and_then(Value::as_str) {
-        Some("llama") => {
-            let fixed = [("hidden_act", "silu".into()), ("attention_bias", false.into()), ("mlp_bias", false.into())];
-            rotary(keys, &["rope_parameters"], "rope_theta")
-                .or_else(|| rotary(keys, &["rope_scaling"], "rope_theta"))
-                .or_else(|| other_than(keys, &fixed))
-        }
         Some("bert" | "roberta" | "distilbert") => {
             let fixed = [("position_embedding_type", "absolute".into()), ("is_decoder", false.into())];
             other_than(keys, &fixed)
@@ -54,7 +53,7 @@ pub(crate) fn with_special_ids(config: &Value, tokenizer: &Tokenizer) -> Value {
     // How many of them the family's config has.
     let count = match config.get("model_type").and_then(Value::as_str) {
         Some("bert") => 1,
-        Some("llama") => 3,
+        _ if LlamaFamily::of(config).is_some() => 3,
         Some("modernbert") => 5,
         _ => 0,
     };
@@ -65,6 +64,70 @@ pub(crate) fn with_special_ids(config: &Value, tokenizer: &Tokenizer) -> Value {
         }
     }
     config
+}
+
+/// The settings of a decoder that is built like Llama.
+fn decoder(keys: &mut Map<String, Value>, family: LlamaFamily) -> Option<String> {
+    let fixed = [
+        ("hidden_act", "silu".into()),
+        ("attention_bias", false.into()),
+        ("mlp_bias", false.into()),
+        ("use_sliding_window", false.into()),
+    ];
+    let fault = slowed_rotary(keys, "rope_parameters")
+        .or_else(|| slowed_rotary(keys, "rope_scaling"))
+        .or_else(|| other_than(keys, &fixed));
+    if fault.is_some() {
+        return fault;
+    }
+    let types = keys.get("layer_types").and_then(Value::as_array).into_iter().flatten();
+    if let Some(other) = types.into_iter().find(|kind| *kind != "full_attention") {
+        return Some(format!("layer_types with {other}"));
+    }
+    // What transformers takes where the config is silent, if it differs from Llama's.
+    let silent: &[(&str, usize)] = match family {
+        LlamaFamily::Llama => &[],
+        LlamaFamily::Mistral => {
+            &[("max_position_embeddings", 131_072), ("num_key_value_heads", 8), ("sliding_window", 4096)]
+        }
+        LlamaFamily::Qwen2 => &[("max_position_embeddings", 32_768)],
+        LlamaFamily::Qwen3 => &[("max_position_embeddings", 32_768), ("head_dim", 128)],
+    };
+    for &(key, value) in silent {
+        keys.entry(key).or_insert_with(|| value.into());
+    }
+    if family != LlamaFamily::Mistral {
+        // The window of others is one that they may have, and do not use.
+        keys.remove("sliding_window");
+    }
+    None
+}
+
+/// Moves what slows rotary positions down to `rope_scaling`, their base to `rope_theta`; tells of any other kind of rotary positions.
+fn slowed_rotary(keys: &mut Map<String, Value>, key: &str) -> Option<String> {
+    let mut found = keys.get(key)?.as_object()?.clone();
+    let earlier = found.remove("type");
+    let kind = found.get("rope_type").cloned().or(earlier).unwrap_or_else(|| "default".into());
+    if !kind.as_str().is_some_and(|kind| RotaryScaling::KINDS.contains(&kind)) {
+        let fault = rotary(keys, &[key], "rope_theta");
+        if key == "rope_scaling" {
+            keys.remove(key);
+        }
+        return fault;
+    }
+    if found.get("partial_rotary_factor").is_some_and(|factor| factor.as_f64() == Some(1.0)) {
+        found.remove("partial_rotary_factor");
+    }
+    if let Some(base) = found.remove("rope_theta") {
+        keys.insert("rope_theta".to_owned(), base);
+    }
+    found.insert("rope_type".to_owned(), kind.clone());
+    let scaling = Value::Object(found);
+    if let Err(fault) = serde_json::from_value::<RotaryScaling>(scaling.clone()) {
+        return Some(format!("{key} of rope_type {kind} ({fault})"));
+    }
+    keys.insert("rope_scaling".to_owned(), scaling);
+    None
 }
 
 /// Moves the base of plain rotary positions to `target`; tells of any other kind of rotary positions.

@@ -89,6 +89,7 @@ pub fn llama_of(bytes: &[u8]) -> Result<(LlamaConfig, Arrays), String> {
         rms_norm_eps: EPSILON,
         rope_theta: 10_000.0,
         tie_word_embeddings: tokens > 0,
+        variant: Default::default(),
     };
     let (width, heads, kv_heads) = (config.hidden_size, config.num_attention_heads, kv_heads as usize);
     if let Some(fault) = (Heads { width, heads, kv_heads, head_dim: None, is_rotary: true }).fault() {

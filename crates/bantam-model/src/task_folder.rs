@@ -13,7 +13,7 @@ use crate::architectures::{Head, TaskEncoder};
 use crate::arrays::Arrays;
 use crate::chat_files::optional_json;
 use crate::folder::{
-    FolderError, bert_of, bert_shape, check_labels, computed, encoder_shape, model_and_adapter, read_arrays,
+    FolderError, bert_of, bert_shape, check_labels, computed, encoder_shape, family_of, model_and_adapter, read_arrays,
     read_config,
 };
 use crate::layers::Pooling;
@@ -84,7 +84,7 @@ pub fn task_encoder_of(config: &Value, path: &Path) -> Result<Box<dyn TaskEncode
             }
             return Ok(Box::new(Encoder::with_head(shape, head)));
         }
-        other => return Err(unsupported(format!("model_type {other:?}"))),
+        _ => return Err(unsupported(family_of(&config))),
     };
     let shape = bert_shape(&as_bert(&config, family), path)?;
     Ok(Box::new(bert_of(shape, family, head, path)?))

@@ -20,6 +20,7 @@ fn model() -> (Llama, Weights) {
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
         tie_word_embeddings: true,
+        variant: Default::default(),
     });
     let weights = Weights::initialise(llama.schema(), 3, Precision::F32);
     (llama, weights)

@@ -62,6 +62,7 @@ fn small(is_tied: bool) -> (LlamaConfig, Arrays) {
         rms_norm_eps: 1e-5,
         rope_theta: 500.0,
         tie_word_embeddings: is_tied,
+        variant: Default::default(),
     };
     let weights = Weights::initialise(Llama::new(config.clone()).schema(), 3, Precision::F32);
     (config, weights.to_arrays())
@@ -138,7 +139,7 @@ fn settings_that_are_not_followed_are_refused_by_name() {
     let cases = [
         ("general.architecture", text("gemma"), "general.architecture \"gemma\" is not supported"),
         ("llama.rope.scaling.type", text("yarn"), "llama.rope.scaling.type"),
-        ("llama.rope.scaling.factor", Value::F32(4.0), "llama.rope.scaling.factor"),
+        ("llama.rope.scaling.factor", Value::F32(-4.0), "factor = -4"),
         ("llama.expert_count", Value::U32(8), "llama.expert_count"),
         ("llama.attention.sliding_window", Value::U32(16), "llama.attention.sliding_window"),
         ("llama.attention.causal", Value::Bool(false), "llama.attention.causal"),

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bantam_kernels::gemm::Precision;
+use bantam_model::architectures::LlamaFamily;
 use bantam_model::arrays::{Arrays, read_safetensors};
 use bantam_model::folder::{self, classifier_of, labelled_config, predictor_of, read_classifier, read_predictor};
 use bantam_model::task_folder::task_encoder_of;
@@ -23,6 +24,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "hidden_dropout_prob",
     "initializer_cutoff_factor",
     "initializer_range",
+    "max_window_layers",
     "mlp_dropout",
     "pretraining_tp",
     "sparse_pred_ignore_index",
@@ -79,13 +81,20 @@ fn assert_same_settings(written: &Value, config: &Value, name: &str) {
         "eos_token_id": null,
         "is_decoder": false,
         "mlp_bias": false,
-        "tie_word_embeddings": written["model_type"] != "llama",
+        "sliding_window": null,
+        "tie_word_embeddings": LlamaFamily::of(written).is_none(),
+        "use_sliding_window": false,
     });
     let every = written["global_attn_every_n_layers"].as_u64().unwrap_or(1) as usize;
     for (key, expected) in config.as_object().unwrap() {
         // transformers reads the keys of its earlier versions, which Bantam writes so that those load the model, too.
         let (key, expected) = match key.as_str() {
-            "rope_parameters" if written["model_type"] == "llama" => ("rope_theta", &expected["rope_theta"]),
+            "rope_parameters" if LlamaFamily::of(written).is_some() => {
+                let mut both = written.get("rope_scaling").cloned().unwrap_or(json!({"rope_type": "default"}));
+                both["rope_theta"] = written["rope_theta"].clone();
+                assert!(both == *expected, "{name}: {both}");
+                continue;
+            }
             "rope_parameters" => {
                 let local = &expected["sliding_attention"]["rope_theta"];
                 assert!(every == 1 || written["local_rope_theta"] == *local, "{name}: {written}");
@@ -136,6 +145,19 @@ fn check(name: &str) {
 fn llama_agrees_with_transformers() {
     check("llama_tied");
     check("llama_untied");
+}
+
+#[test]
+fn slowed_positions_agree_with_transformers() {
+    check("llama_3");
+    check("llama_linear");
+}
+
+#[test]
+fn families_that_are_built_like_llama_agree_with_transformers() {
+    check("mistral");
+    check("qwen2");
+    check("qwen3");
 }
 
 #[test]
@@ -209,12 +231,38 @@ fn settings_that_are_not_computed_are_refused_by_name() {
     };
     refusal("llama_tied", "hidden_act", json!("gelu"));
     refusal("llama_tied", "rope_parameters", json!({"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0}));
-    refusal("llama_tied", "rope_scaling", json!({"type": "linear", "factor": 2.0}));
+    refusal("llama_tied", "rope_scaling", json!({"type": "yarn", "factor": 2.0}));
+    refusal("llama_tied", "rope_scaling", json!({"type": "linear", "factor": 0.0}));
+    refusal("mistral", "sliding_window", json!(0));
+    refusal("qwen2", "use_sliding_window", json!(true));
+    refusal("qwen3", "layer_types", json!(["sliding_attention"]));
+    refusal("llama_tied", "model_type", json!("gemma"));
+    let path = fixture("llama_tied").join("config.json");
+    let told = predictor_of(&json!({"model_type": "gemma"}), &path).err().unwrap().to_string();
+    assert!(
+        told.contains("model_type \"gemma\" is not supported here; supported: model_type llama, mistral"),
+        "{told}"
+    );
     refusal("modernbert_classifier", "hidden_activation", json!("relu"));
     refusal("modernbert_classifier", "layer_types", json!(["full_attention", "linear_attention"]));
     refusal("modernbert_classifier", "layer_types", json!(["full_attention"]));
     refusal("modernbert_windows", "local_attention", json!(-1));
     refusal("modernbert_masked", "tie_word_embeddings", json!(false));
+}
+
+#[test]
+fn a_window_is_as_long_as_texts_may_be_and_silent_configs_mean_what_transformers_takes() {
+    let path = fixture("mistral").join("config.json");
+    let max_tokens = |key: &str, value: Option<Value>| {
+        let mut config = json_of(&path);
+        config.as_object_mut().unwrap().remove(key);
+        value.into_iter().for_each(|value| config[key] = value);
+        config["max_position_embeddings"] = json!(9000);
+        predictor_of(&config, &path).unwrap().max_tokens()
+    };
+    assert_eq!(max_tokens("sliding_window", Some(json!(8))), 8);
+    assert_eq!(max_tokens("sliding_window", Some(Value::Null)), 9000);
+    assert_eq!(max_tokens("sliding_window", None), 4096);
 }
 
 #[test]
@@ -255,7 +303,7 @@ fn tables_that_cannot_be_read_are_errors() {
 
 #[test]
 fn gradients_agree_with_pytorch() {
-    for name in ["llama_tied", "llama_untied"] {
+    for name in ["llama_tied", "llama_untied", "llama_3", "llama_linear", "mistral", "qwen2", "qwen3"] {
         let source = fixture(name);
         let golden = json_of(&source.join("expected.json"));
         let ids: Vec<Vec<u32>> = serde_json::from_value(golden["ids"].clone()).unwrap();
@@ -330,4 +378,29 @@ fn a_folder_says_how_conversations_are_written_and_what_ends_answers() {
     .unwrap();
     let back = folder::read_predictor(&copy, Precision::F32).unwrap();
     assert_eq!((back.chat_template.as_deref(), back.ends), (Some("file"), vec![4, 5]));
+}
+
+#[test]
+fn a_written_folder_tells_transformers_what_its_special_tokens_are_for() {
+    let temporary = tempfile::tempdir().unwrap();
+    let place = std::env::var_os("BANTAM_GOLDEN_FOLDER").map_or_else(|| temporary.path().to_owned(), PathBuf::from);
+    let folder = place.join("chat");
+    let model = read_predictor(&fixture("mistral"), Precision::F32).unwrap();
+    let tokenizer = model.tokenizer.unwrap().with_begin_and_end(Some("when"), Some("now"));
+    let template = "{{ bos_token }}{% for message in messages %}{{ message.content }}{{ eos_token }}{% endfor %}";
+    let (config, arrays) = (model.architecture.config(), model.weights.to_arrays());
+    folder::write_predictor(&folder, &config, &arrays, &tokenizer, Some(template), &[4]).unwrap();
+    let expected = json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "when",
+        "eos_token": "now",
+        "unk_token": "[UNK]",
+        "pad_token": "[PAD]",
+        "clean_up_tokenization_spaces": false,
+        "model_max_length": 32,
+        "chat_template": template,
+    });
+    assert_eq!(json_of(&folder.join("tokenizer_config.json")), expected);
+    let back = read_predictor(&folder, Precision::F32).unwrap().tokenizer.unwrap().special();
+    assert_eq!((back.begin, back.end), (tokenizer.id("when"), tokenizer.id("now")));
 }

@@ -22,6 +22,7 @@ fn model() -> Llama {
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
         tie_word_embeddings: true,
+        variant: Default::default(),
     })
 }
 

@@ -33,6 +33,7 @@ fn place() -> tempfile::TempDir {
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
         tie_word_embeddings: false,
+        variant: Default::default(),
     });
     let mut arrays = Weights::initialise(model.schema(), 5, Precision::F32).to_arrays();
     // As large as trained ones, so that scores have something to say.

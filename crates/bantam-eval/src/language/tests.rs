@@ -25,6 +25,7 @@ fn config() -> LlamaConfig {
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
         tie_word_embeddings: false,
+        variant: Default::default(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bantam_kernels::activation::Activation;
+use bantam_kernels::rotary::Frequencies;
 use bantam_tensor::{Matrix, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -167,10 +168,12 @@ impl Encoder {
                                 head_dim: config.head_dim(),
                                 causal: false,
                                 window: windows.map(|windows| windows.tokens.get()),
-                                rotary_base: Some(
+                                rotary: Some(Frequencies::new(
                                     windows.map_or(config.global_rope_theta, |windows| windows.rotary_base),
-                                ),
-                                bias: false,
+                                    config.head_dim(),
+                                )),
+                                head_norms: None,
+                                biases: [false; 2],
                                 deviations: [deviation, outer],
                                 names: ["attn.Wqkv", "attn.Wqkv", "attn.Wqkv", "attn.Wo"],
                                 axes: &axes,

@@ -1,18 +1,20 @@
 //! The Llama family of decoders (Touvron et al. 2023): RMSNorm, rotary positions, grouped heads, SwiGLU.
 //!
-//! Names and config keys are those of `LlamaForCausalLM` in `transformers`.
+//! Names and config keys are those of `LlamaForCausalLM` in `transformers`. Mistral and Qwen are the same but for what
+//! [`LlamaVariant`] says.
 
 use std::sync::Arc;
 
 use bantam_kernels::activation::Activation;
+use bantam_kernels::rotary::Frequencies;
 use bantam_tensor::{Matrix, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, TokenPredictor};
+use super::{Architecture, LlamaFamily, LlamaVariant, TokenPredictor};
 use crate::batch::Batch;
 use crate::layers::{
-    Attention, AttentionConfig, Embedding, FeedForward, FeedForwardConfig, FeedForwardNames, Norm, NormKind,
-    vocabulary_axis, width_axis,
+    Attention, AttentionConfig, AttentionNorms, Embedding, FeedForward, FeedForwardConfig, FeedForwardNames, Norm,
+    NormKind, vocabulary_axis, width_axis,
 };
 use crate::pass::Pass;
 use crate::schema::{Entry, Initial, MatrixId, Schema};
@@ -49,6 +51,31 @@ pub struct LlamaConfig {
     /// Whether the head is the token table.
     #[serde(default)]
     pub tie_word_embeddings: bool,
+    /// The family, and what it has of its own.
+    #[serde(flatten)]
+    pub variant: LlamaVariant,
+}
+
+impl LlamaConfig {
+    /// Key and value heads.
+    pub fn kv_heads(&self) -> usize {
+        self.num_key_value_heads.unwrap_or(self.num_attention_heads)
+    }
+
+    /// Numbers per head.
+    pub fn head_dim(&self) -> usize {
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
+    }
+
+    /// The most tokens of a text: no more than a token sees, where all that is before a token is all that it sees.
+    pub fn max_tokens(&self) -> usize {
+        self.variant.sliding_window.unwrap_or(usize::MAX).min(self.max_position_embeddings)
+    }
+
+    /// How fast positions turn, before they are slowed down.
+    pub(crate) fn frequencies(&self) -> Frequencies {
+        Frequencies::new(self.rope_theta, self.head_dim())
+    }
 }
 
 fn default_positions() -> usize {
@@ -90,7 +117,11 @@ impl Llama {
         let norm = |schema: &mut Schema, name: &str| {
             Norm::new(schema, name, NormKind::RootMeanSquare, width, config.rms_norm_eps)
         };
-        let heads = config.num_attention_heads;
+        let (family, plain) = (config.variant.family, config.frequencies());
+        let frequencies = match &config.variant.rope_scaling {
+            Some(scaling) => plain.divided(&scaling.factors(&plain)),
+            None => plain,
+        };
         let (embedding, layers, last) = schema.within("model", |schema| {
             let embedding = Embedding::new(schema, "embed_tokens.weight", config.vocab_size, width, deviation);
             let layers = (0..config.num_hidden_layers)
@@ -102,13 +133,17 @@ impl Llama {
                             schema,
                             &AttentionConfig {
                                 width,
-                                heads,
-                                kv_heads: config.num_key_value_heads.unwrap_or(heads),
-                                head_dim: config.head_dim.unwrap_or(width / heads),
+                                heads: config.num_attention_heads,
+                                kv_heads: config.kv_heads(),
+                                head_dim: config.head_dim(),
                                 causal: true,
                                 window: None,
-                                rotary_base: Some(config.rope_theta),
-                                bias: false,
+                                rotary: Some(frequencies.clone()),
+                                biases: [family.has_biases(), false],
+                                head_norms: family.has_head_norms().then_some(AttentionNorms {
+                                    names: ["self_attn.q_norm", "self_attn.k_norm"],
+                                    epsilon: config.rms_norm_eps,
+                                }),
                                 deviations: [deviation, outer],
                                 names: ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"],
                                 axes: &axes,
@@ -151,14 +186,18 @@ impl Architecture for Llama {
 
     fn config(&self) -> serde_json::Value {
         let mut config = serde_json::to_value(&self.config).expect("a config of plain numbers is JSON");
-        config["architectures"] = serde_json::json!(["LlamaForCausalLM"]);
-        config["model_type"] = "llama".into();
+        let family = self.config.variant.family;
+        config["architectures"] = serde_json::json!([family.class()]);
         config["hidden_act"] = "silu".into();
+        if family == LlamaFamily::Mistral {
+            // Silence would mean a window of 4,096 tokens.
+            config["sliding_window"] = self.config.variant.sliding_window.into();
+        }
         config
     }
 
     fn max_tokens(&self) -> usize {
-        self.config.max_position_embeddings
+        self.config.max_tokens()
     }
 
     fn vocabulary(&self) -> usize {

@@ -13,8 +13,12 @@ pub mod bert;
 pub mod encoder;
 mod heads;
 pub mod llama;
+mod llama_variant;
+mod rotary_scaling;
 
 pub use heads::{Head, TaskEncoder};
+pub use llama_variant::{LlamaFamily, LlamaVariant};
+pub use rotary_scaling::RotaryScaling;
 
 /// A family of models: which weights there are, and what is computed with them.
 pub trait Architecture: Send + Sync {

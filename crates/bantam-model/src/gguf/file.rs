@@ -19,7 +19,7 @@ use super::vocabulary::{NO_VOCABULARY, VOCABULARY_KEY, chat_template_of, ends_of
 use crate::architectures::llama::{Llama, LlamaConfig};
 use crate::architectures::{Architecture, TokenPredictor};
 use crate::arrays::Arrays;
-use crate::folder::PredictorFolder;
+use crate::folder::{PredictorFolder, family_of};
 use crate::schema::Schema;
 use crate::weights::{MismatchError, Weights};
 
@@ -104,7 +104,7 @@ pub(crate) fn assemble(
 /// groups as they are, others as `format`, norms as F32.
 ///
 /// # Errors
-/// For other architectures than Llama, for tokenizers and weights that GGUF has no form for, and when the file cannot
+/// For other architectures than Llama and those built like it, for tokenizers and weights that GGUF has no form for, and when the file cannot
 /// be written; none is left half-written.
 pub fn write_predictor(
     path: &Path,
@@ -117,12 +117,9 @@ pub fn write_predictor(
 ) -> Result<(), FileError> {
     let content = |source| FileError::Content { path: path.to_owned(), source };
     let config = architecture.config();
-    let family = config.get("model_type").cloned().unwrap_or_default();
-    let unsupported = || GgufError::Unsupported { what: format!("model_type {family}"), supported: "model_type llama" };
-    if family != "llama" {
-        return Err(content(unsupported()));
-    }
-    let config: LlamaConfig = serde_json::from_value(config).map_err(|_| content(unsupported()))?;
+    let supported = "model_type llama, mistral, qwen2 and qwen3";
+    let unsupported = GgufError::Unsupported { what: family_of(&config), supported };
+    let config: LlamaConfig = serde_json::from_value(config).map_err(|_| content(unsupported))?;
     let vocabulary = tokenizer.map(Tokenizer::to_gguf).transpose();
     let mut vocabulary = vocabulary.map_err(|error| content(GgufError::Vocabulary(error.to_string())))?;
     if let Some(vocabulary) = &mut vocabulary {

@@ -1,4 +1,4 @@
-//! A Llama from a GGUF file, and a GGUF file from a Llama.
+//! A Llama, or a model built like it, from a GGUF file, and a GGUF file from it.
 
 use std::sync::Arc;
 
@@ -13,21 +13,32 @@ use super::reader::{Gguf, GgufTensor};
 use super::value::Value;
 use super::vocabulary::{NO_VOCABULARY, VOCABULARY_KEY, insert_vocabulary};
 use super::writer::{NewTensor, write};
-use crate::architectures::Architecture;
 use crate::architectures::llama::{Llama, LlamaConfig};
+use crate::architectures::{Architecture, LlamaFamily, RotaryScaling};
 use crate::arrays::{Array, Arrays};
 use crate::folder::Heads;
 use crate::rotary_rows::{to_halves, to_neighbours};
 use crate::weights::check;
 
-/// Architectures of llama.cpp that compute the same with the same tensors, and whether their rotary positions turn
-/// neighbours. Each was found to by running one model under all these names in llama.cpp.
-const SAME_AS_LLAMA: [(&str, bool); 6] =
-    [("llama", true), ("internlm2", true), ("xverse", true), ("ernie4_5", true), ("mistral3", true), ("exaone", false)];
-const SUPPORTED: &str = "Llama (general.architecture llama, internlm2, xverse, ernie4_5, mistral3 or exaone) with plain \
-                         rotary positions, full attention, and neither biases nor experts";
+/// Architectures of llama.cpp, the family that each is here, and whether its rotary positions turn neighbours. Those of Llama
+/// compute the same with the same tensors, which was found by running one model under all these names in llama.cpp.
+const ARCHITECTURES: [(&str, LlamaFamily, bool); 8] = [
+    ("llama", LlamaFamily::Llama, true),
+    ("internlm2", LlamaFamily::Llama, true),
+    ("xverse", LlamaFamily::Llama, true),
+    ("ernie4_5", LlamaFamily::Llama, true),
+    ("mistral3", LlamaFamily::Llama, true),
+    ("exaone", LlamaFamily::Llama, false),
+    ("qwen2", LlamaFamily::Qwen2, false),
+    ("qwen3", LlamaFamily::Qwen3, false),
+];
+const SUPPORTED: &str = "general.architecture llama, internlm2, xverse, ernie4_5, mistral3, exaone, qwen2 or qwen3, with full \
+                         attention, rotary positions that are plain, linearly scaled or divided by rope_freqs.weight, \
+                         biases of queries, keys and values in qwen2 only, and no experts";
 const ARCHITECTURE_KEY: &str = "general.architecture";
 const ROTARY_FACTORS: &str = "rope_freqs.weight";
+const SCALING_TYPE: &str = "rope.scaling.type";
+const SCALING_FACTOR: &str = "rope.scaling.factor";
 /// Sizes multiply, and their products must be counted.
 const LARGEST_SIZE: usize = i32::MAX as usize;
 
@@ -50,24 +61,22 @@ pub fn stored_llama_of(file: &Gguf, mapped: &Arc<Mapped>) -> Result<(LlamaConfig
 
 fn read_llama(file: &Gguf, read: &dyn Fn(&GgufTensor) -> Array) -> Result<(LlamaConfig, Arrays), GgufError> {
     let architecture = file.metadata().text(ARCHITECTURE_KEY)?;
-    let same = SAME_AS_LLAMA.iter().find(|(name, _)| *name == architecture);
-    let Some((_, turns_neighbours)) = same else {
+    let Some(&(_, family, turns_neighbours)) = ARCHITECTURES.iter().find(|(name, ..)| *name == architecture) else {
         return Err(unsupported(format!("{ARCHITECTURE_KEY} {architecture:?}")));
     };
-    let config = config_of(file, architecture)?;
-    let kv_heads = config.num_key_value_heads.unwrap_or(config.num_attention_heads);
+    let mut config = config_of(file, architecture)?;
+    config.variant.family = family;
+    config.variant.rope_scaling = scaling_of(file, architecture, &config)?;
+    let kv_heads = config.kv_heads();
     let mut arrays = Arrays::new();
     for (name, tensor) in file.tensors() {
         if name == ROTARY_FACTORS {
-            if tensor.to_array().to_f32().iter().any(|&factor| factor != 1.0) {
-                return Err(unsupported(format!("{ROTARY_FACTORS} (rotary positions scaled as in Llama 3.1)")));
-            }
             continue;
         }
         let Some(ours) = to_ours(name) else { return Err(unsupported(format!("tensor `{name}`"))) };
         let array = read(tensor);
         let array = match rotated(&ours, config.num_attention_heads, kv_heads) {
-            Some(heads) if *turns_neighbours => to_halves(&array, heads),
+            Some(heads) if turns_neighbours => to_halves(&array, heads),
             _ => array,
         };
         arrays.insert(ours, array);
@@ -88,18 +97,22 @@ pub fn write_llama(
     vocabulary: Option<&GgufVocabulary>,
     format: TensorFormat,
 ) -> Result<Vec<u8>, GgufError> {
-    check_heads(config, &|name| format!("llama.{name}"))?;
+    let architecture = architecture_of(config.variant.family);
+    let turns_neighbours = ARCHITECTURES.iter().any(|&(name, _, turns)| name == architecture && turns);
+    check_heads(config, &|name| format!("{architecture}.{name}"))?;
     check(Llama::new(config.clone()).schema(), arrays)?;
-    let heads = config.num_attention_heads;
-    let kv_heads = config.num_key_value_heads.unwrap_or(heads);
+    let (heads, kv_heads) = (config.num_attention_heads, config.kv_heads());
     let mut renamed: Vec<(String, Array)> = Vec::new();
     for (ours, array) in arrays {
         let Some(theirs) = to_theirs(ours) else { return Err(unsupported(format!("tensor `{ours}`"))) };
         let array = match rotated(ours, heads, kv_heads) {
-            Some(heads) => to_neighbours(array, heads),
-            None => array.clone(),
+            Some(heads) if turns_neighbours => to_neighbours(array, heads),
+            _ => array.clone(),
         };
         renamed.push((theirs, array));
+    }
+    if let Some(factors) = factors_of(config)? {
+        renamed.push((ROTARY_FACTORS.to_owned(), Array::plain(vec![factors.len()], factors)));
     }
     let tensors: Vec<NewTensor> = renamed
         .iter()
@@ -111,6 +124,15 @@ pub fn write_llama(
         None => metadata.insert(VOCABULARY_KEY, Value::Text(NO_VOCABULARY.into())),
     }
     write(&metadata, &tensors)
+}
+
+/// What llama.cpp calls a family.
+fn architecture_of(family: LlamaFamily) -> &'static str {
+    match family {
+        LlamaFamily::Llama | LlamaFamily::Mistral => "llama",
+        LlamaFamily::Qwen2 => "qwen2",
+        LlamaFamily::Qwen3 => "qwen3",
+    }
 }
 
 /// How many heads the rows of a weight belong to, for those that are turned by positions.
@@ -177,9 +199,10 @@ fn config_of(file: &Gguf, architecture: &str) -> Result<LlamaConfig, GgufError> 
         )?,
         rope_theta: metadata.fraction(&key("rope.freq_base"))?.unwrap_or(10_000.0),
         tie_word_embeddings: !file.tensors().contains_key("output.weight"),
+        variant: Default::default(),
     };
     check_heads(&config, &key)?;
-    let dim = head_dim.unwrap_or(config.hidden_size / config.num_attention_heads);
+    let dim = config.head_dim();
     for name in ["attention.value_length", "rope.dimension_count"] {
         if let Some(other) = optional(name)?.filter(|&other| other != dim) {
             return Err(unsupported(format!("{} {other} beside {dim} numbers per head", key(name))));
@@ -190,10 +213,10 @@ fn config_of(file: &Gguf, architecture: &str) -> Result<LlamaConfig, GgufError> 
 
 fn check_heads(config: &LlamaConfig, key: &impl Fn(&str) -> String) -> Result<(), GgufError> {
     let heads = config.num_attention_heads;
-    let (width, kv_heads) = (config.hidden_size, config.num_key_value_heads.unwrap_or(heads));
+    let (width, kv_heads) = (config.hidden_size, config.kv_heads());
     let sizes = Heads { width, heads, kv_heads, head_dim: config.head_dim, is_rotary: true };
     let wide = || {
-        let dim = config.head_dim.unwrap_or(width / heads);
+        let dim = config.head_dim();
         let is_countable = heads.checked_mul(dim).is_some_and(|rows| rows <= LARGEST_SIZE);
         (!is_countable).then(|| format!("{heads} heads of {dim} numbers cannot be"))
     };
@@ -204,8 +227,7 @@ fn check_heads(config: &LlamaConfig, key: &impl Fn(&str) -> String) -> Result<()
 /// Refuses settings that change what a model computes and are not followed.
 fn refuse_settings(metadata: &Metadata, key: &impl Fn(&str) -> String) -> Result<(), GgufError> {
     // Each with the values that change nothing.
-    let settings: [(&str, &[f64]); 15] = [
-        ("rope.scaling.factor", &[0.0, 1.0]),
+    let settings: [(&str, &[f64]); 14] = [
         ("rope.scale_linear", &[0.0, 1.0]),
         ("expert_count", &[0.0]),
         ("attention.sliding_window", &[0.0]),
@@ -225,15 +247,49 @@ fn refuse_settings(metadata: &Metadata, key: &impl Fn(&str) -> String) -> Result
         let value = metadata.get(&key(name))?;
         (!number(value).is_some_and(|number| neutral.contains(&number))).then(|| format!("{} {value:?}", key(name)))
     };
-    if let Some(what) = settings.iter().find_map(changes) {
-        return Err(unsupported(what));
+    settings.iter().find_map(changes).map_or(Ok(()), |what| Err(unsupported(what)))
+}
+
+/// How rotary positions are slowed down: by a factor in the metadata, or by one for each frequency in a tensor.
+fn scaling_of(file: &Gguf, architecture: &str, config: &LlamaConfig) -> Result<Option<RotaryScaling>, GgufError> {
+    let (kind, factor) = (format!("{architecture}.{SCALING_TYPE}"), format!("{architecture}.{SCALING_FACTOR}"));
+    // llama.cpp takes a factor without a type as linear, and 0 as none.
+    let linear = match file.metadata().get(&kind) {
+        Some(Value::Text(kind)) if kind == "none" => None,
+        Some(Value::Text(kind)) if kind != "linear" => {
+            return Err(unsupported(format!("{architecture}.{SCALING_TYPE} {kind:?}")));
+        }
+        Some(Value::Text(_)) | None => {
+            file.metadata().fraction(&factor)?.filter(|&factor| factor != 0.0 && factor != 1.0)
+        }
+        Some(other) => return Err(unsupported(format!("{kind} {other:?}"))),
+    };
+    let factors = file.tensors().get(ROTARY_FACTORS).map(|tensor| tensor.to_array().to_f32());
+    let scaling = match (linear, factors.filter(|factors| factors.iter().any(|&factor| factor != 1.0))) {
+        (None, None) => return Ok(None),
+        (Some(factor), None) => RotaryScaling::Linear { factor },
+        (None, Some(factors)) => RotaryScaling::of_factors(factors, config.max_position_embeddings),
+        (Some(_), Some(_)) => return Err(unsupported(format!("{ROTARY_FACTORS} beside {factor}"))),
+    };
+    match scaling.fault(config.head_dim()) {
+        Some(fault) => Err(GgufError::damaged("the scaling of rotary positions", fault)),
+        None => Ok(Some(scaling)),
     }
-    let scaling = key("rope.scaling.type");
-    match metadata.get(&scaling) {
-        None => Ok(()),
-        Some(Value::Text(kind)) if kind == "none" => Ok(()),
-        Some(other) => Err(unsupported(format!("{scaling} {other:?}"))),
+}
+
+/// The factors that a file holds as a tensor.
+fn factors_of(config: &LlamaConfig) -> Result<Option<Vec<f32>>, GgufError> {
+    let (family, Some(scaling)) = (config.variant.family, &config.variant.rope_scaling) else { return Ok(None) };
+    if matches!(scaling, RotaryScaling::Linear { .. }) {
+        return Ok(None);
     }
+    if architecture_of(family) != "llama" {
+        return Err(GgufError::Unsupported {
+            what: format!("rope_scaling with a factor for each frequency in {}", family.name()),
+            supported: "those of llama and mistral, which llama.cpp reads",
+        });
+    }
+    Ok(Some(scaling.factors(&config.frequencies())))
 }
 
 /// A number or truth of any type.
@@ -255,30 +311,33 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 fn metadata_of(config: &LlamaConfig, format: TensorFormat) -> Metadata {
-    let heads = config.num_attention_heads;
-    let head_dim = config.head_dim.unwrap_or(config.hidden_size / heads);
+    let (architecture, head_dim) = (architecture_of(config.variant.family), config.head_dim());
     let mut metadata = Metadata::new();
-    metadata.insert(ARCHITECTURE_KEY, Value::Text("llama".into()));
+    metadata.insert(ARCHITECTURE_KEY, Value::Text(architecture.into()));
     metadata.insert("general.file_type", Value::U32(file_type(format)));
     metadata.insert("general.quantization_version", Value::U32(2));
     let sizes = [
         ("vocab_size", config.vocab_size),
-        ("context_length", config.max_position_embeddings),
+        ("context_length", config.max_tokens()),
         ("embedding_length", config.hidden_size),
         ("block_count", config.num_hidden_layers),
         ("feed_forward_length", config.intermediate_size),
-        ("attention.head_count", heads),
-        ("attention.head_count_kv", config.num_key_value_heads.unwrap_or(heads)),
+        ("attention.head_count", config.num_attention_heads),
+        ("attention.head_count_kv", config.kv_heads()),
         ("attention.key_length", head_dim),
         ("attention.value_length", head_dim),
         ("rope.dimension_count", head_dim),
     ];
     for (name, size) in sizes {
         // Whatever has weights of that size has no more than 32 bits of it.
-        metadata.insert(format!("llama.{name}"), Value::U32(u32::try_from(size).unwrap_or(u32::MAX)));
+        metadata.insert(format!("{architecture}.{name}"), Value::U32(u32::try_from(size).unwrap_or(u32::MAX)));
     }
-    metadata.insert("llama.attention.layer_norm_rms_epsilon", Value::F32(config.rms_norm_eps));
-    metadata.insert("llama.rope.freq_base", Value::F32(config.rope_theta));
+    metadata.insert(format!("{architecture}.attention.layer_norm_rms_epsilon"), Value::F32(config.rms_norm_eps));
+    metadata.insert(format!("{architecture}.rope.freq_base"), Value::F32(config.rope_theta));
+    if let Some(RotaryScaling::Linear { factor }) = config.variant.rope_scaling {
+        metadata.insert(format!("{architecture}.{SCALING_TYPE}"), Value::Text("linear".into()));
+        metadata.insert(format!("{architecture}.{SCALING_FACTOR}"), Value::F32(factor));
+    }
     metadata
 }
 

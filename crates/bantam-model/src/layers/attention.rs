@@ -2,9 +2,10 @@
 
 use bantam_kernels::attention::AttentionShape;
 use bantam_kernels::encoder::{AttentionLayer, Queries};
+use bantam_kernels::rotary::Frequencies;
 use bantam_tensor::{Matrix, Tensor};
 
-use super::{Norm, Pooling, bias, borrowed, width_axis};
+use super::{Norm, NormKind, Pooling, bias, borrowed, width_axis};
 use crate::batch::Batch;
 use crate::pass::Pass;
 use crate::schema::{Axis, Initial, MatrixId, Schema, VectorId};
@@ -25,10 +26,12 @@ pub struct AttentionConfig<'a> {
     pub causal: bool,
     /// How many of the nearest tokens on each side a token sees, itself included; `None` for all.
     pub window: Option<usize>,
-    /// Base of the rotary positions (Su et al. 2021); `None` where positions are added to the embedding.
-    pub rotary_base: Option<f32>,
-    /// Whether the projections have biases.
-    pub bias: bool,
+    /// How fast rotary positions turn (Su et al. 2021); `None` where positions are added to the embedding.
+    pub rotary: Option<Frequencies>,
+    /// Whether the projections have biases: those to query, key and value, and that of the output.
+    pub biases: [bool; 2],
+    /// How each head of queries and of keys is normalised, before positions turn it; `None` where they stay as they are.
+    pub head_norms: Option<AttentionNorms<'a>>,
     /// Standard deviations at initialisation: of the inputs' projections and of the output's.
     pub deviations: [f32; 2],
     /// Names of query, key, value and output in files, without `.weight`. One name for the first three means that
@@ -38,15 +41,25 @@ pub struct AttentionConfig<'a> {
     pub axes: &'a str,
 }
 
+/// The root mean square norms of heads.
+#[derive(Debug, Clone, Copy)]
+pub struct AttentionNorms<'a> {
+    /// Names in files, of queries' and keys', without `.weight`.
+    pub names: [&'a str; 2],
+    /// Added to the mean square before the root.
+    pub epsilon: f32,
+}
+
 /// One attention layer.
 #[derive(Debug, Clone)]
 pub struct Attention {
     input: MatrixId,
     input_bias: Option<VectorId>,
+    head_norms: Option<[Norm; 2]>,
     output: MatrixId,
     output_bias: Option<VectorId>,
     shape: AttentionShape,
-    rotary_base: Option<f32>,
+    rotary: Option<Frequencies>,
 }
 
 impl Attention {
@@ -68,9 +81,13 @@ impl Attention {
         let [inner, outer] = config.deviations.map(Initial::Normal);
         Self {
             input: schema.fused_matrix(&borrowed(&matrix_parts), width_axis(config.width), inner),
-            input_bias: bias(schema, config.bias, &bias_parts),
+            input_bias: bias(schema, config.biases[0], &bias_parts),
+            head_norms: config.head_norms.map(|AttentionNorms { names, epsilon }| {
+                let axis = || Axis::new(format!("{}.head", config.axes), config.head_dim);
+                names.map(|name| Norm::over(schema, name, NormKind::RootMeanSquare, axis(), epsilon))
+            }),
             output: schema.matrix(&format!("{o}.weight"), width_axis(config.width), query, outer),
-            output_bias: bias(schema, config.bias, &[(format!("{o}.bias"), width_axis(config.width))]),
+            output_bias: bias(schema, config.biases[1], &[(format!("{o}.bias"), width_axis(config.width))]),
             shape: AttentionShape {
                 heads: config.heads,
                 kv_heads: config.kv_heads,
@@ -79,7 +96,7 @@ impl Attention {
                 window: config.window,
                 scale: (config.head_dim as f32).sqrt().recip(),
             },
-            rotary_base: config.rotary_base,
+            rotary: config.rotary.clone(),
         }
     }
 
@@ -87,15 +104,29 @@ impl Attention {
     pub fn forward(&self, weights: &Weights, x: &Tensor, residual: &Tensor, batch: &Batch, pass: &mut Pass) -> Tensor {
         let bias = |id: Option<VectorId>| id.map(|id| weights.vector(id));
         let mut fused = pass.linear(x, weights, self.input, bias(self.input_bias));
-        if let Some(base) = self.rotary_base {
-            let rotated = self.shape.heads + self.shape.kv_heads;
-            fused = fused.rotary(rotated, self.shape.head_dim, batch.positions(), base);
+        if let Some(norms) = &self.head_norms {
+            fused = self.normalised(weights, norms, &fused);
+        }
+        if let Some(frequencies) = &self.rotary {
+            fused = fused.rotary(self.shape.heads + self.shape.kv_heads, batch.positions(), frequencies);
         }
         let attended = match &mut pass.pasts {
             Some(pasts) => pasts.attend(&self.shape, &fused, batch.starts()),
             None => fused.attention(&self.shape, batch.starts()),
         };
         pass.linear_onto(residual, &attended, weights, self.output, bias(self.output_bias))
+    }
+
+    /// Rows of queries, keys and values, with each head of the first two normalised.
+    fn normalised(&self, weights: &Weights, norms: &[Norm; 2], fused: &Tensor) -> Tensor {
+        let AttentionShape { heads, kv_heads, head_dim, .. } = self.shape;
+        let (queries, keys, rows) = (heads * head_dim, kv_heads * head_dim, fused.rows());
+        let part = |norm: &Norm, start: usize, count: usize| {
+            let heads = fused.columns(start, count).reshape([rows * count / head_dim, head_dim]);
+            norm.forward(weights, &heads).reshape([rows, count])
+        };
+        let (query, key) = (part(&norms[0], 0, queries), part(&norms[1], queries, keys));
+        Tensor::concat(&[&query, &key, &fused.columns(queries + keys, keys)])
     }
 
     /// The form for layers that normalise after themselves: `norm(x + attention(x))`, a row for each token or for the first of each document.
@@ -130,7 +161,8 @@ impl Attention {
             output_bias: bias(self.output_bias),
             norm: norm.at_end(weights)?,
         };
-        (pass.is_plain() && !x.is_tracked() && self.rotary_base.is_none() && layer.fits()).then_some(layer)
+        (pass.is_plain() && !x.is_tracked() && self.rotary.is_none() && self.head_norms.is_none() && layer.fits())
+            .then_some(layer)
     }
 
     /// The matrix whose inputs are the heads' outputs: what the importance of heads is measured on.

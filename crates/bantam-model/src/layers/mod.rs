@@ -7,7 +7,7 @@ mod feed_forward;
 mod norm;
 mod pooling;
 
-pub use attention::{Attention, AttentionConfig};
+pub use attention::{Attention, AttentionConfig, AttentionNorms};
 pub use embedding::Embedding;
 pub use feature_bag::FeatureBag;
 pub use feed_forward::{FeedForward, FeedForwardConfig, FeedForwardNames};

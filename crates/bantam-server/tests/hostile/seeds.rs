@@ -75,6 +75,7 @@ fn llama(tokens: usize) -> Llama {
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
         tie_word_embeddings: true,
+        variant: Default::default(),
     })
 }
 

@@ -159,6 +159,7 @@ fn started() -> SocketAddr {
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
         tie_word_embeddings: true,
+        variant: Default::default(),
     });
     let weights = Weights::initialise(llama.schema(), 1, Precision::F32);
     let (tell, hear) = mpsc::channel();

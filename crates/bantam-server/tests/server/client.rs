@@ -49,6 +49,7 @@ pub(crate) fn language() -> Served {
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
         tie_word_embeddings: false,
+        variant: Default::default(),
     });
     let weights = Weights::initialise(llama.schema(), 3, Precision::F32);
     let model = LanguageModel::new(Box::new(llama), &weights, Some(tokenizer), WeightFormat::F32);

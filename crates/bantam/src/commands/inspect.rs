@@ -8,7 +8,7 @@ use anyhow::Context;
 use bantam_artifact::bundle::Reader;
 use bantam_kernels::gemm::Precision;
 use bantam_kernels::memory::Mapped;
-use bantam_model::architectures::{Architecture, Head};
+use bantam_model::architectures::{Architecture, Head, LlamaFamily};
 use bantam_model::folder::{is_folder, model_and_adapter, read_classifier, read_predictor};
 use bantam_model::task_folder::{is_encoder, read_task_encoder};
 use bantam_runtime::BundleParts;
@@ -122,7 +122,7 @@ fn has_labels(config: &Path) -> bool {
     let has = |key: &str| config.as_ref().is_some_and(|config| config.get(key).is_some());
     // Published predictors, too, carry two unnamed labels that they never use: their class is named after what they do.
     let class = config.as_ref().and_then(|config| config["architectures"][0].as_str()).unwrap_or_default();
-    let is_predictor = class.ends_with("LM") || config.as_ref().is_some_and(|config| config["model_type"] == "llama");
+    let is_predictor = class.ends_with("LM") || config.as_ref().and_then(LlamaFamily::of).is_some();
     let is_other = class.contains("For") && !class.ends_with("ForSequenceClassification");
     !is_predictor && !is_other && (class.contains("For") || has("num_labels") || has("id2label"))
 }

@@ -45,6 +45,7 @@ pub(crate) fn write_language_model(folder: &Path) {
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
         tie_word_embeddings: false,
+        variant: Default::default(),
     });
     let mut weights = Weights::initialise(llama.schema(), 3, Precision::F32);
     let added = tokenizer.added_tokens();

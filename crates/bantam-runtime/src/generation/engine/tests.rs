@@ -29,6 +29,7 @@ pub(super) fn llama(positions: usize) -> Llama {
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
         tie_word_embeddings: false,
+        variant: Default::default(),
     })
 }
 
@@ -453,6 +454,7 @@ fn scores_that_are_no_numbers_end_a_request_and_not_the_engine() {
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
         tie_word_embeddings: true,
+        variant: Default::default(),
     });
     let mut weights = Weights::initialise(llama.schema(), 3, Precision::F32);
     weights.tensors_mut().for_each(|(_, tensor)| *tensor = tensor.scale(f32::NAN));

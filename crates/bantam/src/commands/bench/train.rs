@@ -76,6 +76,7 @@ impl Arguments {
             rms_norm_eps: 1e-5,
             rope_theta: 10_000.0,
             tie_word_embeddings: true,
+            variant: Default::default(),
         };
         let model = Llama::new(config);
         let parameters = model.schema().parameters();
