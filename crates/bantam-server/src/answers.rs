@@ -11,6 +11,7 @@ use bantam_runtime::sampling::Constraint;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::failure::Failure;
+use crate::keys::Caller;
 use crate::metrics::Metrics;
 use crate::service::{Language, Service};
 
@@ -56,20 +57,24 @@ impl Answers {
         service: &Service,
         language: &Language,
         asked: Vec<Asked>,
+        caller: Caller,
         deadline: Option<Instant>,
     ) -> Result<Self, Failure> {
         let (sender, told) = unbounded_channel();
         let count = asked.len();
+        let mut requests = Vec::new();
         for (index, asked) in asked.into_iter().enumerate() {
             if service.logs_prompts {
                 let prompt = language.model().tokenizer().map(|tokenizer| tokenizer.decode(&asked.prompt));
                 tracing::info!(model = language.name, prompt = prompt.unwrap_or_default(), "prompt");
             }
             let sink = sink(index, sender.clone(), Arc::clone(&service.metrics));
+            let told = sender.clone();
+            let has_left: Option<Box<dyn Fn() -> bool + Send>> = Some(Box::new(move || told.is_closed()));
             let Asked { prompt, options, top: top_log_probabilities, constraint } = asked;
-            let request = Request { prompt, options, top_log_probabilities, constraint, deadline, sink };
-            language.engine.submit(request).map_err(refused)?;
+            requests.push(Request { prompt, options, top_log_probabilities, constraint, deadline, has_left, sink });
         }
+        language.engine.submit_all(requests, caller.owner()).map_err(refused)?;
         Ok(Self { told, count })
     }
 
@@ -167,14 +172,22 @@ pub(crate) fn expect_fitting(prompt: &[u32], language: &Language) -> Result<(), 
     if tokens <= most { Ok(()) } else { Err(refused(SubmitError::Invalid(GenerateError::TooLong { tokens, most }))) }
 }
 
+fn full(message: String) -> Failure {
+    let remedy = "send it again later; the server's --most-waiting says how many may wait, and a request or key has half of these places";
+    Failure::new(StatusCode::TOO_MANY_REQUESTS, message, remedy).with_code("queue_full").retry_after(RETRY_SECONDS)
+}
+
 fn refused(error: SubmitError) -> Failure {
     match error {
-        SubmitError::Busy { waiting } => {
-            let message = format!("{waiting} requests are waiting already");
-            let remedy = "send it again later; the server's --most-waiting says how many may wait";
-            Failure::new(StatusCode::TOO_MANY_REQUESTS, message, remedy)
-                .with_code("queue_full")
-                .retry_after(RETRY_SECONDS)
+        SubmitError::Busy { waiting } => full(format!("{waiting} answers are waiting already")),
+        SubmitError::OwnerBusy { waiting } => full(format!("{waiting} answers of this key are waiting already")),
+        SubmitError::TooMany { asked, most } => {
+            let message =
+                format!("{asked} answers are asked for, and this server has places for {most} of one request");
+            let remedy = format!(
+                "ask for {most} at most at a time (`n` for each prompt), or start the server with higher --most-running and --most-waiting"
+            );
+            Failure::field("n", message, remedy)
         }
         SubmitError::Ending => {
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the server is ending", "send it again later")

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use crate::answers::{Answers, Told, Whole, deadline, ended};
@@ -16,6 +16,7 @@ use crate::events::{self, Gone, Writer};
 use crate::failure::Failure;
 use crate::forms::{form, tool_use};
 use crate::identifier::{identifier, now};
+use crate::keys::Caller;
 use crate::messages::{messages, tools};
 use crate::service::{Language, Service};
 use crate::tool_text::ToolText;
@@ -36,6 +37,7 @@ struct Head {
 /// Answers a conversation.
 pub(crate) async fn chat(
     State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
@@ -58,7 +60,7 @@ pub(crate) async fn chat(
         log_probabilities,
     };
     let count = conversation.count;
-    let answers = conversation.ask(&service, &language, deadline(&service, &headers)?).await?;
+    let answers = conversation.ask(&service, &language, caller, deadline(&service, &headers)?).await?;
     match stream {
         None => head.whole(answers.whole().await?).map(IntoResponse::into_response),
         Some(stream) => Ok(events::respond(|writer| head.stream(answers, count, stream.with_usage, writer))),

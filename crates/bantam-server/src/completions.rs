@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use bantam_runtime::generation::GenerateOptions;
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ use crate::events::{self, Gone, Writer};
 use crate::failure::Failure;
 use crate::forms::{Form, form};
 use crate::identifier::{identifier, now};
+use crate::keys::Caller;
 use crate::prompts::{Prompt, prompts};
 use crate::service::{Language, Service};
 use crate::usage::Usage;
@@ -50,6 +51,7 @@ struct Head {
 /// Goes on with each prompt.
 pub(crate) async fn completions(
     State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
@@ -85,7 +87,7 @@ pub(crate) async fn completions(
     };
     let owner = Arc::clone(&language);
     let asked = service.compute(move || asked(prompts, &settings, &owner)).await??;
-    let answers = Answers::submit(&service, &language, asked, deadline(&service, &headers)?)?;
+    let answers = Answers::submit(&service, &language, asked, caller, deadline(&service, &headers)?)?;
     match stream {
         None => head.whole(answers.whole().await?).map(IntoResponse::into_response),
         Some(stream) => Ok(events::respond(|writer| head.stream(answers, total, stream.with_usage, writer))),

@@ -11,6 +11,7 @@ use bantam_runtime::generation::{Finish, GenerateOptions};
 use crate::answers::{Answers, Asked, ended, expect_fitting, late};
 use crate::failure::Failure;
 use crate::forms::{Form, ToolUse};
+use crate::keys::Caller;
 use crate::sampling::of_answer;
 use crate::service::{Language, Service};
 
@@ -38,6 +39,7 @@ impl Conversation {
         mut self,
         service: &Service,
         language: &Arc<Language>,
+        caller: Caller,
         deadline: Option<Instant>,
     ) -> Result<Answers, Failure> {
         if !self.has_tools() {
@@ -48,7 +50,7 @@ impl Conversation {
         }
         let owner = Arc::clone(language);
         let asked = service.compute(move || self.asked(&owner)).await??;
-        Answers::submit(service, language, asked, deadline)
+        Answers::submit(service, language, asked, caller, deadline)
     }
 
     fn asked(mut self, language: &Language) -> Result<Vec<Asked>, Failure> {

@@ -97,7 +97,7 @@ pub(super) async fn begin(
         count: 1,
     };
     let has_tools = conversation.has_tools();
-    let answers = conversation.ask(service, &language, deadline(service, headers)?).await?;
+    let answers = conversation.ask(service, &language, caller, deadline(service, headers)?).await?;
     let service = Arc::clone(service);
     Ok((Making { service, language, caller, told, messages, has_tools }, answers))
 }
