@@ -18,7 +18,7 @@ use crate::service::{Language, Service};
 /// How long a client should wait where the queue is full.
 const RETRY_SECONDS: u32 = 1;
 /// Says how many seconds an answer may take, beside the server's own limit.
-const DEADLINE_HEADER: &str = "x-deadline-seconds";
+pub(crate) const DEADLINE_HEADER: &str = "x-deadline-seconds";
 
 /// One answer that is asked for.
 pub(crate) struct Asked {
@@ -27,6 +27,15 @@ pub(crate) struct Asked {
     /// How many of the likeliest tokens are told beside each.
     pub(crate) top: usize,
     pub(crate) constraint: Option<Box<dyn Constraint>>,
+}
+
+/// What a request calls its parts, for what is wrong with them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names {
+    /// What is to be gone on with.
+    pub(crate) text: &'static str,
+    /// The limit of an answer's tokens.
+    pub(crate) tokens: &'static str,
 }
 
 /// The answers to one request, as they come. An answer has no more tokens than its model has positions, which bounds
@@ -57,6 +66,7 @@ impl Answers {
         service: &Service,
         language: &Language,
         asked: Vec<Asked>,
+        names: Names,
         caller: Caller,
         deadline: Option<Instant>,
     ) -> Result<Self, Failure> {
@@ -74,7 +84,7 @@ impl Answers {
             let Asked { prompt, options, top: top_log_probabilities, constraint } = asked;
             requests.push(Request { prompt, options, top_log_probabilities, constraint, deadline, has_left, sink });
         }
-        language.engine.submit_all(requests, caller.owner()).map_err(refused)?;
+        language.engine.submit_all(requests, caller.owner()).map_err(|error| refused(error, names))?;
         Ok(Self { told, count })
     }
 
@@ -167,9 +177,13 @@ fn sink(
 }
 
 /// Refuses a prompt that is too long before copies of it are made for several answers.
-pub(crate) fn expect_fitting(prompt: &[u32], language: &Language) -> Result<(), Failure> {
+pub(crate) fn expect_fitting(prompt: &[u32], language: &Language, names: Names) -> Result<(), Failure> {
     let (tokens, most) = (prompt.len(), language.model().max_tokens().saturating_sub(1));
-    if tokens <= most { Ok(()) } else { Err(refused(SubmitError::Invalid(GenerateError::TooLong { tokens, most }))) }
+    if tokens <= most {
+        Ok(())
+    } else {
+        Err(refused(SubmitError::Invalid(GenerateError::TooLong { tokens, most }), names))
+    }
 }
 
 fn full(message: String) -> Failure {
@@ -177,7 +191,7 @@ fn full(message: String) -> Failure {
     Failure::new(StatusCode::TOO_MANY_REQUESTS, message, remedy).with_code("queue_full").retry_after(RETRY_SECONDS)
 }
 
-fn refused(error: SubmitError) -> Failure {
+fn refused(error: SubmitError, names: Names) -> Failure {
     match error {
         SubmitError::Busy { waiting } => full(format!("{waiting} answers are waiting already")),
         SubmitError::OwnerBusy { waiting } => full(format!("{waiting} answers of this key are waiting already")),
@@ -192,9 +206,20 @@ fn refused(error: SubmitError) -> Failure {
         SubmitError::Ending => {
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the server is ending", "send it again later")
         }
-        SubmitError::Invalid(error @ (GenerateError::TooLong { .. } | GenerateError::TooLarge { .. })) => {
-            Failure::field("prompt", error.to_string(), "send a shorter prompt").with_code("context_length_exceeded")
+        SubmitError::Invalid(error @ GenerateError::TooLong { .. }) => {
+            let remedy = format!("send a shorter `{}`", names.text);
+            Failure::field(names.text, error.to_string(), remedy).with_code("context_length_exceeded")
         }
-        SubmitError::Invalid(error) => Failure::field("prompt", error.to_string(), "change the prompt"),
+        SubmitError::Invalid(GenerateError::TooLarge { bytes, most }) => {
+            let message = format!("prompt and answer take {bytes} bytes of past at most, and this server has {most}");
+            let remedy = format!(
+                "ask for fewer tokens by `{}`, or send a shorter `{}`; the server's --past-mebibytes says what there is",
+                names.tokens, names.text
+            );
+            Failure::field(names.tokens, message, remedy).with_code("context_length_exceeded")
+        }
+        SubmitError::Invalid(error) => {
+            Failure::field(names.text, error.to_string(), format!("change `{}`", names.text))
+        }
     }
 }
