@@ -96,7 +96,6 @@ pub(super) fn is_neutral(name: &str, value: &Value) -> bool {
         Value::Object(fields) => fields.values().all(Value::is_null),
         _ => false,
     };
-    REFUSED.iter().any(|(known, neutral, _)| {
-        *known == name && (is_empty || neutral.iter().any(|neutral| *neutral == value.to_string()))
-    })
+    let neutral = REFUSED.iter().find(|(known, ..)| *known == name).map(|&(_, neutral, _)| neutral);
+    neutral.is_some_and(|neutral| is_empty || neutral.contains(&value.to_string().as_str()))
 }
