@@ -112,10 +112,10 @@ mod tests {
     use super::*;
 
     /// The names and arguments of the whole calls, and the one that is cut.
-    fn read(answer: &str) -> Option<(String, Vec<Value>, Option<(String, String)>)> {
+    fn read(answer: &str) -> Option<(String, Vec<Value>, Option<BegunCall>)> {
         let CutCalls { whole, begun } = parse(answer)?;
         let calls = whole.calls.iter().map(|call| json!([call.name, call.arguments])).collect();
-        Some((whole.text, calls, begun.map(|begun| (begun.name, begun.arguments))))
+        Some((whole.text, calls, begun))
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
             let mut longest = 0;
             for end in before.len()..before.len() + arguments_written.len() {
                 let (_, calls, begun) = read(&answer[..end]).unwrap_or_else(|| panic!("{}", &answer[..end]));
-                let (name, told) = begun.unwrap();
+                let BegunCall { name, arguments: told } = begun.unwrap();
                 assert!(name == "weather" && calls.is_empty() && arguments.starts_with(&told), "{told} of {arguments}");
                 longest = longest.max(told.len());
             }
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn whole_calls_stay_and_what_is_no_call_is_none() {
         let two = "So:\n<tool_call>{\"name\": \"now\", \"arguments\": {}}</tool_call>\n<tool_call>{\"name\": \"weather\", \"argu";
-        let begun = Some(("weather".to_owned(), String::new()));
+        let begun = Some(BegunCall { name: "weather".to_owned(), arguments: String::new() });
         assert_eq!(read(two), Some(("So:".to_owned(), vec![json!(["now", {}])], begun)));
         let between = "<tool_call>{\"name\": \"now\", \"arguments\": {}}</tool_call>\n<tool";
         assert_eq!(read(between), Some((String::new(), vec![json!(["now", {}])], None)));
