@@ -11,13 +11,14 @@ use bantam_runtime::sampling::Constraint;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::failure::Failure;
+use crate::keys::Caller;
 use crate::metrics::Metrics;
 use crate::service::{Language, Service};
 
 /// How long a client should wait where the queue is full.
 const RETRY_SECONDS: u32 = 1;
 /// Says how many seconds an answer may take, beside the server's own limit.
-const DEADLINE_HEADER: &str = "x-deadline-seconds";
+pub(crate) const DEADLINE_HEADER: &str = "x-deadline-seconds";
 
 /// One answer that is asked for.
 pub(crate) struct Asked {
@@ -26,6 +27,15 @@ pub(crate) struct Asked {
     /// How many of the likeliest tokens are told beside each.
     pub(crate) top: usize,
     pub(crate) constraint: Option<Box<dyn Constraint>>,
+}
+
+/// What a request calls its parts, for what is wrong with them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names {
+    /// What is to be gone on with.
+    pub(crate) text: &'static str,
+    /// The limit of an answer's tokens.
+    pub(crate) tokens: &'static str,
 }
 
 /// The answers to one request, as they come. An answer has no more tokens than its model has positions, which bounds
@@ -56,20 +66,25 @@ impl Answers {
         service: &Service,
         language: &Language,
         asked: Vec<Asked>,
+        names: Names,
+        caller: Caller,
         deadline: Option<Instant>,
     ) -> Result<Self, Failure> {
         let (sender, told) = unbounded_channel();
         let count = asked.len();
+        let mut requests = Vec::new();
         for (index, asked) in asked.into_iter().enumerate() {
             if service.logs_prompts {
                 let prompt = language.model().tokenizer().map(|tokenizer| tokenizer.decode(&asked.prompt));
                 tracing::info!(model = language.name, prompt = prompt.unwrap_or_default(), "prompt");
             }
             let sink = sink(index, sender.clone(), Arc::clone(&service.metrics));
+            let told = sender.clone();
+            let has_left: Option<Box<dyn Fn() -> bool + Send>> = Some(Box::new(move || told.is_closed()));
             let Asked { prompt, options, top: top_log_probabilities, constraint } = asked;
-            let request = Request { prompt, options, top_log_probabilities, constraint, deadline, sink };
-            language.engine.submit(request).map_err(refused)?;
+            requests.push(Request { prompt, options, top_log_probabilities, constraint, deadline, has_left, sink });
         }
+        language.engine.submit_all(requests, caller.owner()).map_err(|error| refused(error, names))?;
         Ok(Self { told, count })
     }
 
@@ -162,26 +177,49 @@ fn sink(
 }
 
 /// Refuses a prompt that is too long before copies of it are made for several answers.
-pub(crate) fn expect_fitting(prompt: &[u32], language: &Language) -> Result<(), Failure> {
+pub(crate) fn expect_fitting(prompt: &[u32], language: &Language, names: Names) -> Result<(), Failure> {
     let (tokens, most) = (prompt.len(), language.model().max_tokens().saturating_sub(1));
-    if tokens <= most { Ok(()) } else { Err(refused(SubmitError::Invalid(GenerateError::TooLong { tokens, most }))) }
+    if tokens <= most {
+        Ok(())
+    } else {
+        Err(refused(SubmitError::Invalid(GenerateError::TooLong { tokens, most }), names))
+    }
 }
 
-fn refused(error: SubmitError) -> Failure {
+fn full(message: String) -> Failure {
+    let remedy = "send it again later; the server's --most-waiting says how many may wait, and a request or key has half of these places";
+    Failure::new(StatusCode::TOO_MANY_REQUESTS, message, remedy).with_code("queue_full").retry_after(RETRY_SECONDS)
+}
+
+fn refused(error: SubmitError, names: Names) -> Failure {
     match error {
-        SubmitError::Busy { waiting } => {
-            let message = format!("{waiting} requests are waiting already");
-            let remedy = "send it again later; the server's --most-waiting says how many may wait";
-            Failure::new(StatusCode::TOO_MANY_REQUESTS, message, remedy)
-                .with_code("queue_full")
-                .retry_after(RETRY_SECONDS)
+        SubmitError::Busy { waiting } => full(format!("{waiting} answers are waiting already")),
+        SubmitError::OwnerBusy { waiting } => full(format!("{waiting} answers of this key are waiting already")),
+        SubmitError::TooMany { asked, most } => {
+            let message =
+                format!("{asked} answers are asked for, and this server has places for {most} of one request");
+            let remedy = format!(
+                "ask for {most} at most at a time (`n` for each prompt), or start the server with higher --most-running and --most-waiting"
+            );
+            Failure::field("n", message, remedy)
         }
         SubmitError::Ending => {
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the server is ending", "send it again later")
         }
-        SubmitError::Invalid(error @ (GenerateError::TooLong { .. } | GenerateError::TooLarge { .. })) => {
-            Failure::field("prompt", error.to_string(), "send a shorter prompt").with_code("context_length_exceeded")
+        SubmitError::Invalid(error @ GenerateError::TooLong { .. }) => {
+            let remedy = format!("send a shorter `{}`", names.text);
+            Failure::field(names.text, error.to_string(), remedy).with_code("context_length_exceeded")
         }
-        SubmitError::Invalid(error) => Failure::field("prompt", error.to_string(), "change the prompt"),
+        SubmitError::Invalid(GenerateError::TooLarge { bytes, most }) => {
+            let message = format!("prompt and answer take {bytes} bytes of past at most, and this server has {most}");
+            let remedy = format!(
+                "ask for fewer tokens by `{}`, or send a shorter `{}`; the server's --past-mebibytes says what there is",
+                names.tokens, names.text
+            );
+            Failure::field(names.tokens, message, remedy).with_code("context_length_exceeded")
+        }
+        SubmitError::Invalid(error) => {
+            Failure::field(names.text, error.to_string(), format!("change `{}`", names.text))
+        }
     }
 }

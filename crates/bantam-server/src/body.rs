@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
+use crate::known::Known;
 
 /// How long a body may take: a client that sends nothing must not be kept for ever.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -70,8 +71,7 @@ fn is_too_long(error: &axum::Error) -> bool {
     false
 }
 
-/// The fields of a request, taken out one by one so that what is wrong can be named. Fields that nobody takes are
-/// passed over: clients send more than any one server knows.
+/// The fields of a request, taken out one by one so that what is wrong can be named.
 #[derive(Debug, serde::Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Fields(Map<String, Value>);
@@ -113,17 +113,15 @@ impl Fields {
         self.take(name)?.ok_or_else(missing)
     }
 
-    /// Refuses fields that would change the answer, and that this server does not follow.
-    pub(crate) fn refuse(&mut self, names: &[(&str, &str)]) -> Result<(), Failure> {
-        for &(name, remedy) in names {
-            let asked = self.take::<Value>(name)?;
-            if asked.is_some_and(|value| {
-                !matches!(&value, Value::Bool(false)) && value != "" && value != Value::Array(Vec::new())
-            }) {
-                return Err(Failure::field(name, format!("`{name}` is not supported"), remedy));
-            }
-        }
-        Ok(())
+    /// The fields under their first names, where an endpoint knows them all; it refuses those that it does not.
+    pub(crate) fn known_by(self, known: &Known) -> Result<Self, Failure> {
+        known.check(self.0).map(Self)
+    }
+
+    /// Refuses an object, called `name` in the request, of which something was not taken.
+    pub(crate) fn expect_taken(&self, name: &str) -> Result<(), Failure> {
+        let Some((left, _)) = self.0.iter().find(|(_, value)| !value.is_null()) else { return Ok(()) };
+        Err(Failure::field(name, format!("`{left}` in `{name}` is not supported"), format!("leave out `{left}`")))
     }
 }
 

@@ -2,51 +2,51 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
-use crate::answers::{Answers, Told, Whole, deadline, ended};
+use crate::answers::{Answers, Names, Told, Whole, deadline, ended};
 use crate::body::Fields;
 use crate::conversation::{Conversation, finish_reason};
 use crate::events::{self, Gone, Writer};
 use crate::failure::Failure;
-use crate::forms::{form, tool_use};
+use crate::forms::{ToolUse, form, tool_use};
 use crate::identifier::{identifier, now};
+use crate::keys::Caller;
 use crate::messages::{messages, tools};
 use crate::service::{Language, Service};
 use crate::tool_text::ToolText;
 use crate::usage::Usage;
-use crate::{log_probabilities, sampling};
+use crate::{known, log_probabilities, sampling};
 
 pub(crate) const SHAPE: &str = r#"send {"model": "...", "messages": [{"role": "user", "content": "..."}]}"#;
+
+/// What such a request calls its parts.
+const NAMES: Names = Names { text: "messages", tokens: "max_completion_tokens" };
 
 /// What the answers to one request have in common.
 struct Head {
     language: Arc<Language>,
     id: String,
     created: u64,
-    has_tools: bool,
+    tool_use: ToolUse,
     log_probabilities: bool,
 }
 
 /// Answers a conversation.
 pub(crate) async fn chat(
     State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    let (mut fields, language) = service.read_for_language(&headers, body, SHAPE).await?;
+    let mut fields = service.read(&headers, body, SHAPE).await?.known_by(&known::CHAT)?;
+    let language = service.language(fields.take::<String>("model")?.as_deref())?;
     language.tokenizer()?;
-    fields.refuse(&[
-        ("functions", "send them as `tools`"),
-        ("function_call", "send it as `tool_choice`"),
-        ("audio", "this server writes text"),
-        ("echo", "the answer does not begin with the prompt; join them"),
-    ])?;
     let stream = Streaming::of(&mut fields)?;
     let log_probabilities = fields.take::<bool>("logprobs")?.unwrap_or(false);
     let conversation = conversation(&mut fields, &language, &service, log_probabilities)?;
@@ -54,11 +54,11 @@ pub(crate) async fn chat(
         language: Arc::clone(&language),
         id: identifier("chatcmpl-"),
         created: now(),
-        has_tools: conversation.has_tools(),
+        tool_use: conversation.tool_use(),
         log_probabilities,
     };
     let count = conversation.count;
-    let answers = conversation.ask(&service, &language, deadline(&service, &headers)?).await?;
+    let answers = conversation.ask(&service, &language, caller, deadline(&service, &headers)?).await?;
     match stream {
         None => head.whole(answers.whole().await?).map(IntoResponse::into_response),
         Some(stream) => Ok(events::respond(|writer| head.stream(answers, count, stream.with_usage, writer))),
@@ -74,8 +74,10 @@ pub(crate) struct Streaming {
 impl Streaming {
     /// Reads `stream` and `stream_options`.
     pub(crate) fn of(fields: &mut Fields) -> Result<Option<Self>, Failure> {
-        let options = fields.take::<Value>("stream_options")?;
-        let with_usage = options.is_some_and(|options| options["include_usage"] == true);
+        let options =
+            fields.take("stream_options")?.map(|options| Fields::of(options, "stream_options")).transpose()?;
+        let asked = options.map(|mut options| options.take::<bool>("include_usage")).transpose()?;
+        let with_usage = asked.flatten().unwrap_or(false);
         Ok(fields.take::<bool>("stream")?.unwrap_or(false).then_some(Self { with_usage }))
     }
 }
@@ -94,6 +96,7 @@ fn conversation(
     let tools = tools(fields.take("tools")?.unwrap_or_default())?;
     let limits_named = ["max_completion_tokens", "max_tokens"];
     Ok(Conversation {
+        names: NAMES,
         messages: messages(fields.require("messages")?)?,
         tool_use: tool_use(fields, &tools)?,
         tools,
@@ -110,10 +113,10 @@ impl Head {
         let mut choices = Vec::new();
         for (index, Whole { tokens, text, finished }) in wholes.into_iter().enumerate() {
             usage.add(&finished, index == 0);
-            let parsed = ToolText::whole(self.has_tools, &text, self.language.chat());
+            let parsed = ToolText::whole(&self.tool_use, &text, &finished, self.language.chat());
             let mut message = json!({"role": "assistant", "content": parsed.text, "refusal": null});
-            if !parsed.calls.is_empty() {
-                message["tool_calls"] = json!(parsed.calls);
+            if parsed.has_calls() {
+                message["tool_calls"] = parsed.spelled().into();
                 if parsed.text.is_empty() {
                     message["content"] = Value::Null;
                 }
@@ -136,7 +139,7 @@ impl Head {
         let format = self.language.chat();
         let mut texts: Vec<Option<ToolText>> = Vec::new();
         for index in 0..count {
-            texts.push(Some(ToolText::new(self.has_tools)));
+            texts.push(Some(ToolText::new(&self.tool_use)));
             self.chunk(&writer, index, json!({"role": "assistant", "content": ""}), None, Value::Null).await?;
         }
         let mut usage = Usage::default();
@@ -155,12 +158,11 @@ impl Head {
                 Told::Finished(finished) => {
                     usage.add(&finished, index == 0);
                     let Some(text) = texts[index].take() else { continue };
-                    let parsed = text.finish(&finished.text, format);
+                    let parsed = text.finish(&finished, format);
                     if !parsed.text.is_empty() {
                         self.chunk(&writer, index, json!({"content": parsed.text}), None, Value::Null).await?;
                     }
-                    for (place, found) in parsed.calls.iter().enumerate() {
-                        let mut value = json!(found);
+                    for (place, mut value) in parsed.spelled().into_iter().enumerate() {
                         value["index"] = place.into();
                         self.chunk(&writer, index, json!({"tool_calls": [value]}), None, Value::Null).await?;
                     }

@@ -8,10 +8,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bantam_runtime::{Answer, Assistant};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::body;
+use crate::body::{self, Fields};
 use crate::failure::Failure;
+use crate::known;
 use crate::service::Service;
 
 /// The largest body of a request.
@@ -22,14 +23,6 @@ pub const MOST_TEXTS: usize = 1024;
 pub const MOST_TEXT_CHARACTERS: usize = 10_000;
 
 const SHAPE: &str = r#"send {"text": "..."} or {"texts": ["...", "..."]}"#;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Request {
-    model: Option<String>,
-    text: Option<String>,
-    texts: Option<Vec<String>>,
-}
 
 #[derive(Serialize)]
 struct Answers {
@@ -42,9 +35,10 @@ pub(crate) async fn classify(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    let request: Request = body::read(&headers, body, MOST_BODY_BYTES, SHAPE).await?;
-    let bundle = service.bundle(request.model.as_deref())?;
-    match (request.text, request.texts) {
+    let fields: Fields = body::read(&headers, body, MOST_BODY_BYTES, SHAPE).await?;
+    let mut fields = fields.known_by(&known::CLASSIFY)?;
+    let bundle = service.bundle(fields.take::<String>("model")?.as_deref())?;
+    match (fields.take::<String>("text")?, fields.take::<Vec<String>>("texts")?) {
         (Some(text), None) => {
             check_length(&text)?;
             let answer = service.compute(move || bundle.answer(&text)).await?;

@@ -2,27 +2,30 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use bantam_runtime::generation::GenerateOptions;
 use serde_json::{Value, json};
 
-use crate::answers::{Answers, Asked, Told, Whole, deadline, ended, expect_fitting};
+use crate::answers::{Answers, Asked, Names, Told, Whole, deadline, ended, expect_fitting};
 use crate::chat::Streaming;
 use crate::conversation::finish_reason;
 use crate::events::{self, Gone, Writer};
 use crate::failure::Failure;
 use crate::forms::{Form, form};
 use crate::identifier::{identifier, now};
+use crate::keys::Caller;
 use crate::prompts::{Prompt, prompts};
 use crate::service::{Language, Service};
 use crate::usage::Usage;
-use crate::{log_probabilities, sampling};
+use crate::{known, log_probabilities, sampling};
 
 const SHAPE: &str = r#"send {"model": "...", "prompt": "..."}"#;
+/// What such a request calls its parts.
+const NAMES: Names = Names { text: "prompt", tokens: "max_tokens" };
 /// Tokens of an answer where the request says nothing, as OpenAI has it.
 const TOKENS: usize = 16;
 /// The most answers to one request, over all prompts.
@@ -50,14 +53,12 @@ struct Head {
 /// Goes on with each prompt.
 pub(crate) async fn completions(
     State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    let (mut fields, language) = service.read_for_language(&headers, body, SHAPE).await?;
-    fields.refuse(&[
-        ("echo", "the answer does not begin with the prompt; join them"),
-        ("suffix", "put what comes before and after into the prompt as your model was taught, or leave it out"),
-    ])?;
+    let mut fields = service.read(&headers, body, SHAPE).await?.known_by(&known::COMPLETION)?;
+    let language = service.language(fields.take::<String>("model")?.as_deref())?;
     let prompts = prompts(&mut fields, "prompt")?;
     let stream = Streaming::of(&mut fields)?;
     let asked_top = log_probabilities::top(&mut fields, "logprobs")?;
@@ -85,7 +86,7 @@ pub(crate) async fn completions(
     };
     let owner = Arc::clone(&language);
     let asked = service.compute(move || asked(prompts, &settings, &owner)).await??;
-    let answers = Answers::submit(&service, &language, asked, deadline(&service, &headers)?)?;
+    let answers = Answers::submit(&service, &language, asked, NAMES, caller, deadline(&service, &headers)?)?;
     match stream {
         None => head.whole(answers.whole().await?).map(IntoResponse::into_response),
         Some(stream) => Ok(events::respond(|writer| head.stream(answers, total, stream.with_usage, writer))),
@@ -96,7 +97,7 @@ fn asked(prompts: Vec<Prompt>, settings: &Settings, language: &Language) -> Resu
     let mut asked = Vec::new();
     for prompt in prompts {
         let prompt = prompt.into_tokens(language)?;
-        expect_fitting(&prompt, language)?;
+        expect_fitting(&prompt, language, NAMES)?;
         for index in 0..settings.count {
             let constraint = settings.form.as_ref().map(|form| form.constraint(language, &[])).transpose()?;
             let options = sampling::of_answer(&settings.options, index);

@@ -8,14 +8,17 @@ use bantam_runtime::chat::{Message, Tool};
 use bantam_runtime::generation::engine::Finished;
 use bantam_runtime::generation::{Finish, GenerateOptions};
 
-use crate::answers::{Answers, Asked, ended, expect_fitting, late};
+use crate::answers::{Answers, Asked, Names, ended, expect_fitting, late};
 use crate::failure::Failure;
 use crate::forms::{Form, ToolUse};
+use crate::keys::Caller;
 use crate::sampling::of_answer;
 use crate::service::{Language, Service};
 
 /// A conversation and how it goes on.
 pub(crate) struct Conversation {
+    /// What the request calls its parts.
+    pub(crate) names: Names,
     pub(crate) messages: Vec<Message>,
     pub(crate) tools: Vec<Tool>,
     pub(crate) tool_use: ToolUse,
@@ -28,9 +31,9 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// Whether an answer may call tools.
-    pub(crate) fn has_tools(&self) -> bool {
-        !self.tools.is_empty() && self.tool_use != ToolUse::Never
+    /// Whether an answer calls tools.
+    pub(crate) fn tool_use(&self) -> ToolUse {
+        if self.tools.is_empty() { ToolUse::Never } else { self.tool_use.clone() }
     }
 
     /// Asks the model to go on.
@@ -38,25 +41,26 @@ impl Conversation {
         mut self,
         service: &Service,
         language: &Arc<Language>,
+        caller: Caller,
         deadline: Option<Instant>,
     ) -> Result<Answers, Failure> {
-        if !self.has_tools() {
+        if self.tool_use() == ToolUse::Never {
             self.tools.clear();
         }
         if let ToolUse::Must(choice) = &self.tool_use {
             self.form = Some(Form::Calls(choice.clone()));
         }
-        let owner = Arc::clone(language);
+        let (owner, names) = (Arc::clone(language), self.names);
         let asked = service.compute(move || self.asked(&owner)).await??;
-        Answers::submit(service, language, asked, deadline)
+        Answers::submit(service, language, asked, names, caller, deadline)
     }
 
     fn asked(mut self, language: &Language) -> Result<Vec<Asked>, Failure> {
         let format = language.chat();
         let prompt = format
             .render(language.tokenizer()?, &self.messages, &self.tools, true)
-            .map_err(|error| Failure::field("messages", error.to_string(), "change the messages"))?;
-        expect_fitting(&prompt, language)?;
+            .map_err(|error| Failure::field(self.names.text, error.to_string(), "change the messages"))?;
+        expect_fitting(&prompt, language, self.names)?;
         self.options.stop.extend(format.stops());
         let asked = |index| {
             let constraint = self.form.as_ref().map(|form| form.constraint(language, &self.tools)).transpose()?;

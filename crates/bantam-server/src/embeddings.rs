@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::answers::in_time;
 use crate::failure::Failure;
+use crate::known;
 use crate::prompts::{Prompt, prompts};
 use crate::service::{Language, Model, Service};
 use crate::tasks::of_encoder;
@@ -28,7 +29,7 @@ pub(crate) async fn embeddings(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let mut fields = service.read(&headers, body, SHAPE).await?;
+    let mut fields = service.read(&headers, body, SHAPE).await?.known_by(&known::EMBEDDING)?;
     let (name, model) = service.any(fields.take::<String>("model")?.as_deref())?;
     let inputs = prompts(&mut fields, "input")?;
     let is_base64 = match fields.take::<String>("encoding_format")?.as_deref() {
@@ -43,7 +44,13 @@ pub(crate) async fn embeddings(
     let embedding = async {
         match model {
             Model::Bundle(bundle) => of_bundle(&service, bundle, inputs).await,
-            Model::Encoder(encoder) => of_encoder(&service, encoder, texts(inputs)?, Cut::Never).await,
+            Model::Encoder(encoder) => {
+                let found = of_encoder(&service, encoder, texts(inputs)?, Cut::Never).await;
+                // Tasks call it `inputs`, and may cut it.
+                found.map_err(|failure| {
+                    failure.renamed("inputs", "input", "shorten it, or POST /embed with \"truncate\": true")
+                })
+            }
             Model::Language(language) => of_language(&service, language, inputs).await,
         }
     };

@@ -29,6 +29,14 @@ impl Failure {
         Self { field: Some(field.to_owned()), ..Self::new(StatusCode::BAD_REQUEST, message, remedy) }
     }
 
+    /// The same where the request calls the field by another name, and something else helps.
+    pub(crate) fn renamed(self, field: &str, name: &str, remedy: &str) -> Self {
+        if self.field.as_deref() != Some(field) {
+            return self;
+        }
+        Self { field: Some(name.to_owned()), remedy: remedy.to_owned(), ..self }
+    }
+
     /// The same with another status.
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }

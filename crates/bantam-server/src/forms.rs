@@ -23,6 +23,33 @@ pub(crate) enum Form {
     Calls(ToolChoice),
 }
 
+/// What a field holds.
+#[derive(Clone, Copy)]
+enum Spelled {
+    Schema,
+    Pattern,
+    Grammar,
+    Choice,
+}
+
+/// The parts of `structured_outputs`, beside `json_object`.
+const OUTPUTS: &[(&str, Spelled)] = &[
+    ("json", Spelled::Schema),
+    ("regex", Spelled::Pattern),
+    ("grammar", Spelled::Grammar),
+    ("choice", Spelled::Choice),
+];
+
+/// The same as fields of their own: of older versions of vLLM, and of llama.cpp.
+const OF_OTHERS: &[(&str, Spelled)] = &[
+    ("guided_json", Spelled::Schema),
+    ("guided_regex", Spelled::Pattern),
+    ("guided_grammar", Spelled::Grammar),
+    ("guided_choice", Spelled::Choice),
+    ("json_schema", Spelled::Schema),
+    ("grammar", Spelled::Grammar),
+];
+
 /// Whether an answer calls tools.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ToolUse {
@@ -34,29 +61,43 @@ pub(crate) enum ToolUse {
     Must(ToolChoice),
 }
 
-/// Reads `response_format` of a chat or a completion, and `structured_outputs` as vLLM has them.
+/// Reads `response_format` of a chat or a completion, `structured_outputs` as vLLM has them, and the fields that its older versions and
+/// llama.cpp have for each.
 pub(crate) fn form(fields: &mut Fields) -> Result<Option<Form>, Failure> {
     let standard = fields
         .take::<Value>("response_format")?
         .map(|format| format_of(&format, "response_format"))
         .transpose()?
         .flatten();
-    let Some(outputs) = fields.take::<Value>("structured_outputs")? else { return Ok(standard) };
-    let mut outputs = Fields::of(outputs, "structured_outputs")?;
     let mut found: Vec<Form> = standard.into_iter().collect();
-    found.extend(outputs.take::<Value>("json")?.map(schema_of).transpose()?.map(Form::Schema));
-    found.extend(outputs.take("regex")?.map(Form::Pattern));
-    found.extend(outputs.take("grammar")?.map(Form::Grammar));
-    found.extend(outputs.take::<bool>("json_object")?.filter(|&asked| asked).map(|_| Form::Object));
-    let choices = outputs.take::<Vec<String>>("choice")?;
-    found.extend(choices.map(|choices| {
-        Form::Pattern(choices.iter().map(|choice| regex::escape(choice)).collect::<Vec<_>>().join("|"))
-    }));
+    found.extend(named(fields, OF_OTHERS)?);
+    if let Some(outputs) = fields.take::<Value>("structured_outputs")? {
+        let mut outputs = Fields::of(outputs, "structured_outputs")?;
+        found.extend(named(&mut outputs, OUTPUTS)?);
+        found.extend(outputs.take::<bool>("json_object")?.filter(|&asked| asked).map(|_| Form::Object));
+        outputs.expect_taken("structured_outputs")?;
+    }
     if found.len() > 1 {
         let remedy = "send one of response_format and structured_outputs, with one of json, json_object, regex, grammar and choice";
         return Err(Failure::field("structured_outputs", "an answer cannot have two forms", remedy));
     }
     Ok(found.pop())
+}
+
+/// The forms that stand in fields of these names.
+fn named(fields: &mut Fields, names: &[(&str, Spelled)]) -> Result<Vec<Form>, Failure> {
+    let mut found = Vec::new();
+    for &(name, spelled) in names {
+        found.extend(match spelled {
+            Spelled::Schema => fields.take(name)?.map(|schema| schema_of(schema, name)).transpose()?.map(Form::Schema),
+            Spelled::Pattern => fields.take(name)?.map(Form::Pattern),
+            Spelled::Grammar => fields.take(name)?.map(Form::Grammar),
+            Spelled::Choice => fields.take::<Vec<String>>(name)?.map(|choices| {
+                Form::Pattern(choices.iter().map(|choice| regex::escape(choice)).collect::<Vec<_>>().join("|"))
+            }),
+        });
+    }
+    Ok(found)
 }
 
 /// Reads the format of an answer; none for plain text. Schemas are in `json_schema` in a chat, and beside the type in a response;
@@ -87,11 +128,17 @@ pub(crate) fn format_of(format: &Value, place: &str) -> Result<Option<Form>, Fai
 }
 
 /// A schema, which some clients send as text.
-fn schema_of(value: Value) -> Result<Value, Failure> {
-    let Value::String(text) = value else { return Ok(value) };
-    serde_json::from_str(&text).map_err(|error| {
-        Failure::field("structured_outputs", format!("its schema is no JSON: {error}"), "send the schema as an object")
-    })
+fn schema_of(value: Value, name: &str) -> Result<Value, Failure> {
+    let remedy = "send the schema as an object";
+    let schema = match value {
+        Value::String(text) => serde_json::from_str(&text)
+            .map_err(|error| Failure::field(name, format!("the schema in `{name}` is no JSON: {error}"), remedy))?,
+        schema => schema,
+    };
+    match schema {
+        Value::Object(_) | Value::Bool(_) => Ok(schema),
+        _ => Err(Failure::field(name, format!("`{name}` holds no schema"), remedy)),
+    }
 }
 
 /// Reads `tool_choice`, whose function is in `function` in a chat, and beside the type in a response.
@@ -129,6 +176,10 @@ impl Form {
             Self::Pattern(_) | Self::Grammar(_) => "structured_outputs",
             Self::Calls(_) => "tools",
         };
-        made.map_err(|error| Failure::field(field, error.to_string(), "simplify it, or leave it out"))
+        let remedy = match self {
+            Self::Grammar(_) => "write it in Lark's notation, simplify it, or leave it out",
+            _ => "simplify it, or leave it out",
+        };
+        made.map_err(|error| Failure::field(field, error.to_string(), remedy))
     }
 }

@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bantam_runtime::generation::engine::Owner;
 use blake3::Hash;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
@@ -22,6 +23,11 @@ pub(crate) struct Caller(Option<Hash>);
 pub(crate) struct Keys(Vec<Hash>);
 
 impl Caller {
+    /// Whose turn its answers share, where keys tell callers apart.
+    pub(crate) fn owner(self) -> Option<Owner> {
+        self.0.map(Hash::into)
+    }
+
     /// Whoever has this key.
     pub(crate) fn of(key: &str) -> Self {
         Self(Some(blake3::hash(key.as_bytes())))

@@ -21,6 +21,7 @@ mod failure;
 mod forms;
 mod identifier;
 mod keys;
+mod known;
 mod listening;
 mod log_probabilities;
 mod messages;

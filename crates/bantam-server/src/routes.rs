@@ -9,6 +9,7 @@ use axum::routing::{MethodRouter, delete, get, post};
 
 use crate::failure::Failure;
 use crate::keys::{Keys, guard, origins};
+use crate::known::{self, Known};
 use crate::options::ServeOptions;
 use crate::service::Service;
 use crate::tasks::{self, tei};
@@ -26,23 +27,34 @@ pub(crate) struct Endpoint {
     pub(crate) summary: &'static str,
     /// A body that it takes.
     pub(crate) example: Option<&'static str>,
+    /// The fields of that body, where there is a table of them.
+    pub(crate) known: Option<&'static Known>,
     /// Whether it tells what is wrong as a text, as Hugging Face's servers do.
     pub(crate) is_plain: bool,
     handler: Handler,
 }
 
 impl Endpoint {
+    const fn of(self, known: &'static Known) -> Self {
+        Self { known: Some(known), ..self }
+    }
+
+    /// Whether a request may say how long it waits for its answer.
+    pub(crate) fn has_deadline(&self) -> bool {
+        !["/tokenize", "/detokenize", "/v1/classify"].contains(&self.path) && self.method == "POST"
+    }
+
     const fn plain(self) -> Self {
         Self { is_plain: true, ..self }
     }
 }
 
 const fn reads(method: &'static str, path: &'static str, summary: &'static str, handler: Handler) -> Endpoint {
-    Endpoint { method, path, summary, example: None, is_plain: false, handler }
+    Endpoint { method, path, summary, example: None, known: None, is_plain: false, handler }
 }
 
 const fn takes(path: &'static str, summary: &'static str, example: &'static str, handler: Handler) -> Endpoint {
-    Endpoint { method: "POST", path, summary, example: Some(example), is_plain: false, handler }
+    Endpoint { method: "POST", path, summary, example: Some(example), known: None, is_plain: false, handler }
 }
 
 const CHAT: &str = r#"{"model": "...", "messages": [{"role": "user", "content": "..."}], "stream": false}"#;
@@ -64,18 +76,21 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     reads("GET", "/openapi.json", "This description", || get(openapi::openapi)),
     reads("GET", "/v1/models", "All models", || get(models::list)),
     reads("GET", "/v1/models/{id}", "One model", || get(models::one)),
-    takes("/v1/chat/completions", "The next message of a conversation", CHAT, || post(chat::chat)),
-    takes("/v1/completions", "What follows a text", COMPLETION, || post(completions::completions)),
-    takes("/v1/responses", "The next turn of a conversation that is kept", RESPONSE, || post(responses::create)),
+    takes("/v1/chat/completions", "The next message of a conversation", CHAT, || post(chat::chat)).of(&known::CHAT),
+    takes("/v1/completions", "What follows a text", COMPLETION, || post(completions::completions))
+        .of(&known::COMPLETION),
+    takes("/v1/responses", "The next turn of a conversation that is kept", RESPONSE, || post(responses::create))
+        .of(&known::RESPONSE),
     reads("GET", "/v1/responses/{id}", "A response again", || get(responses::read)),
     reads("DELETE", "/v1/responses/{id}", "Forgets a response", || delete(responses::delete)),
-    takes("/v1/embeddings", "Texts to numbers", EMBEDDING, || post(embeddings::embeddings)),
+    takes("/v1/embeddings", "Texts to numbers", EMBEDDING, || post(embeddings::embeddings)).of(&known::EMBEDDING),
     takes("/tokenize", "Text to token ids", r#"{"prompt": "..."}"#, || post(tokens::tokenize)),
     takes("/detokenize", "Token ids to text", r#"{"tokens": [1, 2, 3]}"#, || post(tokens::detokenize)),
     reads("GET", "/v1/model", "The bundle that is served", || get(models::bundle)),
     takes("/v1/classify", "Label, confidence, reply and entities of texts, by a bundle", CLASSIFY, || {
         post(classify::classify)
-    }),
+    })
+    .of(&known::CLASSIFY),
     takes("/", "The task of the first model for it, as Hugging Face has it", TASK, || post(tasks::of_first)).plain(),
     takes("/models/{id}", "A model's task, as Hugging Face has it", TASK, || post(tasks::of_model)).plain(),
     takes("/models/{id}/pipeline/{task}", "The same with the name of the task", TASK, || {

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::ToolCall;
 
-const OPEN: &str = "<tool_call>";
-const CLOSE: &str = "</tool_call>";
+pub(super) const OPEN: &str = "<tool_call>";
+pub(super) const CLOSE: &str = "</tool_call>";
 /// What stands before calls that are bare JSON.
-const LEADS: [&str; 3] = ["<|python_tag|>", "[TOOL_CALLS]", "```json"];
+pub(super) const LEADS: [&str; 3] = ["<|python_tag|>", "[TOOL_CALLS]", "```json"];
 
 /// An answer, taken apart.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,10 +21,15 @@ pub struct Parsed {
 /// Takes an answer apart.
 pub(super) fn parse(answer: &str) -> Parsed {
     let mut parsed = if answer.contains(OPEN) { tagged(answer) } else { bare(answer) };
-    for (index, call) in parsed.calls.iter_mut().enumerate() {
+    identified(&mut parsed.calls);
+    parsed
+}
+
+/// Gives the calls of an answer their ids.
+pub(super) fn identified(calls: &mut [ToolCall]) {
+    for (index, call) in calls.iter_mut().enumerate() {
         call.id = id_of(index, call);
     }
-    parsed
 }
 
 /// The byte from which the answer may be a call.
@@ -97,7 +102,7 @@ fn calls_of(body: &str) -> Option<Vec<ToolCall>> {
 }
 
 /// An object with a name and arguments, as far as it is one.
-fn call_of(value: &Value) -> Option<ToolCall> {
+pub(super) fn call_of(value: &Value) -> Option<ToolCall> {
     let value = value.get("function").filter(|function| function.is_object()).unwrap_or(value);
     let name = value.get("name")?.as_str()?.to_owned();
     let arguments = match value.get("arguments").or_else(|| value.get("parameters"))? {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::marks::{Marks, SEAL};
 use super::template::Template;
-use super::{ChatError, Message, Parsed, Tool, ToolCall, calls};
+use super::{ChatError, CutCalls, Message, Parsed, Tool, ToolCall, calls, cut_calls};
 
 /// Spellings that end an answer: tokens where a vocabulary has them as such, else texts.
 pub(crate) const ENDS: [&str; 9] = [
@@ -152,6 +152,11 @@ impl ChatFormat {
     /// The calls of tools in an answer, and the text beside them. What cannot be read as a call stays text.
     pub fn tool_calls(&self, answer: &str) -> Parsed {
         calls::parse(answer)
+    }
+
+    /// The same in an answer that was cut, of which the last call is not whole; none where it does not call tools, as far as can be told.
+    pub fn cut_tool_calls(&self, answer: &str) -> Option<CutCalls> {
+        cut_calls::parse(answer)
     }
 
     /// The byte of the answer so far from which it may be a call; all before it is text for certain, and may be shown.

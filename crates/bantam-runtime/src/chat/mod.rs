@@ -5,6 +5,7 @@
 
 mod bounded;
 mod calls;
+mod cut_calls;
 #[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
 mod dates;
 mod format;
@@ -15,6 +16,7 @@ mod size;
 mod template;
 
 pub use calls::Parsed;
+pub use cut_calls::{BegunCall, CutCalls};
 pub(crate) use format::ENDS;
 pub use format::{CallStyle, ChatFormat};
 pub use message::{Message, Tool, ToolCall, ToolChoice};

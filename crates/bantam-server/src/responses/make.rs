@@ -5,26 +5,29 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use bantam_runtime::chat::{Message, ToolCall};
 use bantam_runtime::generation::engine::Finished;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::input::input;
-use super::object::{Told, call, message};
+use super::object::{Told, begun_call, call, message};
 use super::store::Kept;
 use super::unknown;
 use super::writing::{Numbered, Written};
-use crate::answers::{Answers, Told as Step, deadline, ended};
+use crate::answers::{Answers, Names, Told as Step, deadline, ended};
 use crate::body::Fields;
 use crate::conversation::{Conversation, finish_reason};
 use crate::events::{Gone, Writer};
 use crate::failure::Failure;
-use crate::forms::{format_of, tool_use};
+use crate::forms::{ToolUse, format_of, tool_use};
 use crate::identifier::{identifier, now};
 use crate::keys::Caller;
 use crate::messages::tools;
-use crate::sampling;
 use crate::service::{Language, Service};
 use crate::tool_text::ToolText;
 use crate::usage::Usage;
+use crate::{known, sampling};
+
+/// What such a request calls its parts.
+const NAMES: Names = Names { text: "input", tokens: "max_output_tokens" };
 
 /// A response that is being made.
 pub(super) struct Making {
@@ -34,23 +37,19 @@ pub(super) struct Making {
     told: Told,
     /// The conversation that the response belongs to, without the instructions, which each request sends anew.
     messages: Vec<Message>,
-    has_tools: bool,
+    tool_use: ToolUse,
 }
 
 /// Reads the request and asks the model.
 pub(super) async fn begin(
     service: &Arc<Service>,
     caller: Caller,
-    mut fields: Fields,
+    fields: Fields,
     headers: &HeaderMap,
 ) -> Result<(Making, Answers), Failure> {
+    let mut fields = fields.known_by(&known::RESPONSE)?;
     let language = service.language(fields.take::<String>("model")?.as_deref())?;
     language.tokenizer()?;
-    fields.refuse(&[
-        ("background", "leave it out: this server answers at once"),
-        ("conversation", "go on from a response by previous_response_id"),
-        ("prompt", "send `input`: this server keeps no prompts"),
-    ])?;
     let previous: Option<String> = fields.take("previous_response_id")?;
     let mut messages = match &previous {
         None => Vec::new(),
@@ -65,7 +64,10 @@ pub(super) async fn begin(
     let tools = tools(spelled_tools.clone())?;
     let spelled_choice = fields.peek("tool_choice");
     let tool_use = tool_use(&mut fields, &tools)?;
-    let format = fields.take::<Value>("text")?.map(|text| text["format"].clone()).filter(|format| !format.is_null());
+    let format = match fields.take("text")? {
+        Some(text) => Fields::of(text, "text")?.take::<Value>("format")?,
+        None => None,
+    };
     let format = format.unwrap_or_else(|| json!({"type": "text"}));
     let form = format_of(&format, "text.format")?;
     let most_tokens = fields.peek("max_output_tokens");
@@ -83,11 +85,12 @@ pub(super) async fn begin(
         format,
         tools: json!(spelled_tools),
         tool_choice: if spelled_choice.is_null() { json!("auto") } else { spelled_choice },
-        metadata: fields.take("metadata")?.unwrap_or_else(|| json!({})),
+        metadata: fields.take::<Map<String, Value>>("metadata")?.unwrap_or_default().into(),
         store: fields.take("store")?.unwrap_or(true),
     };
     let system = instructions.map(|text| Message::new("system", text));
     let conversation = Conversation {
+        names: NAMES,
         messages: system.into_iter().chain(messages.iter().cloned()).collect(),
         tools,
         tool_use,
@@ -96,23 +99,24 @@ pub(super) async fn begin(
         top: 0,
         count: 1,
     };
-    let has_tools = conversation.has_tools();
-    let answers = conversation.ask(service, &language, deadline(service, headers)?).await?;
+    let tool_use = conversation.tool_use();
+    let answers = conversation.ask(service, &language, caller, deadline(service, headers)?).await?;
     let service = Arc::clone(service);
-    Ok((Making { service, language, caller, told, messages, has_tools }, answers))
+    Ok((Making { service, language, caller, told, messages, tool_use }, answers))
 }
 
 impl Making {
     /// The response when it is done.
     pub(super) async fn whole(self, answers: Answers) -> Result<Value, Failure> {
         let whole = answers.whole().await?.pop().ok_or_else(ended)?;
-        let parsed = ToolText::whole(self.has_tools, &whole.text, self.language.chat());
+        let parsed = ToolText::whole(&self.tool_use, &whole.text, &whole.finished, self.language.chat());
         let mut output = Vec::new();
         let status = status(&whole.finished)?;
-        if !parsed.text.is_empty() || parsed.calls.is_empty() {
+        if !parsed.text.is_empty() || !parsed.has_calls() {
             output.push(message(&identifier("msg_"), status, Some(&parsed.text)));
         }
         output.extend(parsed.calls.iter().map(call));
+        output.extend(parsed.begun().map(begun_call));
         Ok(self.finish(&whole.finished, status, &output, parsed.text, parsed.calls))
     }
 
@@ -137,7 +141,7 @@ impl Making {
         events.write("response.in_progress", json!({"response": begun})).await?;
         let language = Arc::clone(&self.language);
         let format = language.chat();
-        let (mut text, mut output) = (ToolText::new(self.has_tools), Vec::new());
+        let (mut text, mut output) = (ToolText::new(&self.tool_use), Vec::new());
         let mut open = Written::new();
         let finished = loop {
             match answers.next().await {
@@ -150,15 +154,14 @@ impl Making {
             Ok(status) => status,
             Err(failure) => return self.fail(&mut events, failure).await,
         };
-        let parsed = text.finish(&finished.text, format);
-        if parsed.calls.is_empty() {
+        let parsed = text.finish(&finished, format);
+        if !parsed.has_calls() {
             open.begin(&mut events).await?;
         }
         open.push(&mut events, &parsed.text).await?;
         let text = open.text.clone();
         output.extend(open.end(&mut events, status).await?);
-        for found in &parsed.calls {
-            let item = call(found);
+        for item in parsed.calls.iter().map(call).chain(parsed.begun().map(begun_call)) {
             events.call(output.len(), &item).await?;
             output.push(item);
         }

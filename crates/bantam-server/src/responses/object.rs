@@ -67,6 +67,18 @@ pub(super) fn part(text: &str) -> Value {
     json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
 }
 
+/// A call that a limit cut: its id, its tool and the beginning of its arguments.
+pub(super) fn begun_call((id, name, arguments): (&str, &str, &str)) -> Value {
+    json!({
+        "id": identifier("fc_"),
+        "type": "function_call",
+        "status": "incomplete",
+        "call_id": id,
+        "name": name,
+        "arguments": arguments,
+    })
+}
+
 /// A call of the output.
 pub(super) fn call(call: &ToolCall) -> Value {
     json!({

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::client::{Server, tokenizer};
+use super::client::{POSITIONS, Server, language, options, tokenizer};
 
 const PATH: &str = "/v1/chat/completions";
 
@@ -195,4 +195,88 @@ fn what_cannot_be_asked_is_refused_by_its_field() {
     for (fields, status, field) in cases {
         assert_eq!(server.refused(PATH, &with(&fields), status).0, field, "{fields}");
     }
+}
+
+#[test]
+fn a_call_that_a_limit_cuts_is_told_as_far_as_it_goes() {
+    let server = Server::both();
+    let whole = server.fine(PATH, &with(&json!({"tools": tools(), "tool_choice": "required"})));
+    let call = whole["choices"][0]["message"]["tool_calls"][0]["function"].clone();
+    let tokens = whole["usage"]["completion_tokens"].as_u64().unwrap();
+    let mut longest = 0;
+    for most in 1..tokens {
+        let fields = json!({"tools": tools(), "tool_choice": "required", "max_completion_tokens": most});
+        let cut = server.fine(PATH, &with(&fields));
+        let choice = &cut["choices"][0];
+        assert_eq!(choice["finish_reason"], "length", "{cut}");
+        assert!(choice["message"]["content"].as_str().is_none_or(str::is_empty), "{cut}");
+        if let Some(begun) = choice["message"]["tool_calls"].get(0) {
+            assert_eq!(begun["function"]["name"], call["name"]);
+            let arguments = begun["function"]["arguments"].as_str().unwrap();
+            let arguments: String = arguments.chars().filter(|letter| !letter.is_whitespace()).collect();
+            assert!(call["arguments"].as_str().unwrap().starts_with(&arguments), "{cut}");
+            longest = longest.max(arguments.len());
+        }
+        let mut streamed = fields;
+        streamed["stream"] = true.into();
+        assert_eq!(joined(&server.post(PATH, &with(&streamed)).events()), message(&cut));
+    }
+    assert!(longest > 0, "{call}");
+}
+
+#[test]
+fn fields_of_other_servers_are_followed_or_refused() {
+    let server = Server::both();
+    let answer = |fields: Value| message(&server.fine(PATH, &with(&fields)));
+    let short = |fields: Value| {
+        let mut fields = fields;
+        fields["max_completion_tokens"] = Value::Null;
+        answer(fields)
+    };
+    assert_eq!(answer(json!({"repeat_penalty": 1.7})), answer(json!({"repetition_penalty": 1.7})));
+    assert_eq!(short(json!({"n_predict": 5})), short(json!({"max_tokens": 5})));
+    let schema = json!({"type": "object", "properties": {"sure": {"type": "boolean"}}, "required": ["sure"],
+        "additionalProperties": false});
+    for (others, own) in [
+        (json!({"guided_choice": ["yes", "no"]}), json!({"choice": ["yes", "no"]})),
+        (json!({"guided_regex": "[ab]{4}"}), json!({"regex": "[ab]{4}"})),
+        (json!({"guided_json": schema}), json!({"json": schema})),
+        (json!({"json_schema": schema}), json!({"json": schema})),
+        (json!({"grammar": "start: \"one\""}), json!({"grammar": "start: \"one\""})),
+        (json!({"guided_grammar": "start: \"one\""}), json!({"grammar": "start: \"one\""})),
+    ] {
+        assert_eq!(answer(others), answer(json!({"structured_outputs": own})));
+    }
+    let plain = answer(json!({}));
+    let harmless = json!({"user": "ann", "store": true, "metadata": {}, "service_tier": "auto", "n_predict": -1,
+        "add_generation_prompt": true, "use_beam_search": false, "min_tokens": 0, "modalities": ["text"]});
+    assert_eq!(answer(harmless), plain);
+    for (fields, field) in [
+        (json!({"options": {"temperature": 0}}), "options"),
+        (json!({"min_tokens": 5}), "min_tokens"),
+        (json!({"stop_token_ids": [3]}), "stop_token_ids"),
+        (json!({"skip_special_tokens": false}), "skip_special_tokens"),
+        (json!({"continue_final_message": true}), "continue_final_message"),
+        (json!({"add_generation_prompt": false}), "add_generation_prompt"),
+        (json!({"use_beam_search": true}), "use_beam_search"),
+        (json!({"structured_outputs": {"regexp": "a"}}), "structured_outputs"),
+        (json!({"guided_regex": "a", "guided_choice": ["a"]}), "structured_outputs"),
+    ] {
+        assert_eq!(server.refused(PATH, &with(&fields), 400).0, field, "{fields}");
+    }
+    let error = server.post(PATH, &with(&json!({"temprature": 0}))).json()["error"].clone();
+    assert!(error["remedy"].as_str().unwrap().contains("`temperature`"), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_is_told_by_the_fields_of_a_chat() {
+    let mut small = options();
+    small.engine.past_bytes = 1 << 19;
+    let server = Server::start(vec![language()], small);
+    let long = json!({"messages": [{"role": "user", "content": "order ".repeat(POSITIONS)}]});
+    assert_eq!(server.refused(PATH, &with(&long), 400), (json!("messages"), json!("context_length_exceeded")));
+    let many = json!({"max_completion_tokens": 2000});
+    assert_eq!(server.refused(PATH, &with(&many), 400).0, "max_completion_tokens");
+    let remedy = server.post(PATH, &with(&many)).json()["error"]["remedy"].clone();
+    assert!(remedy.as_str().unwrap().starts_with("ask for fewer tokens"), "{remedy}");
 }

@@ -1,6 +1,7 @@
 //! Who may ask, over what, and how much.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,9 +72,20 @@ fn a_full_queue_and_a_passed_deadline_are_told() {
     let mut limited = options();
     (limited.engine.most_running, limited.engine.most_waiting) = (1, 2);
     let server = Server::start(vec![language()], limited);
-    let reply = server.post("/v1/completions", &long(64));
+    // Two run and wait; of two more, the second would wait beyond the share of one request.
+    let mut under_way = server.connect();
+    let mut streamed = long(2);
+    streamed["stream"] = true.into();
+    under_way.write_all(&request("POST", "/v1/completions", JSON, streamed.to_string().as_bytes())).unwrap();
+    until("one runs and one waits", || server.metric("bantam_running") + server.metric("bantam_waiting") == 2.0);
+    let reply = server.post("/v1/completions", &long(2));
     assert_eq!((reply.status, &reply.json()["error"]["code"]), (429, &json!("queue_full")));
     assert!(reply.head.contains("retry-after: 1"), "{}", reply.head);
+    // What an idle server would have no place for is not to be sent again.
+    let refused = server.post("/v1/completions", &long(3));
+    assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!("n")));
+    assert!(!refused.head.contains("retry-after") && refused.body.contains("ask for 2 at most"), "{}", refused.body);
+    drop(under_way);
     until("the queue is empty", || server.metric("bantam_running") + server.metric("bantam_waiting") == 0.0);
     let late = |seconds: &str, stream: bool| {
         let mut body = long(1);

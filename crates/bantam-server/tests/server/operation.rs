@@ -121,3 +121,94 @@ fn a_stream_that_has_begun_ends_well_after_the_end_was_asked_for() {
     assert_eq!(reason(reply.events().last().unwrap()), "length");
     server.thread.take().unwrap().join().unwrap().unwrap();
 }
+
+/// The schema of what an endpoint takes, and a request that it answers.
+fn requests(document: &Value) -> Vec<(String, Value, Value)> {
+    let fine = [
+        ("/v1/chat/completions", json!({"messages": [{"role": "user", "content": "a"}], "max_tokens": 2})),
+        ("/v1/completions", json!({"prompt": "a", "max_tokens": 2})),
+        ("/v1/responses", json!({"input": "a", "max_output_tokens": 2})),
+        ("/v1/embeddings", json!({"input": "a"})),
+        ("/v1/classify", json!({"text": "a"})),
+    ];
+    let schema = |path: &str| {
+        let content = &document["paths"][path]["post"]["requestBody"]["content"]["application/json"];
+        let name = content["schema"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+        document["components"]["schemas"][name].clone()
+    };
+    fine.into_iter().map(|(path, request)| (path.to_owned(), schema(path), request)).collect()
+}
+
+fn is_beside_text(path: &str, name: &str) -> bool {
+    path == "/v1/responses" && ["include", "top_logprobs"].contains(&name)
+}
+
+/// A value that a schema does not have.
+fn wrong(schema: &Value) -> Value {
+    let spelled = schema.to_string();
+    let is = |name: &str| spelled.contains(&format!("\"{name}\""));
+    if !is("boolean") && !is("json") { json!(true) } else { json!(5) }
+}
+
+#[test]
+fn the_fields_that_are_described_are_those_that_are_read() {
+    let server = Server::both();
+    let document = server.get("/openapi.json").json();
+    for (path, schema, request) in requests(&document) {
+        server.fine(&path, &request);
+        let properties = schema["properties"].as_object().unwrap();
+        assert!(request.as_object().unwrap().keys().all(|name| properties.contains_key(name)), "{path}");
+        // What a response tells beside its text belongs to its own tests.
+        for (name, property) in properties.iter().filter(|(name, _)| !is_beside_text(&path, name)) {
+            let told = property["description"].as_str().unwrap();
+            // What is read of a field is no value of another type; its first name is told.
+            let first =
+                told.strip_prefix("Another name of `").map_or(name.as_str(), |first| first.trim_end_matches('`'));
+            let mut body = request.clone();
+            if first != name {
+                body.as_object_mut().unwrap().remove(first);
+            }
+            body[name] = wrong(property);
+            let (found, _) = server.refused(&path, &body, 400);
+            assert!(found.as_str().is_some_and(|found| found.starts_with(first)), "{path} {name}: {found}");
+            // And where there is a default, it changes nothing.
+            if let Some(default) = property.get("default").filter(|_| !["max_tokens", "store"].contains(&first)) {
+                let mut body = request.clone();
+                body[name] = default.clone();
+                server.fine(&path, &body);
+            }
+        }
+        // What is not described is not read.
+        let mut body = request;
+        body["temprature"] = 0.into();
+        let (found, code) = server.refused(&path, &body, 400);
+        assert_eq!((found, code), (json!("temprature"), json!("unknown_field")), "{path}");
+    }
+}
+
+#[test]
+fn the_description_tells_what_may_come_back() {
+    let server = Server::both();
+    let document = server.get("/openapi.json").json();
+    for path in ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/embed"] {
+        let operation = &document["paths"][path]["post"];
+        for status in ["200", "400", "401", "404", "413", "415", "429", "500", "503", "504"] {
+            assert!(operation["responses"][status]["description"].is_string(), "{path} {status}");
+        }
+        assert!(operation["responses"]["429"]["headers"]["Retry-After"].is_object(), "{path}");
+        assert!(operation["parameters"].as_array().unwrap().iter().any(|parameter| {
+            (&parameter["name"], &parameter["in"]) == (&json!("x-deadline-seconds"), &json!("header"))
+        }));
+    }
+    // Each reference leads somewhere.
+    let text = document.to_string();
+    for name in text.split("\"#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(document["components"]["schemas"][name].is_object(), "{name}");
+    }
+    let answer =
+        server.fine("/v1/chat/completions", &json!({"messages": [{"role": "user", "content": "a"}], "max_tokens": 1}));
+    let described =
+        &document["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"]["application/json"];
+    let described = described["schema"]["properties"].as_object().unwrap();
+    assert!(described.keys().all(|name| answer.get(name).is_some()), "{answer}");
+}

@@ -224,6 +224,10 @@ fn refusals_are_texts_and_say_what_there_is() {
     refused("/rerank", json!({"query": "a", "texts": ["b"]}), 424, "re-ranker");
     refused("/embed", json!({"inputs": []}), 400, "empty");
     refused("/embed", json!({"inputs": long}), 413, "truncate");
+    // OpenAI's interface has another name for them, and no field that cuts them.
+    let long_input = json!({"model": "bert_masked", "input": long});
+    assert_eq!(server.refused("/v1/embeddings", &long_input, 413).0, "input");
+    assert!(!server.post("/v1/embeddings", &long_input).body.contains("or send"));
     // Cut as asked, they are read.
     let cut = |direction: &str| {
         let body =

@@ -68,13 +68,14 @@ pub(crate) struct Arguments {
     /// Threads; 0 takes all
     #[arg(long, default_value_t = 0)]
     threads: usize,
-    /// Answers that each language model makes at once
+    /// Answers that each language model makes at once [default: 32]
     #[arg(long, value_name = "COUNT")]
     most_running: Option<usize>,
-    /// Answers that wait at each language model; more are turned away with status 429
+    /// Answers that wait at each language model; more are turned away with status 429. Callers take turns, and one request, or key,
+    /// has half of these places at most [default: 256]
     #[arg(long, value_name = "COUNT")]
     most_waiting: Option<usize>,
-    /// Memory for what each language model has read, in MiB
+    /// Memory for what each language model has read, in MiB [default: 1024]
     #[arg(long, value_name = "MIB")]
     past_mebibytes: Option<usize>,
     /// The most tokens of an answer [default: as many as the model has positions for]
@@ -315,6 +316,21 @@ mod tests {
         assert_eq!(found("./a=b.gguf").0, "a=b");
         assert_eq!(found(".").0, "bantam");
         assert!(named("=path").is_err() && named("name=").is_err());
+    }
+
+    #[test]
+    fn the_help_names_the_defaults() {
+        use clap::CommandFactory;
+        let help = Line::command().render_long_help().to_string();
+        let plain = bantam_server::ServeOptions::at(Place::Address(([127, 0, 0, 1], 0).into())).engine;
+        let mebibytes = plain.past_bytes >> 20;
+        for (flag, value) in
+            [("running", plain.most_running), ("waiting", plain.most_waiting), ("mebibytes", mebibytes)]
+        {
+            let (_, after) = help.split_once(&format!("{flag} <")).unwrap();
+            let (_, value_told) = after.split_once("[default: ").unwrap();
+            assert!(value_told.starts_with(&format!("{value}]")), "{flag}: {after}");
+        }
     }
 
     #[test]

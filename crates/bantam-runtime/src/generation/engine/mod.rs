@@ -1,10 +1,13 @@
 //! Many answers at a time, from one thread: continuous batching.
 //!
 //! In each step every answer under way gets a token and, beside them, prompts are read in pieces ([`plan`]), all in one pass of the model.
+//! What waits has its place in turns ([`Turns`](turns::Turns)), so that a caller's wait does not grow with what others ask for.
 //! [`Prefixes`](prefixes::Prefixes) keep what was read, so that a text with a known beginning is read from where it differs. An answer is the
 //! same whatever is answered beside it, and whether its beginning was read anew or not: the kernels compute each row on its own.
 
 mod caller;
+#[cfg(test)]
+mod fairness;
 #[cfg(test)]
 mod faults;
 mod plan;
@@ -15,6 +18,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod text;
+mod turns;
 mod worker;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +28,7 @@ pub use super::AnswerToken;
 use super::LanguageModel;
 use super::generate::{GenerateError, check};
 use queue::{Phase, Shared};
-pub use request::{EngineOptions, EngineStatus, Event, Finished, Request, SubmitError};
+pub use request::{EngineOptions, EngineStatus, Event, Finished, Owner, Request, SubmitError};
 use text::most_tokens;
 use worker::Worker;
 
@@ -56,19 +60,34 @@ impl Engine {
         &self.model
     }
 
-    /// Takes a request. Its sink hears of it from the engine's thread.
+    /// Takes a request of nobody in particular. Its sink hears of it from the engine's thread.
     ///
     /// # Errors
     /// When too many wait already, when the model cannot take it, or when the engine is ending.
     pub fn submit(&self, request: Request) -> Result<(), SubmitError> {
+        self.submit_all(vec![request], None)
+    }
+
+    /// Takes several that were asked for together, all or none. They have one turn among all that wait, and share it with what else
+    /// waits of their owner.
+    ///
+    /// # Errors
+    /// As for one, and where they are more than the engine ever has places for.
+    pub fn submit_all(&self, requests: Vec<Request>, owner: Option<Owner>) -> Result<(), SubmitError> {
+        requests.iter().try_for_each(|request| self.check(request))?;
+        self.shared.push(requests, owner)
+    }
+
+    /// Whether a request could be answered if it were alone.
+    fn check(&self, request: &Request) -> Result<(), SubmitError> {
         check(&self.model, &request.prompt, &request.options).map_err(SubmitError::Invalid)?;
         // A block may be begun by one text and written on by another, which then has its own copy.
-        let blocks = most_tokens(&self.model, &request).div_ceil(bantam_model::Past::BLOCK) + 1;
+        let blocks = most_tokens(&self.model, request).div_ceil(bantam_model::Past::BLOCK) + 1;
         let (bytes, most) = (blocks.saturating_mul(self.block_bytes), self.shared.options.past_bytes);
         if bytes > most {
             return Err(SubmitError::Invalid(GenerateError::TooLarge { bytes, most }));
         }
-        self.shared.push(request)
+        Ok(())
     }
 
     /// How things stand.

@@ -10,7 +10,8 @@ use crate::sampling::Constraint;
 pub struct EngineOptions {
     /// Texts that advance together, at least 1.
     pub most_running: usize,
-    /// Requests that wait while so many run; one more is refused as [`SubmitError::Busy`].
+    /// Answers that wait while so many run; one more is refused as [`SubmitError::Busy`]. One request, or one owner, has half of these
+    /// places at most, so that others find one.
     pub most_waiting: usize,
     /// Bytes of all pasts together, those kept for texts to come included. A text begins when all that it may take is free.
     pub past_bytes: usize,
@@ -24,6 +25,9 @@ impl Default for EngineOptions {
     }
 }
 
+/// Who asks, where that is known: a hash of a key, for example.
+pub type Owner = [u8; 32];
+
 /// A prompt, and how it is to be answered.
 pub struct Request {
     /// Token ids, at least one.
@@ -36,6 +40,8 @@ pub struct Request {
     pub constraint: Option<Box<dyn Constraint>>,
     /// When the answer is of no use any more; it then ends as [`Finish::Deadline`].
     pub deadline: Option<Instant>,
+    /// Tells whether the caller has left while the request waits, so that it keeps no place. It must neither wait nor ask the engine.
+    pub has_left: Option<Box<dyn Fn() -> bool + Send>>,
     /// Hears each event, on the engine's thread: it must not wait. When it returns false, or panics, the caller has left, and
     /// it is not asked again; else it hears [`Event::Finished`], whatever breaks.
     pub sink: Box<dyn FnMut(Event) -> bool + Send>,
@@ -96,10 +102,24 @@ impl Finished {
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
     /// As many requests wait as may.
-    #[error("{waiting} requests wait already; try again later")]
+    #[error("{waiting} answers wait already; try again later")]
     Busy {
         /// How many.
         waiting: usize,
+    },
+    /// As many answers of one owner wait as may.
+    #[error("{waiting} answers of this caller wait already; try again later")]
+    OwnerBusy {
+        /// How many.
+        waiting: usize,
+    },
+    /// There will never be places for so many.
+    #[error("{asked} answers at a time are more than the {most} that may be made and wait")]
+    TooMany {
+        /// How many were asked for together.
+        asked: usize,
+        /// How many have a place in an idle engine.
+        most: usize,
     },
     /// It can never be answered.
     #[error(transparent)]
@@ -114,7 +134,7 @@ pub enum SubmitError {
 pub struct EngineStatus {
     /// Texts that advance.
     pub running: usize,
-    /// Requests that wait.
+    /// Answers that wait.
     pub waiting: usize,
     /// Memory of all pasts; blocks that texts share count once.
     pub past_bytes: usize,

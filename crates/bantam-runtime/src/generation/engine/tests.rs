@@ -60,7 +60,7 @@ pub(super) fn request(prompt: &[u32], options: GenerateOptions, most: usize) -> 
         sender.send(event).is_ok() && tokens < most
     });
     let (prompt, constraint) = (prompt.to_vec(), None);
-    (Request { prompt, options, top_log_probabilities: 0, constraint, deadline: None, sink }, events)
+    (Request { prompt, options, top_log_probabilities: 0, constraint, deadline: None, has_left: None, sink }, events)
 }
 
 /// Makes a request's sink wait, and with it the engine, at its first event until what is returned is dropped.

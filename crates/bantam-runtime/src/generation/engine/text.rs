@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bantam_model::Past;
 
-use super::queue::Waiting;
+use super::turns::Waiting;
 use super::{Event, Finished, Request};
 use crate::generation::answer::{Answer, Next};
 use crate::generation::{Finish, LanguageModel};
@@ -30,7 +30,7 @@ pub(super) struct Text {
 
 impl Text {
     pub(super) fn new(model: &LanguageModel, waiting: Waiting, past: Past) -> Self {
-        let Waiting { mut request, since } = waiting;
+        let Waiting { mut request, since, .. } = waiting;
         let answer = Answer::new(model, &request.prompt, &request.options)
             .constrained(request.constraint.take())
             .with_top(request.top_log_probabilities);

@@ -7,8 +7,9 @@ use std::time::Instant;
 use bantam_model::Past;
 
 use super::prefixes::{Prefixes, common};
-use super::queue::{Phase, Shared, Waiting};
+use super::queue::{Phase, Shared};
 use super::text::{Text, blocks_to_come};
+use super::turns::Waiting;
 use super::{Event, Finished, Request};
 use crate::generation::{Finish, LanguageModel};
 
@@ -66,8 +67,11 @@ impl Worker {
         });
     }
 
-    /// Begins those that wait as long as there is room; not those whose time is over.
+    /// Begins those that wait as long as there is room; not those whose time is over, or whose callers have left.
     fn begin(&mut self) {
+        let left = self.shared.take_left();
+        self.shared.update(|status| status.cancelled_requests += left.len() as u64);
+        drop(left);
         self.shared.take_late(Instant::now()).into_iter().for_each(|late| self.refuse(late, Finish::Deadline));
         let shared = Arc::clone(&self.shared);
         while self.texts.len() < shared.options.most_running {
@@ -131,7 +135,7 @@ impl Worker {
     }
 
     /// Ends what was not begun.
-    fn refuse(&self, Waiting { mut request, since }: Waiting, finish: Finish) {
+    fn refuse(&self, Waiting { mut request, since, .. }: Waiting, finish: Finish) {
         self.shared.update(|status| status.finished_requests += 1);
         (request.sink)(Event::Finished(Finished::empty(finish, request.prompt.len(), since.elapsed())));
     }

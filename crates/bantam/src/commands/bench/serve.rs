@@ -91,6 +91,7 @@ impl Arguments {
                 top_log_probabilities: 0,
                 constraint: None,
                 deadline: None,
+                has_left: None,
                 sink: Box::new(move |event| match event {
                     Event::Reading(_) => true,
                     Event::Token(_) => {
