@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use bantam_runtime::chat::{Message, ToolCall};
+use bantam_runtime::generation::AnswerToken;
 use bantam_runtime::generation::engine::Finished;
 use serde_json::{Value, json};
 
-use super::input::input;
+use super::input::{input, items};
 use super::object::{Told, call, message};
 use super::store::Kept;
 use super::unknown;
@@ -21,10 +22,10 @@ use crate::forms::{format_of, tool_use};
 use crate::identifier::{identifier, now};
 use crate::keys::Caller;
 use crate::messages::tools;
-use crate::sampling;
 use crate::service::{Language, Service};
 use crate::tool_text::ToolText;
 use crate::usage::Usage;
+use crate::{log_probabilities, sampling};
 
 /// A response that is being made.
 pub(super) struct Making {
@@ -34,16 +35,48 @@ pub(super) struct Making {
     told: Told,
     /// The conversation that the response belongs to, without the instructions, which each request sends anew.
     messages: Vec<Message>,
+    /// The items of the request's own input.
+    items: Vec<Value>,
     has_tools: bool,
 }
+
+/// What `include` says where log-probabilities are to be told.
+const LOGS: &str = "message.output_text.logprobs";
 
 /// Reads the request and asks the model.
 pub(super) async fn begin(
     service: &Arc<Service>,
     caller: Caller,
-    mut fields: Fields,
+    fields: Fields,
     headers: &HeaderMap,
 ) -> Result<(Making, Answers), Failure> {
+    let (making, conversation) = read(service, caller, fields)?;
+    let answers = conversation.ask(service, &making.language, deadline(service, headers)?).await?;
+    Ok((making, answers))
+}
+
+/// How many tokens the model would read.
+pub(super) async fn count(service: &Arc<Service>, caller: Caller, fields: Fields) -> Result<usize, Failure> {
+    let (making, conversation) = read(service, caller, fields)?;
+    let language = Arc::clone(&making.language);
+    service.compute(move || conversation.prompt(&language)).await?.map(|prompt| prompt.len())
+}
+
+/// Reads `include` and `top_logprobs`: how many likely tokens are told beside each, where log-probabilities are told.
+fn top(fields: &mut Fields) -> Result<Option<usize>, Failure> {
+    let included: Vec<String> = fields.take("include")?.unwrap_or_default();
+    let is_asked = included.iter().any(|name| name == LOGS);
+    match log_probabilities::top(fields, "top_logprobs")? {
+        Some(top) if top > 0 && !is_asked => {
+            let remedy = format!(r#"send "include": ["{LOGS}"], or leave top_logprobs out"#);
+            Err(Failure::field("top_logprobs", "top_logprobs needs the log-probabilities", remedy))
+        }
+        top => Ok(is_asked.then(|| top.unwrap_or(0))),
+    }
+}
+
+/// Reads the request: the response to be made, and the conversation that it answers.
+fn read(service: &Arc<Service>, caller: Caller, mut fields: Fields) -> Result<(Making, Conversation), Failure> {
     let language = service.language(fields.take::<String>("model")?.as_deref())?;
     language.tokenizer()?;
     fields.refuse(&[
@@ -51,6 +84,12 @@ pub(super) async fn begin(
         ("conversation", "go on from a response by previous_response_id"),
         ("prompt", "send `input`: this server keeps no prompts"),
     ])?;
+    if fields.take::<String>("truncation")?.is_some_and(|truncation| truncation != "disabled") {
+        let remedy =
+            "leave it out; where the conversation is too long for the model, send fewer of its items as `input`";
+        return Err(Failure::field("truncation", "this server drops nothing of a conversation by itself", remedy));
+    }
+    let top = top(&mut fields)?;
     let previous: Option<String> = fields.take("previous_response_id")?;
     let mut messages = match &previous {
         None => Vec::new(),
@@ -59,7 +98,9 @@ pub(super) async fn begin(
             kept.messages.clone()
         }
     };
-    messages.extend(input(fields.require("input")?)?);
+    let asked: Value = fields.require("input")?;
+    messages.extend(input(asked.clone())?);
+    let items = items(asked);
     let instructions: Option<String> = fields.take("instructions")?;
     let spelled_tools: Vec<Value> = fields.take("tools")?.unwrap_or_default();
     let tools = tools(spelled_tools.clone())?;
@@ -85,6 +126,7 @@ pub(super) async fn begin(
         tool_choice: if spelled_choice.is_null() { json!("auto") } else { spelled_choice },
         metadata: fields.take("metadata")?.unwrap_or_else(|| json!({})),
         store: fields.take("store")?.unwrap_or(true),
+        top,
     };
     let system = instructions.map(|text| Message::new("system", text));
     let conversation = Conversation {
@@ -93,13 +135,12 @@ pub(super) async fn begin(
         tool_use,
         form,
         options,
-        top: 0,
+        top: top.unwrap_or(0),
         count: 1,
     };
     let has_tools = conversation.has_tools();
-    let answers = conversation.ask(service, &language, deadline(service, headers)?).await?;
     let service = Arc::clone(service);
-    Ok((Making { service, language, caller, told, messages, has_tools }, answers))
+    Ok((Making { service, language, caller, told, messages, items, has_tools }, conversation))
 }
 
 impl Making {
@@ -110,7 +151,8 @@ impl Making {
         let mut output = Vec::new();
         let status = status(&whole.finished)?;
         if !parsed.text.is_empty() || parsed.calls.is_empty() {
-            output.push(message(&identifier("msg_"), status, Some(&parsed.text)));
+            let logs: Vec<Value> = whole.tokens.iter().filter_map(|token| self.log(token)).collect();
+            output.push(message(&identifier("msg_"), status, Some((&parsed.text, &logs))));
         }
         output.extend(parsed.calls.iter().map(call));
         Ok(self.finish(&whole.finished, status, &output, parsed.text, parsed.calls))
@@ -124,7 +166,8 @@ impl Making {
         if self.told.store {
             let answer = Message { tool_calls: calls, ..Message::new("assistant", text) };
             let messages = self.messages.into_iter().chain([answer]).collect();
-            self.service.store.keep(self.told.id, Kept { response: response.clone(), messages, caller: self.caller });
+            let (response, items, caller) = (response.clone(), self.items, self.caller);
+            self.service.store.keep(self.told.id, Kept { response, items, messages, caller });
         }
         response
     }
@@ -141,7 +184,10 @@ impl Making {
         let mut open = Written::new();
         let finished = loop {
             match answers.next().await {
-                Some((_, Step::Token(token))) => open.push(&mut events, &text.push(&token.text, format)).await?,
+                Some((_, Step::Token(token))) => {
+                    self.log(&token).into_iter().for_each(|log| open.log(log));
+                    open.push(&mut events, &text.push(&token.text, format)).await?;
+                }
                 Some((_, Step::Finished(finished))) => break finished,
                 None => return self.fail(&mut events, ended()).await,
             }
@@ -165,6 +211,11 @@ impl Making {
         let name = if status == "completed" { "response.completed" } else { "response.incomplete" };
         let response = self.finish(&finished, status, &output, text, parsed.calls);
         events.write(name, json!({"response": response})).await
+    }
+
+    /// What is told of a token beside the text.
+    fn log(&self, token: &AnswerToken) -> Option<Value> {
+        self.told.top.map(|_| log_probabilities::of_chat(&self.language, token))
     }
 
     async fn fail(&self, events: &mut Numbered, failure: Failure) -> Result<(), Gone> {

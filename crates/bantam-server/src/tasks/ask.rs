@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::choose::{Task, able, meant};
 use super::embed::Embedding;
 use super::inputs::{Texts, few, unreadable};
-use super::{label, tei};
+use super::{label, tei, text_generation};
 use crate::answers::in_time;
 use crate::body::Fields;
 use crate::failure::{Failure, PlainFailure};
@@ -81,13 +81,19 @@ async fn ask(
     let name = name.or(fields.take("model")?);
     let inputs: Value = fields.require("inputs")?;
     let parameters = fields.take::<Value>("parameters")?.unwrap_or_else(|| Value::Object(Default::default()));
+    let stream = fields.take::<bool>("stream")?;
     let task = match task {
         Some(task) => task,
+        // Only clients that want a text to be gone on with send this.
+        None if stream.is_some() => Task::TextGeneration,
         None => meant(service, name.as_deref(), &inputs, &parameters)?,
     };
     let model = able(service, name.as_deref(), task)?;
     // Some tasks have their parameters beside `inputs`, some under `parameters`.
     fields.extend(Fields::of(parameters, "parameters")?);
+    if let (Task::TextGeneration, Model::Language(language)) = (task, model) {
+        return text_generation::generate(service, headers, language, inputs, stream.unwrap_or(false), fields).await;
+    }
     in_time(service, headers, answer(service, task, model, inputs, fields)).await
 }
 
