@@ -28,6 +28,21 @@ class Chats(unittest.TestCase):
         self.assertEqual(InferenceClient(URL, token=KEY).chat_completion(MESSAGES, max_tokens=2).model, MODEL)
         self.assertEqual(InferenceClient(URL + "/v1", token=KEY).chat_completion(MESSAGES, max_tokens=2).model, MODEL)
 
+    def test_a_text_is_gone_on_with(self):
+        for url in [URL + "/", f"{URL}/models/{MODEL}"]:
+            client = InferenceClient(url, token=KEY)
+            whole = client.text_generation("where is my order", max_new_tokens=6, details=True)
+            self.assertEqual(whole.details.generated_tokens, len(whole.details.tokens))
+            self.assertEqual(client.text_generation("where is my order", max_new_tokens=6), whole.generated_text)
+            pieces = client.text_generation("where is my order", max_new_tokens=6, stream=True)
+            self.assertEqual("".join(pieces), whole.generated_text)
+            told = list(client.text_generation("where is my order", max_new_tokens=6, stream=True, details=True))
+            self.assertEqual(told[-1].generated_text, whole.generated_text)
+
+    def test_a_chat_at_the_address_of_a_model(self):
+        client = InferenceClient(f"{URL}/models/{MODEL}", token=KEY)
+        self.assertEqual(client.chat_completion(MESSAGES, max_tokens=2).model, MODEL)
+
     def test_its_openai_spelling(self):
         answer = self.client.chat.completions.create(model=MODEL, messages=MESSAGES, max_tokens=4, stop=["zzz"])
         self.assertTrue(answer.choices[0].message.content)

@@ -9,7 +9,7 @@ use bantam_kernels::gemm::Precision;
 use bantam_kernels::gemm::grouped::Bits;
 use bantam_kernels::memory::Mapped;
 use bantam_kernels::pool;
-use bantam_tokens::Tokenizer;
+use bantam_tokens::{NgramHasher, Tokenizer};
 use serde_json::Value;
 
 use crate::adapter;
@@ -27,6 +27,8 @@ use crate::weights::{MismatchError, Weights};
 const SUPPORTED_DECODERS: &str = "Llama, Mistral, Qwen2 and Qwen3 with silu, attention to the whole text, no biases but those of Qwen2, \
                                   and rotary positions that are plain or of rope_type linear, llama3, or longrope with one list of \
                                   factors for short and long texts and attention_factor 1";
+/// What only Bantam's own models have: how texts are hashed into the rows of a table of features.
+const FEATURES: &str = "features.json";
 
 /// Why a model folder could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +99,8 @@ pub struct ClassifierFolder {
     pub weights: Weights,
     /// Text to ids.
     pub tokenizer: Tokenizer,
+    /// Text to rows of its table of features, where it has one.
+    pub hasher: Option<NgramHasher>,
     /// Names of the labels, in order of the logits.
     pub labels: Vec<String>,
 }
@@ -194,7 +198,27 @@ pub fn read_classifier(folder: &Path, precision: Precision) -> Result<Classifier
     let labels = labels_of(&config, architecture.labels());
     let weights = read_weights(folder, adapter.as_deref(), architecture.as_ref(), precision)?;
     let tokenizer = Tokenizer::load(folder.join("tokenizer.json"))?;
-    Ok(ClassifierFolder { architecture, weights, tokenizer, labels })
+    let hasher = read_hasher(folder, architecture.as_ref())?;
+    Ok(ClassifierFolder { architecture, weights, tokenizer, hasher, labels })
+}
+
+/// What hashes texts for a classifier that has a table of features.
+fn read_hasher(folder: &Path, architecture: &dyn Classifier) -> Result<Option<NgramHasher>, FolderError> {
+    let Some(shape) = architecture.features() else { return Ok(None) };
+    let path = folder.join(FEATURES);
+    if !path.exists() {
+        let what = format!(
+            "its table has {} rows for features, and nothing hashes any: {FEATURES} is missing; Bantam writes it beside config.json",
+            shape.buckets
+        );
+        return Err(FolderError::Size { path: folder.to_owned(), what });
+    }
+    let hasher: NgramHasher = parse(&read_json(&path)?, &path)?;
+    if hasher.buckets as usize != shape.buckets {
+        let what = format!("{} buckets, and the model's table of features has {} rows", hasher.buckets, shape.buckets);
+        return Err(FolderError::Size { path, what });
+    }
+    Ok(Some(hasher))
 }
 
 /// Reads a token predictor's folder, or two as [`read_classifier`] does.
@@ -264,6 +288,25 @@ pub fn write(folder: &Path, config: &Value, arrays: &Arrays, tokenizer: &Tokeniz
     write_atomic(&folder.join("config.json"), &text)?;
     write_atomic(&folder.join("model.safetensors"), &write_safetensors(arrays))?;
     write_atomic(&folder.join("tokenizer.json"), &tokenizer.to_bytes())?;
+    Ok(())
+}
+
+/// [`write`] for a classifier, with what hashes its features; only one without them is known to `transformers`.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_classifier(
+    folder: &Path,
+    config: &Value,
+    arrays: &Arrays,
+    tokenizer: &Tokenizer,
+    hasher: Option<&NgramHasher>,
+) -> Result<(), FolderError> {
+    write(folder, config, arrays, tokenizer)?;
+    if let Some(hasher) = hasher {
+        let text = serde_json::to_vec(hasher).expect("a hasher is plain data");
+        write_atomic(&folder.join(FEATURES), &text)?;
+    }
     Ok(())
 }
 

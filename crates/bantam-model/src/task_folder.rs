@@ -50,6 +50,12 @@ pub fn is_encoder(folder: &Path) -> bool {
     matches!(config["model_type"].as_str(), Some("bert" | "roberta" | "distilbert" | "modernbert" | "bantam_encoder"))
 }
 
+/// Whether a folder holds a classifier of Bantam's own, which reads hashed features beside tokens. Only
+/// [`read_classifier`](crate::folder::read_classifier) reads it.
+pub fn hashes_features(folder: &Path) -> bool {
+    read_config(&model_and_adapter(folder).0).is_ok_and(|(config, _)| config["features"].is_object())
+}
+
 /// Builds the encoder that a `config.json` describes, with the head that its `architectures` name; `path` is where it came from.
 ///
 /// # Errors

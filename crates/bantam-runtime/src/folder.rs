@@ -1,4 +1,4 @@
-//! Classifiers in the layout of Hugging Face, as bundles that say nothing but labels.
+//! Classifiers in the layout of Hugging Face, Bantam's own included, as bundles that say nothing but labels.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub(crate) fn read_folder(path: &Path, format: PackedFormat) -> Result<(BundlePa
         name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         labels: folder.labels.clone(),
         config: labelled_config(folder.architecture.as_ref(), &folder.labels),
-        hasher: None,
+        hasher: folder.hasher.clone(),
         max_tokens: folder.architecture.max_tokens(),
         temperature: 1.0,
         threshold: Some(0.0),
@@ -34,7 +34,7 @@ pub(crate) fn read_folder(path: &Path, format: PackedFormat) -> Result<(BundlePa
         .map_err(|what| FolderError::Size { path: path.to_owned(), what })?;
     let classifier = TextClassifier {
         labels: folder.labels,
-        encoder: TextEncoder::new(folder.tokenizer, None, parts.max_tokens),
+        encoder: TextEncoder::new(folder.tokenizer, folder.hasher, parts.max_tokens),
         weights: folder.weights.packed(format),
         architecture: folder.architecture,
     };

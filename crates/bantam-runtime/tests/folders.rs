@@ -96,6 +96,23 @@ fn a_folder_is_an_assistant_whose_answers_all_count() {
 }
 
 #[test]
+fn a_folder_with_hashed_features_answers_as_the_bundle_of_the_same_parts() {
+    let (place, parts) = (tempfile::tempdir().unwrap(), parts());
+    let hasher = parts.hasher.clone();
+    folder::write_classifier(place.path(), &parts.config, &parts.arrays, &parts.tokenizer, hasher.as_ref()).unwrap();
+    let found = Assistant::open(place.path(), PackedFormat::F32).unwrap().classifier().logits(&TEXTS);
+    let expected = Assistant::from_parts(parts).unwrap().classifier().logits(&TEXTS);
+    for (a, b) in found.iter().flatten().zip(expected.iter().flatten()) {
+        assert!((a - b).abs() < 1e-4, "{a} and {b}");
+    }
+    let path = place.path().join("features.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("64", "65")).unwrap();
+    let fault = Assistant::load(place.path()).err().unwrap().to_string();
+    assert!(fault.contains("features.json") && fault.contains("65 buckets"), "{fault}");
+}
+
+#[test]
 fn folders_that_could_not_answer_are_refused() {
     let tokenizer = parts().tokenizer;
     let refusal = |change: &dyn Fn(&mut EncoderConfig)| {

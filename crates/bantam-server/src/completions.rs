@@ -62,8 +62,9 @@ pub(crate) async fn completions(
     let prompts = prompts(&mut fields, "prompt")?;
     let stream = Streaming::of(&mut fields)?;
     let asked_top = log_probabilities::top(&mut fields, "logprobs")?;
+    let options = sampling::options(&mut fields, &["max_tokens"], TOKENS, &language, &service.limits)?;
     let settings = Settings {
-        options: sampling::options(&mut fields, &["max_tokens"], TOKENS, &language, &service.limits)?,
+        options: GenerateOptions { continues: true, ..options },
         form: form(&mut fields)?,
         top: asked_top.unwrap_or(0),
         count: sampling::answers(&mut fields)?,

@@ -44,9 +44,6 @@ impl Conversation {
         caller: Caller,
         deadline: Option<Instant>,
     ) -> Result<Answers, Failure> {
-        if self.tool_use() == ToolUse::Never {
-            self.tools.clear();
-        }
         if let ToolUse::Must(choice) = &self.tool_use {
             self.form = Some(Form::Calls(choice.clone()));
         }
@@ -55,13 +52,19 @@ impl Conversation {
         Answers::submit(service, language, asked, names, caller, deadline)
     }
 
+    /// The tokens that the model reads. Long conversations take a while.
+    pub(crate) fn prompt(&self, language: &Language) -> Result<Vec<u32>, Failure> {
+        let tools: &[Tool] = if self.tool_use() == ToolUse::Never { &[] } else { &self.tools };
+        language
+            .chat()
+            .render(language.tokenizer()?, &self.messages, tools, true)
+            .map_err(|error| Failure::field(self.names.text, error.to_string(), "change the messages"))
+    }
+
     fn asked(mut self, language: &Language) -> Result<Vec<Asked>, Failure> {
-        let format = language.chat();
-        let prompt = format
-            .render(language.tokenizer()?, &self.messages, &self.tools, true)
-            .map_err(|error| Failure::field(self.names.text, error.to_string(), "change the messages"))?;
+        let prompt = self.prompt(language)?;
         expect_fitting(&prompt, language, self.names)?;
-        self.options.stop.extend(format.stops());
+        self.options.stop.extend(language.chat().stops());
         let asked = |index| {
             let constraint = self.form.as_ref().map(|form| form.constraint(language, &self.tools)).transpose()?;
             Ok(Asked { prompt: prompt.clone(), options: of_answer(&self.options, index), top: self.top, constraint })

@@ -76,9 +76,10 @@ impl From<Failure> for PlainFailure {
     }
 }
 
-impl IntoResponse for PlainFailure {
-    fn into_response(self) -> Response {
-        let Failure { status, message, remedy, field, code, retry_after_seconds } = self.0;
+impl PlainFailure {
+    /// The body that tells it.
+    pub(crate) fn body(&self) -> Value {
+        let Failure { status, message, remedy, field, code, .. } = &self.0;
         let kind = match status.as_u16() {
             424 => "Backend",
             429 => "Overloaded",
@@ -86,8 +87,13 @@ impl IntoResponse for PlainFailure {
             _ => "Validation",
         };
         let text = format!("{message}; {remedy}");
-        let body = json!({"error": text, "error_type": kind, "param": field, "code": code, "remedy": remedy});
-        answered(status, retry_after_seconds, body)
+        json!({"error": text, "error_type": kind, "param": field, "code": code, "remedy": remedy})
+    }
+}
+
+impl IntoResponse for PlainFailure {
+    fn into_response(self) -> Response {
+        answered(self.0.status, self.0.retry_after_seconds, self.body())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::service::Language;
 pub(crate) const MOST_TOP: usize = 20;
 
 /// The least finite number that JSON clients read: some tokens have no chance at all.
-const LEAST: f32 = -9999.0;
+pub(crate) const LEAST: f32 = -9999.0;
 
 /// Reads a count of likeliest tokens.
 pub(crate) fn top(fields: &mut Fields, name: &str) -> Result<Option<usize>, Failure> {

@@ -83,9 +83,17 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         .of(&known::RESPONSE),
     reads("GET", "/v1/responses/{id}", "A response again", || get(responses::read)),
     reads("DELETE", "/v1/responses/{id}", "Forgets a response", || delete(responses::delete)),
+    reads("GET", "/v1/responses/{id}/input_items", "What a response was asked with", || get(responses::input_items)),
+    takes("/v1/responses/input_tokens", "How many tokens a response would read", RESPONSE, || {
+        post(responses::input_tokens)
+    })
+    .of(&known::RESPONSE),
     takes("/v1/embeddings", "Texts to numbers", EMBEDDING, || post(embeddings::embeddings)).of(&known::EMBEDDING),
     takes("/tokenize", "Text to token ids", r#"{"prompt": "..."}"#, || post(tokens::tokenize)),
     takes("/detokenize", "Token ids to text", r#"{"tokens": [1, 2, 3]}"#, || post(tokens::detokenize)),
+    takes("/decode", "Token ids to texts, as text-embeddings-inference has it", r#"{"ids": [1, 2, 3]}"#, || {
+        post(tokens::decode)
+    }),
     reads("GET", "/v1/model", "The bundle that is served", || get(models::bundle)),
     takes("/v1/classify", "Label, confidence, reply and entities of texts, by a bundle", CLASSIFY, || {
         post(classify::classify)
@@ -93,6 +101,10 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     .of(&known::CLASSIFY),
     takes("/", "The task of the first model for it, as Hugging Face has it", TASK, || post(tasks::of_first)).plain(),
     takes("/models/{id}", "A model's task, as Hugging Face has it", TASK, || post(tasks::of_model)).plain(),
+    takes("/models/{id}/v1/chat/completions", "The next message of a conversation, by that model", CHAT, || {
+        post(tasks::chat_with)
+    })
+    .of(&known::CHAT),
     takes("/models/{id}/pipeline/{task}", "The same with the name of the task", TASK, || {
         post(tasks::of_model_and_task)
     })

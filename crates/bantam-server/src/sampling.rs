@@ -59,6 +59,7 @@ pub(crate) fn options(
         sampling,
         stop: stops(fields)?,
         ignores_end: fields.take("ignore_eos")?.unwrap_or(false),
+        continues: false,
     })
 }
 

@@ -27,6 +27,7 @@ use crate::responses::Store;
 const NO_NAME: &str = "dummy";
 
 /// A model that is being served.
+#[derive(Clone)]
 pub(crate) enum Model {
     /// Classifies.
     Bundle(Arc<Assistant>),
@@ -192,18 +193,6 @@ impl Service {
         body::read(headers, body, self.limits.body_bytes, shape).await
     }
 
-    /// Reads a request, and finds the language model that it names.
-    pub(crate) async fn read_for_language(
-        &self,
-        headers: &HeaderMap,
-        body: Body,
-        shape: &str,
-    ) -> Result<(Fields, Arc<Language>), Failure> {
-        let mut fields = self.read(headers, body, shape).await?;
-        let language = self.language(fields.take::<String>("model")?.as_deref())?;
-        Ok((fields, language))
-    }
-
     /// Runs `work` on a thread of its own, so that other connections go on meanwhile.
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
@@ -235,6 +224,32 @@ impl Service {
 }
 
 impl Model {
+    /// Its tokenizer, which a language model of bare weights lacks.
+    pub(crate) fn tokenizer(&self) -> Result<&Tokenizer, Failure> {
+        match self {
+            Self::Bundle(bundle) => Ok(bundle.classifier().encoder.tokenizer()),
+            Self::Encoder(encoder) => Ok(encoder.model.tokenizer()),
+            Self::Language(language) => language.tokenizer(),
+        }
+    }
+
+    /// The most tokens of a text.
+    pub(crate) fn max_tokens(&self) -> usize {
+        match self {
+            Self::Bundle(bundle) => bundle.parts().max_tokens,
+            Self::Encoder(encoder) => encoder.model.max_tokens(),
+            Self::Language(language) => language.model().max_tokens(),
+        }
+    }
+
+    /// Refuses ids in the field `name` that it does not know.
+    pub(crate) fn expect_known(&self, tokens: &[u32], name: &str) -> Result<(), Failure> {
+        match self {
+            Self::Language(language) => language.expect_known(tokens, name),
+            _ => expect_below(self.tokenizer()?.vocabulary_size(), tokens, name),
+        }
+    }
+
     /// Whether what answers is there.
     pub(crate) fn is_open(&self) -> bool {
         match self {
@@ -294,14 +309,7 @@ impl Language {
 
     /// Refuses ids in the field `name` that the model has no row for.
     pub(crate) fn expect_known(&self, tokens: &[u32], name: &str) -> Result<(), Failure> {
-        let vocabulary = self.model().vocabulary();
-        match tokens.iter().find(|&&token| token as usize >= vocabulary) {
-            None => Ok(()),
-            Some(token) => {
-                let message = format!("token {token} is not in the vocabulary of {vocabulary}");
-                Err(Failure::field(name, message, "send ids of this model"))
-            }
-        }
+        expect_below(self.model().vocabulary(), tokens, name)
     }
 
     /// Its chat format.
@@ -320,6 +328,16 @@ impl Language {
             let message = format!("answers of {} cannot be held to a form: {error}", self.name);
             Failure::new(StatusCode::BAD_REQUEST, message, "leave out the form, or take another model")
         })
+    }
+}
+
+fn expect_below(vocabulary: usize, tokens: &[u32], name: &str) -> Result<(), Failure> {
+    match tokens.iter().find(|&&token| token as usize >= vocabulary) {
+        None => Ok(()),
+        Some(token) => {
+            let message = format!("token {token} is not in the vocabulary of {vocabulary}");
+            Err(Failure::field(name, message, "send ids of this model"))
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! `POST /tokenize` and `POST /detokenize`: texts to token ids and back, with the fields of vLLM and of llama.cpp.
+//! `POST /tokenize`, `/detokenize` and `/decode`: texts to token ids and back by any model that has a tokenizer, with the fields of vLLM, of
+//! llama.cpp and of text-embeddings-inference.
 
 use std::sync::Arc;
 
@@ -6,24 +7,121 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use bantam_runtime::chat::{Message, Tool};
+use bantam_tokens::Tokenizer;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::body::{Fields, OneOrMany};
+use crate::classify::MOST_TEXTS;
 use crate::failure::Failure;
 use crate::messages::{messages, tools};
-use crate::service::Service;
+use crate::service::{Model, Service};
 
 const TEXT_SHAPE: &str = r#"send {"model": "...", "prompt": "..."}"#;
 const IDS_SHAPE: &str = r#"send {"model": "...", "tokens": [1, 2, 3]}"#;
+const LIST_SHAPE: &str = r#"send {"ids": [1, 2, 3]} or {"ids": [[1, 2], [3]]}"#;
 
-/// Text or messages to ids. `prompt` gets the tokens that begin a text unless `add_special_tokens` is false, and
-/// `content` only where `add_special` is true, as these servers have it.
+/// What is turned into tokens, where one list of ids is asked for.
+struct Asked {
+    conversation: Option<Vec<Message>>,
+    tools: Vec<Tool>,
+    text: String,
+    /// Whether the tokens belong to it that the tokenizer puts around a text.
+    is_whole: bool,
+    /// Whether a conversation ends where the next message begins.
+    goes_on: bool,
+    with_pieces: bool,
+}
+
+/// Text or messages to ids. `prompt` gets the tokens that begin a text (and, of models that read whole texts, end it) unless
+/// `add_special_tokens` is false, and `content` only where `add_special` is true, as these servers have it. `inputs` are told token by token.
 pub(crate) async fn tokenize(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Failure> {
-    let (mut fields, language) = service.read_for_language(&headers, body, TEXT_SHAPE).await?;
-    language.tokenizer()?;
+    let mut fields = service.read(&headers, body, TEXT_SHAPE).await?;
+    let inputs = fields.take::<OneOrMany>("inputs")?.map(OneOrMany::into_list);
+    let model = chosen(&service, &mut fields, inputs.is_some())?;
+    model.tokenizer()?;
+    if let Some(texts) = inputs {
+        few(texts.len(), "inputs")?;
+        let is_whole = fields.take("add_special_tokens")?.unwrap_or(true);
+        let work = move || {
+            let tokenizer = model.tokenizer()?;
+            Ok(Json(texts.iter().map(|text| placed(tokenizer, text, is_whole)).collect()))
+        };
+        return service.compute(work).await?;
+    }
+    let asked = asked(&mut fields)?;
+    service.compute(move || asked.tokenize(&model)).await?.map(Json)
+}
+
+/// Ids to text.
+pub(crate) async fn detokenize(
+    State(service): State<Arc<Service>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let mut fields = service.read(&headers, body, IDS_SHAPE).await?;
+    let model = chosen(&service, &mut fields, false)?;
+    model.tokenizer()?;
+    let tokens: Vec<u32> = fields.require("tokens")?;
+    model.expect_known(&tokens, "tokens")?;
+    let text = service.compute(move || model.tokenizer().map(|tokenizer| tokenizer.decode(&tokens))).await??;
+    Ok(Json(json!({"prompt": text, "content": text})))
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lists {
+    One(Vec<u32>),
+    Many(Vec<Vec<u32>>),
+}
+
+/// Lists of ids to a list of texts, as text-embeddings-inference has it.
+pub(crate) async fn decode(
+    State(service): State<Arc<Service>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let mut fields = service.read(&headers, body, LIST_SHAPE).await?;
+    let model = chosen(&service, &mut fields, true)?;
+    model.tokenizer()?;
+    let lists = match fields.require("ids")? {
+        Lists::One(list) => vec![list],
+        Lists::Many(lists) => lists,
+    };
+    few(lists.len(), "ids")?;
+    lists.iter().try_for_each(|list| model.expect_known(list, "ids"))?;
+    let skips = fields.take("skip_special_tokens")?.unwrap_or(true);
+    let work = move || {
+        let tokenizer = model.tokenizer()?;
+        let text = |list: &Vec<u32>| if skips { tokenizer.decode(list) } else { tokenizer.decode_all(list) };
+        Ok(Json(lists.iter().map(text).collect()))
+    };
+    service.compute(work).await?
+}
+
+/// The model that a request names, or else the first encoder where it is asked as such, or the first that answers.
+fn chosen(service: &Service, fields: &mut Fields, is_encoders: bool) -> Result<Model, Failure> {
+    let name = fields.take::<String>("model")?;
+    let first = service.encoders().next().filter(|_| is_encoders && name.is_none());
+    match first {
+        Some(encoder) => Ok(Model::Encoder(Arc::clone(encoder))),
+        None => service.any(name.as_deref()).map(|(_, model)| model.clone()),
+    }
+}
+
+fn few(count: usize, name: &str) -> Result<(), Failure> {
+    if count <= MOST_TEXTS {
+        return Ok(());
+    }
+    Err(Failure::field(name, format!("`{name}` has {count} texts"), format!("send {MOST_TEXTS} or fewer at a time")))
+}
+
+fn asked(fields: &mut Fields) -> Result<Asked, Failure> {
     let with_pieces = fields.take("return_token_strs")?.or(fields.take("with_pieces")?).unwrap_or(false);
     let conversation = fields.take("messages")?.map(messages).transpose()?;
     let tools = tools(fields.take("tools")?.unwrap_or_default())?;
@@ -33,36 +131,46 @@ pub(crate) async fn tokenize(
     if conversation.is_none() && prompt.is_none() && content.is_none() {
         return Err(Failure::field("prompt", "there is nothing to turn into tokens", TEXT_SHAPE));
     }
-    let value = service.compute(move || {
-        let tokenizer = language.tokenizer()?;
-        let tokens = match conversation {
-            Some(messages) => language
-                .chat()
-                .render(tokenizer, &messages, &tools, goes_on)
-                .map_err(|error| Failure::field("messages", error.to_string(), "change the messages"))?,
-            None => {
-                let begins = add.unwrap_or(prompt.is_some());
-                let text = prompt.or(content).unwrap_or_default();
-                if begins { tokenizer.encode_beginning(&text) } else { tokenizer.encode_content(&text) }
-            }
-        };
-        let pieces = with_pieces.then(|| tokens.iter().map(|&id| language.token_text(id)).collect::<Vec<_>>());
-        let most = language.model().max_tokens();
-        Ok(json!({"count": tokens.len(), "max_model_len": most, "tokens": tokens, "token_strs": pieces}))
-    });
-    value.await?.map(Json)
+    let is_whole = add.unwrap_or(prompt.is_some());
+    Ok(Asked { conversation, tools, text: prompt.or(content).unwrap_or_default(), is_whole, goes_on, with_pieces })
 }
 
-/// Ids to text.
-pub(crate) async fn detokenize(
-    State(service): State<Arc<Service>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Json<Value>, Failure> {
-    let (mut fields, language) = service.read_for_language(&headers, body, IDS_SHAPE).await?;
-    language.tokenizer()?;
-    let tokens: Vec<u32> = fields.require("tokens")?;
-    language.expect_known(&tokens, "tokens")?;
-    let text = service.compute(move || language.tokenizer().map(|tokenizer| tokenizer.decode(&tokens))).await??;
-    Ok(Json(json!({"prompt": text, "content": text})))
+impl Asked {
+    fn tokenize(&self, model: &Model) -> Result<Value, Failure> {
+        let tokenizer = model.tokenizer()?;
+        let tokens = match (&self.conversation, model) {
+            (Some(messages), Model::Language(language)) => language
+                .chat()
+                .render(tokenizer, messages, &self.tools, self.goes_on)
+                .map_err(|error| Failure::field("messages", error.to_string(), "change the messages"))?,
+            (Some(_), _) => {
+                return Err(Failure::field("messages", "the model reads no conversations", "send `prompt`"));
+            }
+            (None, Model::Language(_)) if self.is_whole => tokenizer.encode_beginning(&self.text),
+            (None, _) if self.is_whole => tokenizer.encode(&self.text, usize::MAX),
+            (None, _) => tokenizer.encode_content(&self.text),
+        };
+        let piece = |&id: &u32| match model {
+            Model::Language(language) => language.token_text(id),
+            _ => tokenizer.token(id).unwrap_or_default(),
+        };
+        let pieces = self.with_pieces.then(|| tokens.iter().map(piece).collect::<Vec<_>>());
+        let most = model.max_tokens();
+        Ok(json!({"count": tokens.len(), "max_model_len": most, "tokens": tokens, "token_strs": pieces}))
+    }
+}
+
+/// A text's tokens with where they begin and end in it, in characters.
+fn placed(tokenizer: &Tokenizer, text: &str, is_whole: bool) -> Value {
+    let found = tokenizer.encode_placed(text, None);
+    let characters: Vec<char> = text.chars().collect();
+    let tokens = found.ids.iter().zip(&found.places).zip(&found.texts);
+    let told = tokens.filter(|(_, of)| is_whole || of.is_some()).map(|((&id, &(start, stop)), of)| match of {
+        None => json!({"id": id, "text": tokenizer.token(id), "special": true, "start": null, "stop": null}),
+        Some(_) => {
+            let text: String = characters.get(start..stop).unwrap_or_default().iter().collect();
+            json!({"id": id, "text": text, "special": false, "start": start, "stop": stop})
+        }
+    });
+    told.collect()
 }

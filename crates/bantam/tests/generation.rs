@@ -69,6 +69,67 @@ fn greedy_answers_are_the_likeliest_tokens_of_the_whole_text() {
 }
 
 #[test]
+fn an_answer_is_what_it_adds_to_the_text_of_the_prompt() {
+    let tokenizer = read_predictor(&model(), bantam_kernels::gemm::Precision::F32).unwrap().tokenizer.unwrap();
+    let check = |found: &Value, prompt: &Value| {
+        let (prompt, tokens) = (ids(prompt), ids(&found["tokens"]));
+        let (begun, whole) = (tokenizer.decode(&prompt), tokenizer.decode(&[prompt, tokens].concat()));
+        assert_eq!(format!("{begun}{}", found["text"].as_str().unwrap()), whole, "{found}");
+    };
+    let found = generated(&model(), &["--greedy", "--tokens", "12"]);
+    assert!(found["text"].as_str().unwrap().starts_with(' '), "its words are apart: {found}");
+    check(&found, &found["prompt_tokens"]);
+    let found = generated(&model(), &["--beams", "3", "--tokens", "5"]);
+    check(&found["results"][0], &found["prompt_tokens"]);
+}
+
+#[test]
+fn samples_differ_by_their_seeds_and_settings_change_them() {
+    let path = model();
+    let arguments = ["generate", path.to_str().unwrap(), "--prompt", "when is", "--json", "--temperature", "1.5"];
+    let more = ["--samples", "3", "--seed", "5", "--top-log-probabilities", "2"];
+    let text = answer(&[&arguments[..], &more].concat());
+    let samples: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(samples.len() == 3 && samples[0]["tokens"] != samples[1]["tokens"], "{text}");
+    let second: Value = serde_json::from_str(&answer(&[&arguments[..], &["--seed", "6"]].concat())).unwrap();
+    assert_eq!(second["tokens"], samples[1]["tokens"]);
+    let tops = samples[0]["top_log_probabilities"].as_array().unwrap();
+    assert_eq!(tops.len(), ids(&samples[0]["tokens"]).len());
+    for place in tops {
+        assert!(place[0]["log_probability"].as_f64() >= place[1]["log_probability"].as_f64() && place[2].is_null());
+    }
+    // A bias forces a token, and forbids it.
+    let first =
+        |setting: &str| ids(&generated(&path, &["--greedy", "--tokens", "1", "--logit-bias", setting])["tokens"]);
+    assert_eq!((first("7=100"), first("9=100")), (vec![7], vec![9]));
+    assert_ne!(first("7=-100"), [7]);
+    let repeated = generated(&path, &["--greedy", "--tokens", "12", "--logit-bias", "7=100"]);
+    assert!(ids(&repeated["tokens"]).iter().all(|&token| token == 7), "{repeated}");
+    for (flag, value, part) in [("--top-k", "-1", "whole number from 0"), ("--logit-bias", "a", "42=-100")] {
+        let output = run(&["generate", "x", "--prompt", "a", flag, value], "");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && told.contains(part), "{told}");
+    }
+    for (flag, value) in [
+        ("temperature", "-1"),
+        ("top-p", "-1"),
+        ("min-p", "2"),
+        ("typical", "0"),
+        ("repetition-penalty", "-2"),
+        ("frequency-penalty", "3"),
+        ("presence-penalty", "-3"),
+    ] {
+        let flag = format!("--{flag}");
+        refused(&["generate", path.to_str().unwrap(), "--prompt", "a", &flag, value], [&flag[2..5], value]);
+    }
+    for (flag, value) in [("--temperature", "5"), ("--seed", "1"), ("--samples", "2")] {
+        let output = run(&["generate", "x", "--prompt", "a", "--beams", "3", flag, value], "");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && told.contains("cannot be used with"), "{told}");
+    }
+}
+
+#[test]
 fn a_seed_repeats_its_answer_and_another_gives_another() {
     let with =
         |seed| generated(&model(), &["--seed", seed, "--temperature", "1.5", "--tokens", "20"])["tokens"].clone();
@@ -272,6 +333,10 @@ fn what_cannot_be_is_refused() {
     let path = path.to_str().unwrap();
     refused(&["generate", "nowhere", "--prompt", "a"], ["nowhere", "config.json"]);
     refused(&["generate", &broken, "--prompt", "a"], ["broken.gguf", "copy or download"]);
+    refused(&["bench", "decode", "x.bantam"], ["x.bantam", "bench classify"]);
+    let both = format!("{path}+nowhere");
+    refused(&["generate", &both, "--prompt", "a"], ["nowhere is no adapter", "adapter_config.json"]);
+    refused(&["serve", &both], ["nowhere is no adapter", "adapter_config.json"]);
     refused(&["bench", "serve", path, "--chats", "0"], ["--chats", "1024"]);
     refused(&["bench", "serve", path, "--prompt", "8", "--tokens", "1000"], ["of 1000 tokens", "ask for fewer"]);
     refused(&["generate", path, "--prompt", "a", "--temperature=-1"], ["temperature", "-1"]);

@@ -122,6 +122,16 @@ fn a_model_goes_to_gguf_and_back() {
     fs::write(path("model/chat_template.jinja"), "{{ messages[0].content }}").unwrap();
     fs::write(path("model/generation_config.json"), r#"{"eos_token_id": [2, 5]}"#).unwrap();
     let report = json(place.path(), &["quantize", "model", "--to", "f32", "--out", "model.gguf"]);
+    let told = json(place.path(), &["inspect", "model.gguf", "--json"]);
+    let bytes = std::fs::metadata(place.path().join("model.gguf")).unwrap().len();
+    assert_eq!(
+        (&told["kind"], &told["family"], told["bytes"].as_u64()),
+        (&"GGUF file".into(), &"llama".into(), Some(bytes))
+    );
+    assert_eq!((&told["bits_a_weight"], told["tensors"].as_object().unwrap().len()), (&32.0.into(), 1), "{told}");
+    for key in ["vocabulary", "max_tokens", "layers", "parameters"] {
+        assert!(told[key].as_u64() > Some(0), "{key}: {told}");
+    }
     assert!(report["divergence"].is_null() && report["not_compared"].as_str().unwrap().contains("--text"));
     json(place.path(), &["export", "model.gguf", "--out", "back"]);
     let [first, back] = ["model", "back"].map(|name| folder::read_predictor(&path(name), Precision::F32).unwrap());

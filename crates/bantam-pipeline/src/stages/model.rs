@@ -2,22 +2,17 @@
 
 use std::path::Path;
 
-use bantam_artifact::write_atomic;
 use bantam_kernels::gemm::Precision;
 use bantam_kernels::isa::Isa;
 use bantam_model::architectures::encoder::{Encoder, EncoderConfig};
 use bantam_model::architectures::{Architecture, Classifier, FeatureShape};
-use bantam_model::folder::{labelled_config, read_classifier, write};
+use bantam_model::folder::{labelled_config, read_classifier, write_classifier};
 use bantam_model::layers::Pooling;
 use bantam_model::{TextEncoder, Weights};
 use bantam_runtime::TextClassifier;
 use bantam_tokens::{NgramHasher, Tokenizer};
 
-use super::corpus::read_json;
 use crate::{Error, ModelSection};
-
-/// What only Bantam's own models have: how texts are hashed into features.
-const FEATURES: &str = "features.json";
 
 /// The precision that training products are computed in on this machine.
 pub(crate) fn training_precision() -> Precision {
@@ -74,29 +69,14 @@ pub(crate) fn save(
     encoder: &TextEncoder,
     columns: &[String],
 ) -> Result<(), Error> {
-    write(folder, &labelled_config(model, columns), &weights.to_arrays(), encoder.tokenizer())?;
-    if let Some(hasher) = encoder.hasher() {
-        let text = serde_json::to_vec(hasher).expect("a hasher is plain data");
-        write_atomic(&folder.join(FEATURES), &text)?;
-    }
-    Ok(())
+    let (config, arrays) = (labelled_config(model, columns), weights.to_arrays());
+    Ok(write_classifier(folder, &config, &arrays, encoder.tokenizer(), encoder.hasher())?)
 }
 
 /// Reads a classifier's folder.
 pub(crate) fn load(folder: &Path, precision: Precision) -> Result<TextClassifier, Error> {
     let read = read_classifier(folder, precision)?;
-    let hasher = match read.architecture.features() {
-        Some(shape) => {
-            let hasher: NgramHasher = read_json(&folder.join(FEATURES))?;
-            if hasher.buckets as usize != shape.buckets {
-                let what = format!("{} buckets, but the model has {}", hasher.buckets, shape.buckets);
-                return Err(Error::Damaged { path: folder.join(FEATURES), what });
-            }
-            Some(hasher)
-        }
-        None => None,
-    };
     let max_tokens = read.architecture.max_tokens();
-    let encoder = TextEncoder::new(read.tokenizer, hasher, max_tokens);
+    let encoder = TextEncoder::new(read.tokenizer, read.hasher, max_tokens);
     Ok(TextClassifier { architecture: read.architecture, weights: read.weights, encoder, labels: read.labels })
 }

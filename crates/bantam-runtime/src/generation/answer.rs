@@ -55,10 +55,14 @@ impl Answer {
         sampler.see_prompt(prompt);
         let mut lookup = PromptLookup::new(LookupOptions { most_tokens: DRAFT, ..LookupOptions::default() });
         lookup.extend(prompt);
+        let stream = match model.tokenizer().filter(|_| options.continues) {
+            Some(tokenizer) => TextStream::after(tokenizer, prompt),
+            None => TextStream::new(),
+        };
         Self {
             sampler,
             lookup,
-            stream: TextStream::new(),
+            stream,
             stops: StopStrings::new(&options.stop),
             form: None,
             mask: None,
@@ -70,9 +74,12 @@ impl Answer {
         }
     }
 
-    /// The same with a form that it must have.
+    /// The same with a form that it must have, which says how its text begins.
     pub(super) fn constrained(self, constraint: Option<Box<dyn Constraint>>) -> Self {
-        Self { form: constraint.map(Form::new), ..self }
+        match constraint {
+            None => self,
+            Some(constraint) => Self { form: Some(Form::new(constraint)), stream: TextStream::new(), ..self },
+        }
     }
 
     /// The same with so many of the likeliest tokens told in each place.

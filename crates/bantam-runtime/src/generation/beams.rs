@@ -9,7 +9,7 @@ use crate::sampling::{BeamOptions, TextStream, beam_search};
 pub struct LikelyAnswer {
     /// Its tokens, without the one that ended it.
     pub tokens: Vec<u32>,
-    /// Its text; empty for a model without tokenizer.
+    /// What it adds to the prompt's text; empty for a model without tokenizer.
     pub text: String,
     /// The logarithm of its probability, the end included.
     pub log_probability: f64,
@@ -68,14 +68,15 @@ pub fn likely_answers(
                 (false, true) => Finish::Context,
                 (false, false) => Finish::Length,
             };
-            LikelyAnswer { text: text(model, &tokens), tokens, log_probability, score, finish }
+            LikelyAnswer { text: text(model, prompt, &tokens), tokens, log_probability, score, finish }
         })
         .collect())
 }
 
-fn text(model: &LanguageModel, tokens: &[u32]) -> String {
+/// What the tokens add to the prompt's text.
+fn text(model: &LanguageModel, prompt: &[u32], tokens: &[u32]) -> String {
     let Some(tokenizer) = model.tokenizer() else { return String::new() };
-    let mut stream = TextStream::new();
+    let mut stream = TextStream::after(tokenizer, prompt);
     let mut text: String = tokens.iter().map(|&token| stream.push(tokenizer, token)).collect();
     text.push_str(&stream.finish(tokenizer));
     text

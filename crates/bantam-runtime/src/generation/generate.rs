@@ -19,6 +19,9 @@ pub struct GenerateOptions {
     pub stop: Vec<String>,
     /// Goes on where the model would end, as benchmarks do.
     pub ignores_end: bool,
+    /// The answer goes on with the prompt's own text, so that its first word has the space that is before it; else it is a text by itself,
+    /// as after the marks of a conversation, and always where it has a form.
+    pub continues: bool,
 }
 
 /// Why an answer ended.
@@ -60,6 +63,8 @@ pub struct Generated {
     pub tokens: Vec<u32>,
     /// The logarithm of each token's probability.
     pub log_probabilities: Vec<f32>,
+    /// The likeliest tokens in each token's place with the logarithms of their probabilities, likeliest first; see [`generate_with_top`].
+    pub top: Vec<Vec<(u32, f32)>>,
     /// Its text; empty for a model without tokenizer.
     pub text: String,
     /// Why it ended.
@@ -129,6 +134,23 @@ pub fn generate(
     generate_after(model, &mut model.past(), prompt, options, constraint, show)
 }
 
+/// [`generate`] that also tells so many of the likeliest tokens in each place, before the settings change what is likely.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_with_top(
+    model: &LanguageModel,
+    prompt: &[u32],
+    options: &GenerateOptions,
+    top: usize,
+    constraint: Option<Box<dyn Constraint>>,
+    show: &mut dyn FnMut(&str) -> bool,
+) -> Result<Generated, GenerateError> {
+    check(model, prompt, options)?;
+    let answer = Answer::new(model, prompt, options).constrained(constraint).with_top(top);
+    go_on(model, &mut model.past(), prompt, answer, show)
+}
+
 /// [`generate`] for a model that has read the beginning of the prompt: `past` has read its first tokens, not all. Afterwards it has
 /// read the prompt and the answer, the answer's last token perhaps not.
 ///
@@ -145,14 +167,29 @@ pub fn generate_after(
     constraint: Option<Box<dyn Constraint>>,
     show: &mut dyn FnMut(&str) -> bool,
 ) -> Result<Generated, GenerateError> {
-    let read = std::mem::take(past);
+    let mut read = std::mem::take(past);
     check(model, prompt, options)?;
-    let mut answer = Answer::new(model, prompt, options).constrained(constraint);
+    let answer = Answer::new(model, prompt, options).constrained(constraint);
+    let generated = go_on(model, &mut read, prompt, answer, show)?;
+    *past = read;
+    Ok(generated)
+}
+
+/// The loop of an answer, after what the past has read of the prompt.
+fn go_on(
+    model: &LanguageModel,
+    past: &mut Past,
+    prompt: &[u32],
+    mut answer: Answer,
+    show: &mut dyn FnMut(&str) -> bool,
+) -> Result<Generated, GenerateError> {
+    let read = std::mem::take(past);
     let began = Instant::now();
     let unread = &prompt[read.tokens()..];
     let (scores, now) = model.read(read, unread, &|| false).expect("nobody stops it");
     let (prompt_time, began) = (began.elapsed(), Instant::now());
-    let (mut pasts, mut tokens, mut log_probabilities, mut text) = (vec![now], Vec::new(), Vec::new(), String::new());
+    let (mut pasts, mut text) = (vec![now], String::new());
+    let (mut tokens, mut log_probabilities, mut top) = (Vec::new(), Vec::new(), Vec::new());
     let mut chosen = answer.choose_all(model, &scores, &[]);
     let mut passes = 1;
     let finish = 'answer: loop {
@@ -160,6 +197,7 @@ pub fn generate_after(
             let Some(token) = next.token else { break 'answer next.finish.expect("no token, no answer") };
             tokens.push(token.token);
             log_probabilities.push(token.log_probability);
+            top.push(token.top);
             text.push_str(&token.text);
             if !show(&token.text) {
                 break 'answer Finish::Stopped;
@@ -188,7 +226,7 @@ pub fn generate_after(
         show(&rest);
     }
     *past = pasts.remove(0);
-    Ok(Generated { tokens, log_probabilities, text, finish, passes, prompt_time, answer_time: began.elapsed() })
+    Ok(Generated { tokens, log_probabilities, top, text, finish, passes, prompt_time, answer_time: began.elapsed() })
 }
 
 /// Whether a model can answer a prompt with these options.

@@ -12,5 +12,5 @@ mod model;
 
 pub use answer::AnswerToken;
 pub use beams::{LikelyAnswer, likely_answers};
-pub use generate::{Finish, GenerateError, GenerateOptions, Generated, generate, generate_after};
+pub use generate::{Finish, GenerateError, GenerateOptions, Generated, generate, generate_after, generate_with_top};
 pub use model::{LanguageModel, WeightFormat};

@@ -5,6 +5,8 @@ use bantam_tokens::Tokenizer;
 /// Tokens that are held back at most. A character of UTF-8 has four bytes, so a text that is still incomplete after this
 /// many tokens is not going to be completed.
 const MOST_HELD: usize = 8;
+/// Tokens of a text that are looked at for what goes on with it; more where these tell nothing.
+const CONTEXT: usize = 32;
 /// What a decoder gives for bytes that are no character, or not yet.
 const REPLACEMENT: char = '\u{FFFD}';
 
@@ -23,12 +25,30 @@ pub struct TextStream {
     given: usize,
     /// The text of the neighbours.
     context: String,
+    /// Whether they end inside a character, as a text may that is gone on with.
+    ends_inside: bool,
 }
 
 impl TextStream {
     /// A stream that begins with the next token.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A stream that goes on with a text of these tokens: the pieces are what later tokens add to its text, a space before the first word
+    /// included. Where it ends inside a character, the first piece is that character.
+    pub fn after(tokenizer: &Tokenizer, tokens: &[u32]) -> Self {
+        let mut count = CONTEXT.min(tokens.len());
+        loop {
+            let window = &tokens[tokens.len() - count..];
+            let context = tokenizer.decode(window);
+            // Special tokens have no text, and a row of bytes that is cut may be none.
+            if count == tokens.len() || !(context.is_empty() || context.starts_with(REPLACEMENT)) {
+                let ends_inside = context.ends_with(REPLACEMENT);
+                return Self { window: window.to_vec(), given: count, context, ends_inside };
+            }
+            count = tokens.len().min(2 * count);
+        }
     }
 
     /// Takes a token; gives the text that is certain now, which may be empty. Always use the same tokenizer.
@@ -38,8 +58,9 @@ impl TextStream {
         let held = self.window.len() - self.given;
         if text.is_empty() {
             // A token that is skipped, such as a special one: it changes nothing, now or later. At the beginning there is
-            // no context to tell it by, and a few are kept.
-            if !self.context.is_empty() || held > MOST_HELD {
+            // no context to tell it by, nor is there inside a character, and a few are kept.
+            let can_tell = !self.context.is_empty() && !self.ends_inside;
+            if can_tell || held > MOST_HELD {
                 self.window.pop();
             }
             return text;
@@ -74,6 +95,11 @@ impl TextStream {
         let text = tokenizer.decode(&self.window);
         match text.strip_prefix(&self.context) {
             Some(fresh) => fresh.to_owned(),
+            // The character that they end inside is whole now.
+            None if self.ends_inside => {
+                let common = text.chars().zip(self.context.chars()).take_while(|(new, old)| new == old);
+                text[common.map(|(new, _)| new.len_utf8()).sum::<usize>()..].to_owned()
+            }
             // A decoder that takes back what it gave, because a row of bytes turned out to be no text.
             None => tokenizer.decode(&self.window[self.given..]),
         }
@@ -90,8 +116,10 @@ impl TextStream {
 
     /// Makes the tokens held back up to `end` the neighbours of what comes.
     fn give(&mut self, tokenizer: &Tokenizer, end: usize) {
-        self.window.drain(..self.given);
-        self.given = end - self.given;
+        // A character that began among the neighbours is not torn.
+        let dropped = if std::mem::take(&mut self.ends_inside) { 0 } else { self.given };
+        self.window.drain(..dropped);
+        self.given = end - dropped;
         self.context = tokenizer.decode(&self.window[..self.given]);
     }
 }
@@ -193,6 +221,34 @@ mod tests {
                     (0..length).map(|_| random.below(tokenizer.vocabulary_size() + 3) as u32).collect();
                 assert_eq!(pieces(&tokenizer, &tokens).concat(), tokenizer.decode(&tokens), "{name}: {tokens:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_goes_on_with_a_text_is_what_it_adds_to_it() {
+        let long = "ab é 東京 ".repeat(20);
+        for (name, tokenizer) in tokenizers() {
+            for text in TEXTS.into_iter().chain(["a b  ab é ö b", " ", "𝄞𝄞a𝄞", &long]) {
+                for tokens in [tokenizer.encode_content(text), tokenizer.encode(text, 1_000)] {
+                    for cut in 0..=tokens.len() {
+                        let (before, after) = tokens.split_at(cut);
+                        let mut stream = TextStream::after(&tokenizer, before);
+                        let mut added: String = after.iter().map(|&token| stream.push(&tokenizer, token)).collect();
+                        added += &stream.finish(&tokenizer);
+                        let (whole, begun) = (tokenizer.decode(&tokens), tokenizer.decode(before));
+                        let kept = if whole.starts_with(&begun) { &begun } else { begun.trim_end_matches(REPLACEMENT) };
+                        assert_eq!(format!("{kept}{added}"), whole, "{name}: {text} from {cut}");
+                    }
+                }
+            }
+        }
+        let tokenizer = with_byte_fallback();
+        let space_a = tokenizer.id("▁a").unwrap();
+        // Special tokens have no text, so that a word after them still begins one.
+        for (before, text) in
+            [(vec![space_a; 2], " a"), (vec![0; 100], "a"), ([vec![space_a], vec![0; 100]].concat(), " a")]
+        {
+            assert_eq!(TextStream::after(&tokenizer, &before).push(&tokenizer, space_a), text);
         }
     }
 

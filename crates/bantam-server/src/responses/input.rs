@@ -4,6 +4,7 @@ use bantam_runtime::chat::{Message, ToolCall};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::identifier::identifier;
 use crate::messages::message;
 
 /// The most items of an input.
@@ -52,6 +53,30 @@ pub(super) fn input(value: Value) -> Result<Vec<Message>, Failure> {
         }
     }
     Ok(messages)
+}
+
+/// The items of an input that was [read](input), as they are told again, each with an id.
+pub(super) fn items(input: Value) -> Vec<Value> {
+    let whole = match input {
+        Value::Array(items) => items,
+        text => vec![json!({"role": "user", "content": text})],
+    };
+    whole.into_iter().map(named).collect()
+}
+
+fn named(mut item: Value) -> Value {
+    let is_message = item.get("type").is_none_or(|kind| kind == "message");
+    if is_message {
+        item["type"] = "message".into();
+        let part = if item["role"] == "assistant" { "output_text" } else { "input_text" };
+        if let Value::String(text) = &item["content"] {
+            item["content"] = json!([{"type": part, "text": text}]);
+        }
+    }
+    if item["id"].is_null() {
+        item["id"] = identifier(if is_message { "msg_" } else { "item_" }).into();
+    }
+    item
 }
 
 fn text(item: &Value, name: &str, place: &str) -> Result<String, Failure> {

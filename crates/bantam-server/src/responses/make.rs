@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use bantam_runtime::chat::{Message, ToolCall};
+use bantam_runtime::generation::AnswerToken;
 use bantam_runtime::generation::engine::Finished;
 use serde_json::{Map, Value, json};
 
-use super::input::input;
+use super::input::{input, items};
 use super::object::{Told, begun_call, call, message};
 use super::store::Kept;
 use super::unknown;
@@ -24,7 +25,7 @@ use crate::messages::tools;
 use crate::service::{Language, Service};
 use crate::tool_text::ToolText;
 use crate::usage::Usage;
-use crate::{known, sampling};
+use crate::{known, log_probabilities, sampling};
 
 /// What such a request calls its parts.
 const NAMES: Names = Names { text: "input", tokens: "max_output_tokens" };
@@ -38,7 +39,12 @@ pub(super) struct Making {
     /// The conversation that the response belongs to, without the instructions, which each request sends anew.
     messages: Vec<Message>,
     tool_use: ToolUse,
+    /// The items of the request's own input.
+    items: Vec<Value>,
 }
+
+/// What `include` says where log-probabilities are to be told.
+const LOGS: &str = "message.output_text.logprobs";
 
 /// Reads the request and asks the model.
 pub(super) async fn begin(
@@ -47,9 +53,38 @@ pub(super) async fn begin(
     fields: Fields,
     headers: &HeaderMap,
 ) -> Result<(Making, Answers), Failure> {
+    let (making, conversation) = read(service, caller, fields)?;
+    let caller = making.caller;
+    let answers = conversation.ask(service, &making.language, caller, deadline(service, headers)?).await?;
+    Ok((making, answers))
+}
+
+/// How many tokens the model would read.
+pub(super) async fn count(service: &Arc<Service>, caller: Caller, fields: Fields) -> Result<usize, Failure> {
+    let (making, conversation) = read(service, caller, fields)?;
+    let language = Arc::clone(&making.language);
+    service.compute(move || conversation.prompt(&language)).await?.map(|prompt| prompt.len())
+}
+
+/// Reads `include` and `top_logprobs`: how many likely tokens are told beside each, where log-probabilities are told.
+fn top(fields: &mut Fields) -> Result<Option<usize>, Failure> {
+    let included: Vec<String> = fields.take("include")?.unwrap_or_default();
+    let is_asked = included.iter().any(|name| name == LOGS);
+    match log_probabilities::top(fields, "top_logprobs")? {
+        Some(top) if top > 0 && !is_asked => {
+            let remedy = format!(r#"send "include": ["{LOGS}"], or leave top_logprobs out"#);
+            Err(Failure::field("top_logprobs", "top_logprobs needs the log-probabilities", remedy))
+        }
+        top => Ok(is_asked.then(|| top.unwrap_or(0))),
+    }
+}
+
+/// Reads the request: the response to be made, and the conversation that it answers.
+fn read(service: &Arc<Service>, caller: Caller, fields: Fields) -> Result<(Making, Conversation), Failure> {
     let mut fields = fields.known_by(&known::RESPONSE)?;
     let language = service.language(fields.take::<String>("model")?.as_deref())?;
     language.tokenizer()?;
+    let top = top(&mut fields)?;
     let previous: Option<String> = fields.take("previous_response_id")?;
     let mut messages = match &previous {
         None => Vec::new(),
@@ -58,7 +93,9 @@ pub(super) async fn begin(
             kept.messages.clone()
         }
     };
-    messages.extend(input(fields.require("input")?)?);
+    let asked: Value = fields.require("input")?;
+    messages.extend(input(asked.clone())?);
+    let items = items(asked);
     let instructions: Option<String> = fields.take("instructions")?;
     let spelled_tools: Vec<Value> = fields.take("tools")?.unwrap_or_default();
     let tools = tools(spelled_tools.clone())?;
@@ -87,6 +124,7 @@ pub(super) async fn begin(
         tool_choice: if spelled_choice.is_null() { json!("auto") } else { spelled_choice },
         metadata: fields.take::<Map<String, Value>>("metadata")?.unwrap_or_default().into(),
         store: fields.take("store")?.unwrap_or(true),
+        top,
     };
     let system = instructions.map(|text| Message::new("system", text));
     let conversation = Conversation {
@@ -96,13 +134,12 @@ pub(super) async fn begin(
         tool_use,
         form,
         options,
-        top: 0,
+        top: top.unwrap_or(0),
         count: 1,
     };
     let tool_use = conversation.tool_use();
-    let answers = conversation.ask(service, &language, caller, deadline(service, headers)?).await?;
     let service = Arc::clone(service);
-    Ok((Making { service, language, caller, told, messages, tool_use }, answers))
+    Ok((Making { service, language, caller, told, messages, items, tool_use }, conversation))
 }
 
 impl Making {
@@ -113,7 +150,8 @@ impl Making {
         let mut output = Vec::new();
         let status = status(&whole.finished)?;
         if !parsed.text.is_empty() || !parsed.has_calls() {
-            output.push(message(&identifier("msg_"), status, Some(&parsed.text)));
+            let logs: Vec<Value> = whole.tokens.iter().filter_map(|token| self.log(token)).collect();
+            output.push(message(&identifier("msg_"), status, Some((&parsed.text, &logs))));
         }
         output.extend(parsed.calls.iter().map(call));
         output.extend(parsed.begun().map(begun_call));
@@ -128,7 +166,8 @@ impl Making {
         if self.told.store {
             let answer = Message { tool_calls: calls, ..Message::new("assistant", text) };
             let messages = self.messages.into_iter().chain([answer]).collect();
-            self.service.store.keep(self.told.id, Kept { response: response.clone(), messages, caller: self.caller });
+            let (response, items, caller) = (response.clone(), self.items, self.caller);
+            self.service.store.keep(self.told.id, Kept { response, items, messages, caller });
         }
         response
     }
@@ -145,7 +184,10 @@ impl Making {
         let mut open = Written::new();
         let finished = loop {
             match answers.next().await {
-                Some((_, Step::Token(token))) => open.push(&mut events, &text.push(&token.text, format)).await?,
+                Some((_, Step::Token(token))) => {
+                    self.log(&token).into_iter().for_each(|log| open.log(log));
+                    open.push(&mut events, &text.push(&token.text, format)).await?;
+                }
                 Some((_, Step::Finished(finished))) => break finished,
                 None => return self.fail(&mut events, ended()).await,
             }
@@ -168,6 +210,11 @@ impl Making {
         let name = if status == "completed" { "response.completed" } else { "response.incomplete" };
         let response = self.finish(&finished, status, &output, text, parsed.calls);
         events.write(name, json!({"response": response})).await
+    }
+
+    /// What is told of a token beside the text.
+    fn log(&self, token: &AnswerToken) -> Option<Value> {
+        self.told.top.map(|_| log_probabilities::of_chat(&self.language, token))
     }
 
     async fn fail(&self, events: &mut Numbered, failure: Failure) -> Result<(), Gone> {

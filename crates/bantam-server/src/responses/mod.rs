@@ -1,6 +1,7 @@
 //! `/v1/responses`: conversations as OpenAI's newer interface has them, which the server remembers.
 
 mod input;
+mod items;
 mod make;
 mod object;
 mod store;
@@ -20,6 +21,7 @@ use crate::failure::Failure;
 use crate::keys::Caller;
 use crate::service::Service;
 
+pub(crate) use items::input_items;
 pub(crate) use store::Store;
 
 const SHAPE: &str = r#"send {"model": "...", "input": "..."}"#;
@@ -38,6 +40,18 @@ pub(crate) async fn create(
         return Ok(crate::events::respond(|writer| making.stream(answers, writer)));
     }
     making.whole(answers).await.map(|value| Json(value).into_response())
+}
+
+/// Counts the tokens that the model would read.
+pub(crate) async fn input_tokens(
+    State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Failure> {
+    let fields = service.read(&headers, body, SHAPE).await?;
+    let count = make::count(&service, caller, fields).await?;
+    Ok(Json(json!({"object": "response.input_tokens", "input_tokens": count})))
 }
 
 /// Gives a response again.

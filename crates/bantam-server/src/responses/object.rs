@@ -21,6 +21,8 @@ pub(super) struct Told {
     pub(super) tool_choice: Value,
     pub(super) metadata: Value,
     pub(super) store: bool,
+    /// How many likely tokens are told beside each; `None` where no log-probabilities are.
+    pub(super) top: Option<usize>,
 }
 
 impl Told {
@@ -47,6 +49,7 @@ impl Told {
             "text": {"format": self.format},
             "tool_choice": self.tool_choice,
             "tools": self.tools,
+            "top_logprobs": self.top.unwrap_or(0),
             "top_p": self.top_p,
             "truncation": "disabled",
             "usage": usage,
@@ -56,15 +59,15 @@ impl Told {
     }
 }
 
-/// A message of the output; without a text, one that has just begun.
-pub(super) fn message(id: &str, status: &str, text: Option<&str>) -> Value {
-    let content: Vec<Value> = text.map(part).into_iter().collect();
+/// A message of the output; without a text, one that has just begun. Its log-probabilities are beside its text.
+pub(super) fn message(id: &str, status: &str, text: Option<(&str, &[Value])>) -> Value {
+    let content: Vec<Value> = text.map(|(text, logs)| part(text, logs)).into_iter().collect();
     json!({"id": id, "type": "message", "status": status, "role": "assistant", "content": content})
 }
 
-/// The text of a message.
-pub(super) fn part(text: &str) -> Value {
-    json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
+/// The text of a message, with the log-probabilities of its tokens where they are told.
+pub(super) fn part(text: &str, logs: &[Value]) -> Value {
+    json!({"type": "output_text", "text": text, "annotations": [], "logprobs": logs})
 }
 
 /// A call that a limit cut: its id, its tool and the beginning of its arguments.

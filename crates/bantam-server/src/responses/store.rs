@@ -16,6 +16,8 @@ const MOST_BYTES: usize = 64 << 20;
 pub(crate) struct Kept {
     /// As it was told.
     pub(crate) response: Value,
+    /// The items of its own input, oldest first.
+    pub(crate) items: Vec<Value>,
     /// The conversation with it at the end.
     pub(crate) messages: Vec<Message>,
     /// Whose it is: others cannot see it.
@@ -36,7 +38,8 @@ struct Inside {
 impl Store {
     /// Keeps a response, and forgets the oldest where there are too many.
     pub(crate) fn keep(&self, id: String, kept: Kept) {
-        let bytes = kept.response.to_string().len() + kept.messages.iter().map(bytes_of).sum::<usize>();
+        let items: usize = kept.items.iter().map(|item| item.to_string().len()).sum();
+        let bytes = kept.response.to_string().len() + items + kept.messages.iter().map(bytes_of).sum::<usize>();
         let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inside.bytes += bytes;
         inside.order.push_back(id.clone());
@@ -83,7 +86,7 @@ mod tests {
     use super::*;
 
     fn kept(bytes: usize, caller: Caller) -> Kept {
-        Kept { response: Value::String("a".repeat(bytes)), messages: Vec::new(), caller }
+        Kept { response: Value::String("a".repeat(bytes)), items: Vec::new(), messages: Vec::new(), caller }
     }
 
     #[test]

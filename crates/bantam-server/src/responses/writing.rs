@@ -48,13 +48,17 @@ pub(super) struct Written {
     id: String,
     /// Its text so far.
     pub(super) text: String,
+    /// The log-probabilities of its tokens so far.
+    logs: Vec<Value>,
+    /// How many of them were told.
+    told_logs: usize,
     has_begun: bool,
 }
 
 impl Written {
     /// Nothing yet.
     pub(super) fn new() -> Self {
-        Self { id: identifier("msg_"), text: String::new(), has_begun: false }
+        Self { id: identifier("msg_"), text: String::new(), logs: Vec::new(), told_logs: 0, has_begun: false }
     }
 
     /// Tells that it has begun, once.
@@ -62,9 +66,14 @@ impl Written {
         if !std::mem::replace(&mut self.has_begun, true) {
             let item = message(&self.id, "in_progress", None);
             events.write("response.output_item.added", json!({"output_index": 0, "item": item})).await?;
-            events.write("response.content_part.added", self.place(json!({"part": part("")}))).await?;
+            events.write("response.content_part.added", self.place(json!({"part": part("", &[])}))).await?;
         }
         Ok(())
+    }
+
+    /// Adds the log-probabilities of a token, which are told with the text that comes next.
+    pub(super) fn log(&mut self, token: Value) {
+        self.logs.push(token);
     }
 
     /// Adds to it.
@@ -74,7 +83,9 @@ impl Written {
         }
         self.begin(events).await?;
         self.text.push_str(text);
-        events.write("response.output_text.delta", self.place(json!({"delta": text, "logprobs": []}))).await
+        let fresh = &self.logs[std::mem::replace(&mut self.told_logs, self.logs.len())..];
+        let fields = self.place(json!({"delta": text, "logprobs": fresh}));
+        events.write("response.output_text.delta", fields).await
     }
 
     /// The message when it is done, if it has begun.
@@ -82,9 +93,11 @@ impl Written {
         if !self.has_begun {
             return Ok(None);
         }
-        events.write("response.output_text.done", self.place(json!({"text": self.text, "logprobs": []}))).await?;
-        events.write("response.content_part.done", self.place(json!({"part": part(&self.text)}))).await?;
-        let item = message(&self.id, status, Some(&self.text));
+        let done = self.place(json!({"text": self.text, "logprobs": self.logs}));
+        events.write("response.output_text.done", done).await?;
+        let part = part(&self.text, &self.logs);
+        events.write("response.content_part.done", self.place(json!({"part": part}))).await?;
+        let item = message(&self.id, status, Some((&self.text, &self.logs)));
         events.write("response.output_item.done", json!({"output_index": 0, "item": item})).await?;
         Ok(Some(item))
     }

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use bantam_runtime::tasks::cosine;
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,10 +15,12 @@ use serde_json::Value;
 use super::choose::{Task, able, meant};
 use super::embed::Embedding;
 use super::inputs::{Texts, few, unreadable};
+use super::text_generation::{self, Request};
 use super::{label, tei};
 use crate::answers::in_time;
 use crate::body::Fields;
 use crate::failure::{Failure, PlainFailure};
+use crate::keys::Caller;
 use crate::service::{Model, Service};
 
 const SHAPE: &str = r#"send {"inputs": "...", "parameters": {}}"#;
@@ -26,38 +28,46 @@ const SHAPE: &str = r#"send {"inputs": "...", "parameters": {}}"#;
 type Answer = Result<Response, PlainFailure>;
 
 /// `POST /`: the first model that can do what the request is about.
-pub(crate) async fn of_first(State(service): State<Arc<Service>>, headers: HeaderMap, body: Body) -> Answer {
-    Ok(ask(&service, &headers, body, None, None).await?)
+pub(crate) async fn of_first(
+    State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    Ok(ask(&service, &headers, body, caller, None, None).await?)
 }
 
 /// `POST /models/{id}`.
 pub(crate) async fn of_model(
     State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    Ok(ask(&service, &headers, body, Some(name), None).await?)
+    Ok(ask(&service, &headers, body, caller, Some(name), None).await?)
 }
 
 /// `POST /models/{id}/pipeline/{task}`.
 pub(crate) async fn of_model_and_task(
     State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
     Path((name, task)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    Ok(ask(&service, &headers, body, Some(name), Some(&task)).await?)
+    Ok(ask(&service, &headers, body, caller, Some(name), Some(&task)).await?)
 }
 
 /// `POST /pipeline/{task}/{id}`.
 pub(crate) async fn of_task_and_model(
     State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
     Path((task, name)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    Ok(ask(&service, &headers, body, Some(name), Some(&task)).await?)
+    Ok(ask(&service, &headers, body, caller, Some(name), Some(&task)).await?)
 }
 
 /// `GET /models/{id}/info`: what the model is, as text-embeddings-inference tells it.
@@ -73,6 +83,7 @@ async fn ask(
     service: &Service,
     headers: &HeaderMap,
     body: Body,
+    caller: Caller,
     name: Option<String>,
     task: Option<&str>,
 ) -> Result<Response, Failure> {
@@ -81,13 +92,20 @@ async fn ask(
     let name = name.or(fields.take("model")?);
     let inputs: Value = fields.require("inputs")?;
     let parameters = fields.take::<Value>("parameters")?.unwrap_or_else(|| Value::Object(Default::default()));
+    let stream = fields.take::<bool>("stream")?;
     let task = match task {
         Some(task) => task,
+        // Only clients that want a text to be gone on with send this.
+        None if stream.is_some() => Task::TextGeneration,
         None => meant(service, name.as_deref(), &inputs, &parameters)?,
     };
     let model = able(service, name.as_deref(), task)?;
     // Some tasks have their parameters beside `inputs`, some under `parameters`.
     fields.extend(Fields::of(parameters, "parameters")?);
+    if let (Task::TextGeneration, Model::Language(language)) = (task, model) {
+        let asked = Request { inputs, is_streamed: stream.unwrap_or(false), caller };
+        return text_generation::generate(service, headers, language, asked, fields).await;
+    }
     in_time(service, headers, answer(service, task, model, inputs, fields)).await
 }
 

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use bantam_runtime::tasks::Head;
 use serde_json::Value;
 
+use super::text_generation::is_meant;
 use crate::failure::Failure;
 use crate::service::{Model, Service, none_served};
 
@@ -15,16 +16,18 @@ pub(crate) enum Task {
     QuestionAnswering,
     SentenceSimilarity,
     TextClassification,
+    TextGeneration,
     TokenClassification,
     ZeroShot,
 }
 
-const NAMES: [(&str, Task); 9] = [
+const NAMES: [(&str, Task); 10] = [
     ("feature-extraction", Task::FeatureExtraction),
     ("fill-mask", Task::FillMask),
     ("question-answering", Task::QuestionAnswering),
     ("sentence-similarity", Task::SentenceSimilarity),
     ("text-classification", Task::TextClassification),
+    ("text-generation", Task::TextGeneration),
     ("token-classification", Task::TokenClassification),
     ("zero-shot-classification", Task::ZeroShot),
     ("sentiment-analysis", Task::TextClassification),
@@ -54,6 +57,8 @@ impl Task {
             Some(Self::QuestionAnswering)
         } else if parameters.get("candidate_labels").is_some() {
             Some(Self::ZeroShot)
+        } else if is_meant(parameters) {
+            Some(Self::TextGeneration)
         } else {
             None
         }
@@ -64,7 +69,7 @@ impl Task {
 pub(crate) fn abilities(model: &Model) -> Vec<Task> {
     let states = [Task::FeatureExtraction, Task::SentenceSimilarity];
     let main: &[Task] = match model {
-        Model::Language(_) => &[],
+        Model::Language(_) => &[Task::TextGeneration],
         Model::Bundle(_) => &[Task::TextClassification],
         Model::Encoder(encoder) => match encoder.model.head() {
             Head::Labels(_) if encoder.model.entailment().is_some() => &[Task::TextClassification, Task::ZeroShot],
@@ -91,7 +96,7 @@ pub(crate) fn able<'a>(service: &'a Service, name: Option<&str>, task: Task) -> 
         };
     }
     let models = || service.models().iter();
-    let is_for = |model: &Model| abilities(model).first() == Some(&task) && !matches!(model, Model::Language(_));
+    let is_for = |model: &Model| abilities(model).first() == Some(&task);
     let found = models().find(|(_, model)| is_for(model));
     let found = found.or_else(|| models().find(|(_, model)| abilities(model).contains(&task)));
     found.map(|(_, model)| model).ok_or_else(|| {
@@ -117,14 +122,7 @@ pub(crate) fn meant(
         Some(name) => service.model(name)?,
         None => service.models().iter().find(is_other).or(service.models().first()).ok_or_else(none_served)?,
     };
-    match &model.1 {
-        Model::Language(_) => {
-            let remedy = "ask it in POST /v1/chat/completions or /v1/completions, or name a task in the path: \
-                          /pipeline/feature-extraction/{id}";
-            Err(Failure::field("model", format!("{} goes on with texts", model.0), remedy))
-        }
-        other => Ok(abilities(other)[0]),
-    }
+    Ok(abilities(&model.1)[0])
 }
 
 fn names(tasks: &[Task]) -> String {

@@ -9,4 +9,5 @@ mod guards;
 mod operation;
 mod responses;
 mod tasks;
+mod text_generation;
 mod tokens;

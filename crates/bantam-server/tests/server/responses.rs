@@ -130,3 +130,67 @@ fn what_cannot_be_asked_is_refused_by_its_field() {
     let text = formed["output"][0]["content"][0]["text"].as_str().unwrap();
     assert!(serde_json::from_str::<Value>(text).unwrap()["sure"].is_boolean());
 }
+
+#[test]
+fn log_probabilities_are_told_with_the_text_and_in_the_stream() {
+    let server = Server::both();
+    let fields = json!({
+        "ignore_eos": true, "max_output_tokens": 12, "include": ["message.output_text.logprobs"], "top_logprobs": 2,
+    });
+    let whole = server.fine(PATH, &with(&fields));
+    let part = &whole["output"][0]["content"][0];
+    let logs = part["logprobs"].as_array().unwrap();
+    assert_eq!((logs.len(), &whole["top_logprobs"]), (12, &json!(2)));
+    assert!(logs.iter().all(|log| log["top_logprobs"].as_array().unwrap().len() == 2));
+    // The likeliest tokens are those that a chat tells.
+    let chat = json!({
+        "messages": [{"role": "user", "content": "where is my order"}], "max_tokens": 12, "seed": 5, "ignore_eos": true,
+        "logprobs": true, "top_logprobs": 2,
+    });
+    assert_eq!(part["logprobs"], server.fine("/v1/chat/completions", &chat)["choices"][0]["logprobs"]["content"]);
+    let mut streamed = fields.clone();
+    streamed["stream"] = true.into();
+    let events = server.post(PATH, &with(&streamed)).events();
+    let of_kind = |kind: &str| events.iter().filter(|event| event["type"] == kind).collect::<Vec<_>>();
+    assert_eq!(of_kind("response.output_text.done")[0]["logprobs"], part["logprobs"]);
+    let deltas = of_kind("response.output_text.delta");
+    let told: Vec<&Value> = deltas.iter().flat_map(|event| event["logprobs"].as_array().unwrap()).collect();
+    assert!(!told.is_empty() && told.iter().zip(logs).all(|(a, b)| *a == b));
+    assert_eq!(output(&events.last().unwrap()["response"]), output(&whole));
+    let plain = server.fine(PATH, &with(&json!({"ignore_eos": true, "max_output_tokens": 3})));
+    assert_eq!(plain["output"][0]["content"][0]["logprobs"], json!([]));
+    assert_eq!(server.refused(PATH, &with(&json!({"top_logprobs": 2})), 400).0, "top_logprobs");
+}
+
+#[test]
+fn what_a_response_was_asked_with_is_told_and_counted() {
+    let server = Server::both();
+    let items = json!([
+        {"role": "user", "content": "where is my order"},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "which one"}]},
+        {"role": "user", "content": [{"type": "input_text", "text": "the last"}]},
+    ]);
+    let fields = json!({"input": items, "instructions": "be kind", "max_output_tokens": 2, "truncation": "disabled"});
+    let made = server.fine(PATH, &with(&fields));
+    assert_eq!(made["truncation"], "disabled");
+    let counted = server.fine("/v1/responses/input_tokens", &with(&fields));
+    assert_eq!(counted, json!({"object": "response.input_tokens", "input_tokens": made["usage"]["input_tokens"]}));
+    let path = format!("{PATH}/{}/input_items", made["id"].as_str().unwrap());
+    let list = |query: &str| server.get(&format!("{path}{query}")).json();
+    let texts = |list: &Value| -> Vec<String> {
+        let items = list["data"].as_array().unwrap().iter();
+        items.map(|item| item["content"][0]["text"].as_str().unwrap().to_owned()).collect()
+    };
+    let whole = list("?order=asc");
+    assert_eq!(texts(&whole), ["where is my order", "which one", "the last"]);
+    assert_eq!(texts(&list("")), ["the last", "which one", "where is my order"]);
+    let first = list("?order=asc&limit=1");
+    assert_eq!((texts(&first), &first["has_more"]), (vec!["where is my order".to_owned()], &json!(true)));
+    let rest = list(&format!("?order=asc&after={}", first["last_id"].as_str().unwrap()));
+    assert_eq!((texts(&rest), &rest["has_more"]), (texts(&whole)[1..].to_vec(), &json!(false)));
+    for query in ["?order=up", "?limit=0", "?after=x"] {
+        assert_eq!(server.get(&format!("{path}{query}")).status, 400, "{query}");
+    }
+    assert_eq!(server.get(&format!("{PATH}/resp_x/input_items")).status, 404);
+    assert_eq!(server.refused(PATH, &with(&json!({"truncation": "auto"})), 400).0, "truncation");
+}

@@ -163,9 +163,6 @@ fn bundles_and_language_models_have_tasks_too() {
     let numbers = server.fine("/embed", &json!({"inputs": "Hello", "model": "tiny"}));
     let openai = server.fine("/v1/embeddings", &json!({"model": "tiny", "input": "Hello"}));
     assert_same(&numbers[0], &openai["data"][0]["embedding"], "/embed");
-    let reply = server.post("/models/tiny", &json!({"inputs": "Hello"}));
-    assert_eq!(reply.status, 400);
-    assert!(reply.json()["error"].as_str().unwrap().contains("/v1/completions"), "{}", reply.body);
 }
 
 #[test]

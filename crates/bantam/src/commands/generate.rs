@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use bantam_kernels::pool;
 use bantam_runtime::constraints::Constraints;
-use bantam_runtime::generation::{GenerateOptions, LanguageModel, generate, likely_answers};
+use bantam_runtime::generation::{GenerateOptions, LanguageModel, generate_with_top, likely_answers};
 use bantam_runtime::sampling::{BeamOptions, Constraint};
 use serde_json::json;
 
@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 128)]
     tokens: usize,
     /// Search for the likeliest answers as wholes, going on with so many beginnings at a time, instead of choosing token by token
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256), conflicts_with_all = ["form", "stop"])]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256), conflicts_with_all = ["form", "stop", "Sampling"])]
     beams: Option<u16>,
     /// How many of the likeliest answers are printed, best first; needs --beams
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256), requires = "beams")]
@@ -50,6 +50,12 @@ pub(crate) struct Arguments {
     /// Of --beams: 0 prefers short answers, 1 compares the mean over tokens, more prefers long ones
     #[arg(long, value_name = "EXPONENT", default_value_t = 1.0, requires = "beams")]
     length_penalty: f32,
+    /// How many answers are made, each with the seed after the one before
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "beams")]
+    samples: u16,
+    /// With --json, tell so many of the likeliest tokens in each place
+    #[arg(long, value_name = "COUNT", default_value_t = 0, requires = "json", conflicts_with = "beams")]
+    top_log_probabilities: u16,
     #[command(flatten)]
     sampling: Sampling,
     /// A text that ends the answer; may be given several times
@@ -61,7 +67,7 @@ pub(crate) struct Arguments {
     /// Threads; 0 takes all
     #[arg(long, default_value_t = 0)]
     threads: usize,
-    /// Print one JSON object, with the token ids, when the answer is done
+    /// Print one JSON object, with the token ids, when an answer is done
     #[arg(long)]
     json: bool,
 }
@@ -80,16 +86,27 @@ impl Arguments {
         if let Some(beams) = self.beams {
             return self.search(&model, &prompt, beams.into());
         }
-        let constraint = self.constraint(&model)?;
-        let options = GenerateOptions {
+        let mut options = GenerateOptions {
             tokens: self.tokens,
             sampling: self.sampling.options(),
-            stop: self.stop,
+            stop: self.stop.clone(),
             ignores_end: false,
+            continues: true,
         };
+        for _ in 0..self.samples {
+            self.sample(&model, &prompt, &options)?;
+            options.sampling.seed = options.sampling.seed.map(|seed| seed.wrapping_add(1));
+        }
+        Ok(())
+    }
+
+    /// One answer, chosen token by token.
+    fn sample(&self, model: &LanguageModel, prompt: &[u32], options: &GenerateOptions) -> anyhow::Result<()> {
+        let constraint = self.constraint(model)?;
         let mut screen = std::io::stdout().lock();
         let mut failure = None;
-        let generated = generate(&model, &prompt, &options, constraint, &mut |piece| {
+        let top = self.top_log_probabilities.into();
+        let generated = generate_with_top(model, prompt, options, top, constraint, &mut |piece| {
             let shown =
                 if self.json { Ok(()) } else { screen.write_all(piece.as_bytes()).and_then(|()| screen.flush()) };
             failure = shown.err();
@@ -103,7 +120,7 @@ impl Arguments {
         }
         drop(screen);
         let per_second = |tokens: usize, time: std::time::Duration| tokens as f64 / time.as_secs_f64().max(1e-9);
-        print_json(&json!({
+        let mut value = json!({
             "text": generated.text,
             "tokens": generated.tokens,
             "log_probabilities": generated.log_probabilities,
@@ -112,8 +129,14 @@ impl Arguments {
             "passes": generated.passes,
             "prompt_tokens_per_second": per_second(prompt.len(), generated.prompt_time),
             "tokens_per_second": per_second(generated.tokens.len(), generated.answer_time),
-        }))?;
-        Ok(())
+        });
+        if top > 0 {
+            let spelling = |id| model.tokenizer().and_then(|tokenizer| tokenizer.token(id));
+            let entry = |&(id, log_probability): &(u32, f32)| json!({"token": id, "spelling": spelling(id), "log_probability": log_probability});
+            let places = generated.top.iter().map(|place| place.iter().map(entry).collect::<Vec<_>>());
+            value["top_log_probabilities"] = places.collect::<Vec<_>>().into();
+        }
+        Ok(print_json(&value)?)
     }
 
     /// The likeliest answers.

@@ -1,5 +1,6 @@
-//! `bantam inspect`: what a bundle or a model folder holds, once everything in it was checked.
+//! `bantam inspect`: what a bundle, a model folder or a GGUF file holds, once everything in it was checked.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use bantam_kernels::gemm::Precision;
 use bantam_kernels::memory::Mapped;
 use bantam_model::architectures::{Architecture, Head, LlamaFamily};
 use bantam_model::folder::{is_folder, model_and_adapter, read_classifier, read_predictor};
+use bantam_model::gguf::{Gguf, List};
 use bantam_model::task_folder::{is_encoder, read_task_encoder};
 use bantam_runtime::BundleParts;
 use serde_json::{Map, Value, json};
@@ -25,7 +27,7 @@ const SHOWN: usize = 12;
     after_help = "Examples:\n  bantam inspect runs/support/support.bantam\n  bantam inspect models/bert-tiny --json"
 )]
 pub(crate) struct Arguments {
-    /// A .bantam file, or a folder with config.json, model.safetensors and tokenizer.json
+    /// A .bantam file, a GGUF file, or a folder with config.json, model.safetensors and tokenizer.json
     path: PathBuf,
     /// Print everything as JSON
     #[arg(long)]
@@ -34,7 +36,12 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let told = if is_folder(&self.path) { folder(&self.path)? } else { bundle(&self.path)? };
+        let is_gguf = self.path.extension() == Some(OsStr::new("gguf"));
+        let told = match is_folder(&self.path) {
+            true => folder(&self.path)?,
+            false if is_gguf => gguf_file(&self.path)?,
+            false => bundle(&self.path)?,
+        };
         if self.json {
             return Ok(print_json(&told)?);
         }
@@ -74,11 +81,41 @@ fn bundle(path: &Path) -> anyhow::Result<Value> {
     }))
 }
 
+/// What a GGUF file holds: of its model what it says, and of its tensors all, though Bantam may not compute its family.
+fn gguf_file(path: &Path) -> anyhow::Result<Value> {
+    let bytes = Mapped::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let broken = || path.display().to_string();
+    let file = Gguf::parse(&bytes).with_context(broken)?;
+    let family = file.metadata().text("general.architecture").with_context(broken)?;
+    let whole = |key: &str| file.metadata().whole(&format!("{family}.{key}")).with_context(broken);
+    let mut formats: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut parameters, mut stored) = (0, 0);
+    for tensor in file.tensors().values() {
+        *formats.entry(tensor.format.name()).or_default() += 1;
+        parameters += tensor.shape.iter().product::<usize>();
+        stored += tensor.bytes.len();
+    }
+    Ok(json!({
+        "kind": "GGUF file",
+        "name": file.metadata().text("general.name").ok(),
+        "family": family,
+        "parameters": parameters,
+        "bytes": bytes.len(),
+        "tensors": formats,
+        "bits_a_weight": 8.0 * stored as f64 / (parameters as f64).max(1.0),
+        "vocabulary": file.metadata().list("tokenizer.ggml.tokens").with_context(broken)?.map(List::len),
+        "max_tokens": whole("context_length")?,
+        "layers": whole("block_count")?,
+        "width": whole("embedding_length")?,
+    }))
+}
+
 /// What a folder in the layout of Hugging Face holds, with an adapter's where the path names both.
 fn folder(path: &Path) -> anyhow::Result<Value> {
     if has_labels(&model_and_adapter(path).0.join("config.json")) {
         let read = read_classifier(path, Precision::F32)?;
         let mut told = model("classifier folder", path, read.architecture.as_ref());
+        told["features"] = json!(read.hasher);
         told["labels"] = read.labels.into();
         return Ok(told);
     }
@@ -139,6 +176,7 @@ fn table(told: &Value) -> String {
         let shown = match (key.as_str(), value) {
             (_, Value::Null) if key != "threshold" => continue,
             (_, Value::Null) => "none: every request goes to a person".to_owned(),
+            ("bits_a_weight", bits) => format!("{:.2}", bits.as_f64().unwrap_or(0.0)),
             ("bytes", Value::Number(bytes)) => format!("{bytes} ({:.2} MB)", bytes.as_f64().unwrap_or(0.0) / 1e6),
             ("labels", Value::Array(labels)) => {
                 let first: Vec<&str> = labels.iter().take(SHOWN).filter_map(Value::as_str).collect();
@@ -155,14 +193,14 @@ fn table(told: &Value) -> String {
         };
         // A bundle may come from anywhere, and must not steer the terminal.
         let shown: String = shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        text += &format!("{key:<12} {shown}\n");
+        text += &format!("{key:<13} {shown}\n");
     }
     text
 }
 
 #[cfg(test)]
 mod tests {
-    use bantam_model::folder::write;
+    use bantam_model::folder::write_classifier;
     use bantam_runtime::sample;
 
     use super::*;
@@ -181,7 +219,7 @@ mod tests {
         assert!(text.contains("3: order_status, refund, change_address") && text.contains("verified"), "{text}");
 
         let model = place.path().join("model");
-        write(&model, &parts.config, &parts.arrays, &parts.tokenizer).unwrap();
+        write_classifier(&model, &parts.config, &parts.arrays, &parts.tokenizer, parts.hasher.as_ref()).unwrap();
         let told = folder(&model).unwrap();
         assert_eq!(told["kind"], "classifier folder");
         assert_eq!(told["labels"].as_array().unwrap().len(), 4);

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use bantam_kernels::gemm::grouped::Bits;
 use bantam_kernels::gemm::{PackedFormat, Precision};
 use bantam_model::folder::PredictorFolder;
@@ -56,6 +56,7 @@ impl Format {
 /// A Hugging Face folder, a GGUF file, or a llama2.c file (`.bin`) with the vocabulary beside it, its weights put into `format`. Weights of a
 /// GGUF file that are in groups already (Q8_0, Q4_0) stay as they are where `format` has groups.
 pub(crate) fn open(path: &Path, format: Format) -> anyhow::Result<LanguageModel> {
+    expect_model(path)?;
     let read = match path.extension().and_then(OsStr::to_str) {
         Some("gguf") if let Some(bits) = format.bits() => gguf::read_grouped_predictor(path, bits)?,
         Some("bin") => read(path)?,
@@ -68,11 +69,30 @@ pub(crate) fn open(path: &Path, format: Format) -> anyhow::Result<LanguageModel>
 
 /// A model that [`open`] takes, with its weights decoded.
 pub(crate) fn read(path: &Path) -> anyhow::Result<PredictorFolder> {
+    expect_model(path)?;
     Ok(match path.extension().and_then(OsStr::to_str) {
         Some("gguf") => gguf::read_predictor(path, Precision::F32)?,
         Some("bin") => llama2c::read_predictor(path, &vocabulary_beside(path)?, Precision::F32)?,
         _ => folder::read_predictor(path, Precision::F32)?,
     })
+}
+
+/// Refuses by its name what is no language model.
+fn expect_model(path: &Path) -> anyhow::Result<()> {
+    ensure!(
+        path.extension() != Some(OsStr::new("bantam")),
+        "{}: a bundle holds a classifier, and no language model; use classify, eval, chat, serve or bench classify",
+        path.display()
+    );
+    let text = path.to_string_lossy();
+    if !path.exists()
+        && let Some((model, adapter)) = text.split_once('+').filter(|(model, _)| Path::new(model).is_dir())
+    {
+        bail!(
+            "{text}: {model} is a model's folder, and {adapter} is no adapter's: it lacks adapter_config.json, which peft writes"
+        );
+    }
+    Ok(())
 }
 
 /// The tokenizer of a model that [`open`] takes, or a `tokenizer.json` itself.

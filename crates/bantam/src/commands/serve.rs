@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bantam_kernels::pool;
 use bantam_model::folder::is_folder;
-use bantam_model::task_folder::is_encoder;
+use bantam_model::task_folder::{hashes_features, is_encoder};
 use bantam_runtime::Assistant;
 use bantam_runtime::tasks::TaskModel;
 use bantam_server::{Place, ServeOptions, Served, ServedModel, TlsFiles};
@@ -143,9 +143,9 @@ impl Arguments {
             if models.iter().any(|served| served.name == name) {
                 bail!("two models are called {name}; name them with NAME=PATH");
             }
-            let is_bundle = path.extension().is_some_and(|extension| extension == "bantam");
+            let is_bundle = path.extension().is_some_and(|extension| extension == "bantam") || hashes_features(&path);
             let model = if is_bundle {
-                ServedModel::Bundle(Box::new(Assistant::load(&path)?))
+                ServedModel::Bundle(Box::new(Assistant::open(&path, self.format.packed())?))
             } else if is_encoder(&path) {
                 ServedModel::Encoder(Box::new(TaskModel::open(&path, self.format.packed())?))
             } else {

@@ -48,7 +48,7 @@ pub(super) fn prompt(random: &mut Random, length: usize) -> Vec<u32> {
 }
 
 pub(super) fn options(tokens: usize, sampling: SamplingOptions) -> GenerateOptions {
-    GenerateOptions { tokens, sampling, stop: Vec::new(), ignores_end: true }
+    GenerateOptions { tokens, sampling, stop: Vec::new(), ignores_end: true, continues: true }
 }
 
 /// A request whose events can be received; the sink goes on for so many tokens.

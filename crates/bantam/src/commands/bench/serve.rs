@@ -87,6 +87,7 @@ impl Arguments {
                     sampling: SamplingOptions::greedy(),
                     stop: Vec::new(),
                     ignores_end: true,
+                    continues: true,
                 },
                 top_log_probabilities: 0,
                 constraint: None,

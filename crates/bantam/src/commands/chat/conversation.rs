@@ -67,6 +67,19 @@ impl<'a> Conversation<'a> {
         answer
     }
 
+    /// Takes a message that needs no answer.
+    ///
+    /// # Errors
+    /// One that the conversation's form has no place for; it is not taken then.
+    pub(super) fn add(&mut self, message: Message) -> anyhow::Result<()> {
+        self.messages.push(message);
+        if let Err(error) = self.tokens() {
+            self.messages.pop();
+            return Err(error);
+        }
+        Ok(())
+    }
+
     /// Answers the last message another time.
     pub(super) fn retry(
         &mut self,

@@ -51,9 +51,11 @@ pub(super) fn hold(
                 speak(&mut conversation, Some(Message::new("user", text)), output, style, interrupt)
             }
             Style::Plain => speak(&mut conversation, Some(Message::new("user", line)), output, style, interrupt),
-            Style::Json => {
-                message_of(&line).and_then(|message| speak(&mut conversation, Some(message), output, style, interrupt))
-            }
+            Style::Json => message_of(&line).and_then(|message| match message.role.as_str() {
+                "user" => speak(&mut conversation, Some(message), output, style, interrupt),
+                // What others said is part of the conversation, and nothing to answer.
+                _ => conversation.add(message),
+            }),
         };
         match turn {
             Ok(()) => {}
@@ -111,6 +113,10 @@ fn obey(
         Slash::Undo if !conversation.undo() => writeln!(output, "  there is nothing to take back")?,
         Slash::Forget if !conversation.forget() => writeln!(output, "  there is nothing to drop")?,
         Slash::Temperature(temperature) => conversation.options.sampling.temperature = temperature,
+        Slash::TopK(count) => conversation.options.sampling.top_k = count,
+        Slash::TopP(share) => conversation.options.sampling.top_p = share,
+        Slash::MinP(share) => conversation.options.sampling.min_p = share,
+        Slash::Seed(seed) => conversation.options.sampling.seed = Some(seed),
         Slash::Undo | Slash::Forget | Slash::Tokens | Slash::Quit => {
             writeln!(output, "  {} of {} tokens", conversation.tokens()?, conversation.model().max_tokens())?;
         }
@@ -209,9 +215,13 @@ mod tests {
         open(&path, Format::F32).unwrap()
     }
 
-    fn talk(model: &LanguageModel, input: &str, style: Style) -> anyhow::Result<String> {
+    fn options() -> GenerateOptions {
         let sampling = SamplingOptions { seed: Some(1), ..SamplingOptions::default() };
-        let options = GenerateOptions { tokens: 3, sampling, stop: model.chat_format().stops(), ignores_end: true };
+        GenerateOptions { tokens: 3, sampling, stop: Vec::new(), ignores_end: true, continues: false }
+    }
+
+    fn talk(model: &LanguageModel, input: &str, style: Style) -> anyhow::Result<String> {
+        let options = GenerateOptions { stop: model.chat_format().stops(), ..options() };
         let conversation = Conversation::new(model, None, options, Path::new("model"))?;
         let mut output = Vec::new();
         hold(conversation, &mut Lines::new(input.as_bytes()), &mut output, style, &Interrupt::default())?;
@@ -290,6 +300,24 @@ mod tests {
             assert!(odd.contains(part), "{part} should be in: {odd}");
         }
         assert!(odd.contains("no chat template") && !odd.contains(" a second, "), "{odd}");
+        let told = "{\"role\": \"system\", \"content\": \"pay\"}\n{\"role\": \"user\", \"content\": \"now\"}\n\
+                    {\"role\": \"assistant\", \"content\": \"it is gone\"}\nwhen\n";
+        let told = objects(&talk(&model, told, Style::Json).unwrap());
+        assert_eq!(told.len(), 2, "only what the user says is answered: {told:?}");
+        let mut conversation = Conversation::new(
+            &model,
+            Some("pay"),
+            GenerateOptions { stop: model.chat_format().stops(), ..options() },
+            Path::new("model"),
+        )
+        .unwrap();
+        let prompt_of = |conversation: &mut Conversation<'_>, text: &str| {
+            let asked = conversation.ask(Message::new("user", text), &|| false, &mut |_| true);
+            asked.unwrap().unwrap().prompt_tokens
+        };
+        assert_eq!(told[0]["prompt_tokens"], prompt_of(&mut conversation, "now"));
+        conversation.add(Message::new("assistant", "it is gone")).unwrap();
+        assert_eq!(told[1]["prompt_tokens"], prompt_of(&mut conversation, "when"));
         let role = objects(&talk(&model, "{\"role\": \"king\", \"content\": \"now\"}\n{\n", Style::Json).unwrap());
         assert!(role[0]["error"].as_str().unwrap().contains("king") && role[1]["error"].is_string());
     }
@@ -297,8 +325,13 @@ mod tests {
     #[test]
     fn a_stopped_answer_is_kept_as_far_as_it_came() {
         let model = model();
-        let options =
-            GenerateOptions { tokens: 9, sampling: SamplingOptions::greedy(), stop: vec![], ignores_end: true };
+        let options = GenerateOptions {
+            tokens: 9,
+            sampling: SamplingOptions::greedy(),
+            stop: vec![],
+            ignores_end: true,
+            continues: false,
+        };
         let mut conversation = Conversation::new(&model, None, options, Path::new("model")).unwrap();
         let interrupt = Interrupt::default();
         let before = conversation.ask(Message::new("user", "now"), &|| true, &mut |_| true).unwrap();

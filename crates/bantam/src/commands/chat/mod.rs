@@ -29,7 +29,8 @@ use super::sampling::Sampling;
 
 With a language model, /help lists the commands, and Ctrl-C stops an answer. A conversation that has become too long for
 the model is not cut silently: the next message is refused until /forget has dropped the oldest turn.
-With --json each line of input is a message, or an object {\"role\": ..., \"content\": ...}, and each answer one object.")]
+With --json each line of input is a message, or an object {\"role\": ..., \"content\": ...}, and each answer one object. What the
+system, the assistant or a tool said is taken into the conversation without an answer.")]
 pub(crate) struct Arguments {
     /// A bundle (a .bantam file), or a language model: a Hugging Face folder, a GGUF file, or a llama2.c file beside its tokenizer
     model: PathBuf,
@@ -82,7 +83,7 @@ impl Arguments {
         let sampling = self.sampling.options();
         sampling.validate(model.vocabulary())?;
         let stop = model.chat_format().stops();
-        let options = GenerateOptions { tokens: self.tokens, sampling, stop, ignores_end: false };
+        let options = GenerateOptions { tokens: self.tokens, sampling, stop, ignores_end: false, continues: false };
         let conversation = Conversation::new(&model, self.system.as_deref(), options, &self.model)?;
         let interrupt = interrupt::listen();
         let mut lines = input::lines(style)?;
