@@ -122,7 +122,7 @@ fn a_model_goes_to_gguf_and_back() {
     fs::write(path("model/chat_template.jinja"), "{{ messages[0].content }}").unwrap();
     fs::write(path("model/generation_config.json"), r#"{"eos_token_id": [2, 5]}"#).unwrap();
     let report = json(place.path(), &["quantize", "model", "--to", "f32", "--out", "model.gguf"]);
-    let told = json(place.path(), &["inspect", "model.gguf", "--json"]);
+    let told = json(place.path(), &["inspect", "model.gguf"]);
     let bytes = std::fs::metadata(place.path().join("model.gguf")).unwrap().len();
     assert_eq!(
         (&told["kind"], &told["family"], told["bytes"].as_u64()),

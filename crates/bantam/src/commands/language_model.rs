@@ -86,6 +86,7 @@ fn expect_model(path: &Path) -> anyhow::Result<()> {
     );
     let text = path.to_string_lossy();
     if !path.exists()
+        && !folder::is_folder(path)
         && let Some((model, adapter)) = text.split_once('+').filter(|(model, _)| Path::new(model).is_dir())
     {
         bail!(
