@@ -13,10 +13,11 @@ use bantam_tokens::Tokenizer;
 use serde::Serialize;
 
 use crate::report::Role;
-use crate::stages::bundle::{self, Replies};
+use crate::stages::bundle;
 use crate::stages::corpus::{self, Corpus};
 use crate::stages::ensemble::{Ensemble, Taught};
 use crate::stages::evaluation::{self, Models, Scorer, Subject};
+use crate::stages::replies::Replies;
 use crate::stages::training::Curves;
 use crate::stages::{baseline, model, pretraining, pruning, student, teacher, transfer, vocabulary};
 use crate::{DataSource, Error, Observer, Recipe};
@@ -93,6 +94,13 @@ impl Chain<'_> {
             corpus::make(source.read(recipe)?, &settings, work)
         })?;
         let corpus = Corpus::load(&texts)?;
+        // Other texts than the recipe's have other labels than its replies.
+        if *source == DataSource::Recipe {
+            Replies::check_labels(recipe, &corpus.account.labels)?;
+        }
+        if let Some(folder) = &text.teacher.folder {
+            teacher::check_labels(&recipe.path(folder), &teacher::labels(&recipe.path(folder))?, &corpus)?;
+        }
         corpus.account.warnings.iter().for_each(|warning| self.observer.note(warning));
         let baseline =
             self.linear("baseline", "TF-IDF and a linear SVM, to be beaten", &TfidfSvm::USUAL, &corpus, &texts)?;
@@ -128,11 +136,14 @@ impl Chain<'_> {
         };
         if let Some(folder) = &section.folder {
             let folder = self.recipe.path(folder);
-            let files = ["config.json", "model.safetensors", "tokenizer.json"];
-            let keys = files.map(|file| Key::of_file(&folder.join(file))).into_iter().collect::<Result<Vec<_>, _>>()?;
+            let keys = teacher::FILES
+                .map(|file| Key::of_file(&folder.join(file)))
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()?;
             let inputs: Vec<&Key> = std::iter::once(texts.key()).chain(&keys).collect();
             let copy = |work: &Work, _: &mut dyn Observer| teacher::copy(&folder, corpus, work);
             let members = vec![self.stage("teacher", "copying the teacher", &(), &inputs, copy)?];
+            student::check_inner(&self.recipe.text.student, tokenizer, members[0].folder())?;
             return Ok(Taught { members, linear });
         }
         let mut inputs = vec![texts.key(), tokens.key()];
