@@ -224,3 +224,29 @@ fn a_finished_teacher_must_fit_the_texts_and_the_student() {
     assert!(told.contains("labels are not the corpus's"), "{told}");
     assert_eq!(seen.stages.len(), 1, "nothing but the texts was read");
 }
+
+#[test]
+fn every_folder_of_a_teacher_is_told_with_what_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = recipe_in(folder.path());
+    let text = fs::read_to_string(&file).unwrap();
+    let several = text.replace("[teacher.model]", "[teacher]\nmembers = 2\nwith_linear = true\n[teacher.model]");
+    fs::write(&file, several).unwrap();
+    let out = folder.path().join("out");
+    let options = RunOptions { source: DataSource::Recipe, out: out.clone() };
+    let teacher = make(&Recipe::read(&file).unwrap(), &options, Goal::Teacher, &mut Silent).unwrap();
+    let parts: Vec<_> = teacher.parts.iter().map(|part| (part.name.as_str(), part.path.clone())).collect();
+    let expected = [
+        ("member 1 of 2", out.join("teacher")),
+        ("member 2 of 2", out.join("teacher-2")),
+        ("linear model", out.join("teacher-linear")),
+    ];
+    assert_eq!(parts, expected);
+    for part in &teacher.parts {
+        let files = fs::read_dir(&part.path).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len());
+        assert_eq!(part.bytes, files.sum::<u64>(), "{}: the size is that of the folder", part.name);
+        assert!(part.validation_accuracy > 0.5, "{}: {}", part.name, part.validation_accuracy);
+    }
+    assert_eq!(teacher.bytes, teacher.parts.iter().map(|part| part.bytes).sum::<u64>());
+    assert_eq!(teacher.parameters, teacher.parts.iter().map(|part| part.parameters).sum::<u64>());
+}
