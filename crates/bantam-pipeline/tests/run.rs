@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bantam_pipeline::{DataSource, Error, Goal, Observer, Outcome, Recipe, RunOptions, Silent, make, run};
+use bantam_pipeline::{DataSource, Error, Goal, Observer, Outcome, Recipe, RunOptions, Silent, make, plan, run};
 use bantam_runtime::Assistant;
 
 const TOPICS: [(&str, [&str; 4]); 3] = [
@@ -249,4 +249,46 @@ fn every_folder_of_a_teacher_is_told_with_what_is_in_it() {
     }
     assert_eq!(teacher.bytes, teacher.parts.iter().map(|part| part.bytes).sum::<u64>());
     assert_eq!(teacher.parameters, teacher.parts.iter().map(|part| part.parameters).sum::<u64>());
+
+    // Named in another recipe, the folders answer together just so.
+    let again = text.replace(
+        "[teacher.model]",
+        "[teacher]\nfolder = [\"out/teacher\", \"out/teacher-2\"]\nwith_linear = true\n[teacher.model]",
+    );
+    fs::write(&file, again).unwrap();
+    let options = RunOptions { source: DataSource::Recipe, out: folder.path().join("again") };
+    let finished = make(&Recipe::read(&file).unwrap(), &options, Goal::Teacher, &mut Silent).unwrap();
+    assert_eq!((finished.parameters, finished.bytes), (teacher.parameters, teacher.bytes));
+    assert_eq!(finished.validation_accuracy, teacher.validation_accuracy);
+}
+
+#[test]
+fn a_plan_tells_what_a_run_then_does_and_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = recipe_in(folder.path());
+    let good = fs::read_to_string(&file)
+        .unwrap()
+        .replace("[teacher.model]", "[teacher]\nmembers = 2\nwith_linear = true\n[teacher.model]");
+    let options = RunOptions { source: DataSource::Recipe, out: folder.path().join("out") };
+    // What is planned is what a run comes to, stage by stage.
+    let follow = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let planned = plan(&Recipe::read(&file).unwrap(), &options).unwrap();
+        let mut seen = StopAfter { steps: usize::MAX, stages: Vec::new() };
+        run_in(folder.path(), "out", &mut seen).unwrap();
+        let told: Vec<(String, bool)> =
+            planned.iter().map(|stage| (stage.name.to_owned(), stage.why.is_none())).collect();
+        assert_eq!(told, seen.stages);
+        planned.into_iter().filter_map(|stage| Some((stage.name, stage.why?))).collect::<Vec<_>>()
+    };
+    let first = follow(&good);
+    assert!(first.len() == 12 && first.iter().all(|(_, why)| why == "not made yet"), "{first:?}");
+    assert!(follow(&good).is_empty());
+    let pruned = follow(&good.replace("channels = 8\n", "channels = 4\n"));
+    assert!(pruned[0].0 == "pruning" && pruned[0].1.contains("[student.prune]"), "{pruned:?}");
+    assert!(pruned[1].0 == "bundle" && pruned[1].1.contains("pruning"), "{pruned:?}");
+    let train = fs::read_to_string(folder.path().join("train.tsv")).unwrap();
+    fs::write(folder.path().join("train.tsv"), format!("{train}refund\tmy money should come back\n")).unwrap();
+    let all = follow(&good);
+    assert!(all.len() == 12 && all[0].1.contains("a file"), "{all:?}");
 }

@@ -33,7 +33,7 @@ fn teacher(text: &RecipeText) -> Checked {
     model("teacher.model", &section.model)?;
     training("teacher.pretraining", &section.pretraining)?;
     training("teacher.training", &section.training)?;
-    if section.folder.is_none() {
+    if section.folder.is_empty() {
         learns("teacher.training", &section.training)?;
     }
     within("teacher.objective.batch", objective.batch, 1, 4096)?;
@@ -66,7 +66,7 @@ fn student(text: &RecipeText) -> Checked {
 fn inner(text: &RecipeText) -> Checked {
     let (student, teacher, objective) = (&text.student.model, &text.teacher.model, &text.student.objective);
     let (relations, states) = (objective.relations, objective.states);
-    if text.teacher.folder.is_some() || (relations == 0.0 && states == 0.0) {
+    if !text.teacher.folder.is_empty() || (relations == 0.0 && states == 0.0) {
         return Ok(());
     }
     if states > 0.0 && student.width != teacher.width {

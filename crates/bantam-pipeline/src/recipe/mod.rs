@@ -169,8 +169,10 @@ pub struct TrainingSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TeacherSection {
-    /// A finished teacher instead: a Bantam or Hugging Face encoder folder with the same labels.
-    pub folder: Option<PathBuf>,
+    /// Finished teachers instead: Bantam or Hugging Face encoder folders with the same labels. Several answer together; one may be named
+    /// without a list.
+    #[serde(deserialize_with = "one_or_many")]
+    pub folder: Vec<PathBuf>,
     /// Models that are trained from different seeds and answer together (an ensemble), 1 to 16. They cost so many times as much as one;
     /// the student, which learns their joint answers, costs the same.
     pub members: usize,
@@ -189,6 +191,20 @@ pub struct TeacherSection {
     pub objective: ClassificationOptions,
 }
 
+/// Paths in a list, or one alone.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<PathBuf>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a folder, or a list of folders")]
+    enum Paths {
+        One(PathBuf),
+        Many(Vec<PathBuf>),
+    }
+    Ok(match Paths::deserialize(from)? {
+        Paths::One(path) => vec![path],
+        Paths::Many(paths) => paths,
+    })
+}
+
 impl Default for TeacherSection {
     fn default() -> Self {
         let training = TrainingSection {
@@ -202,7 +218,7 @@ impl Default for TeacherSection {
             validate_every: 1.0,
         };
         Self {
-            folder: None,
+            folder: Vec::new(),
             members: 1,
             with_linear: false,
             model: ModelSection {
@@ -346,7 +362,7 @@ impl Recipe {
         })?;
         let recipe = Self::parse(&text, &file)?;
         Replies::read(&recipe)?;
-        if let Some(folder) = &recipe.text.teacher.folder {
+        for folder in &recipe.text.teacher.folder {
             teacher::labels(&recipe.path(folder))?;
         }
         Ok(recipe)
@@ -378,7 +394,7 @@ mod tests {
         let recipe = Recipe::parse(least, Path::new(FILE)).unwrap();
         let whole: toml::Table = toml::to_string(&recipe.text).unwrap().parse().unwrap();
         // What is not there by default is not written.
-        let mut keys = ["replies", "text", "label", "filters", "folder"].map(str::to_owned).to_vec();
+        let mut keys = ["replies", "text", "label", "filters"].map(str::to_owned).to_vec();
         let mut tables = vec![whole];
         while let Some(table) = tables.pop() {
             for (key, value) in table {
