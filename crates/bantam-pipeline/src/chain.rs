@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Instant;
 
-use bantam_artifact::bundle::LAYOUT;
 use bantam_artifact::{Artifact, Key, Stage, Store, Work};
 use bantam_eval::baselines::{Analyser, TfidfSvm};
 use bantam_kernels::gemm::Precision;
@@ -13,13 +12,14 @@ use bantam_tokens::Tokenizer;
 use serde::Serialize;
 
 use crate::report::Role;
-use crate::stages::bundle::{self, Replies};
+use crate::stages::bundle;
 use crate::stages::corpus::{self, Corpus};
 use crate::stages::ensemble::{Ensemble, Taught};
 use crate::stages::evaluation::{self, Models, Scorer, Subject};
+use crate::stages::replies::Replies;
 use crate::stages::training::Curves;
 use crate::stages::{baseline, model, pretraining, pruning, student, teacher, transfer, vocabulary};
-use crate::{DataSource, Error, Observer, Recipe};
+use crate::{DataSource, Error, Observer, Recipe, depends};
 
 /// A recipe that is being followed.
 pub(crate) struct Chain<'a> {
@@ -87,12 +87,18 @@ impl Chain<'_> {
         let (recipe, text) = (self.recipe, &self.recipe.text);
         let keys = source.keys(recipe)?;
         let inputs: Vec<&Key> = keys.iter().collect();
-        let settings = corpus::Settings { curate: &text.curate, held_out: text.data.held_out, seed: text.seed };
-        let read = (&text.data.read, &settings, format!("{source:?}"));
-        let texts = self.stage("corpus", "reading and cleaning the texts", &read, &inputs, |work, _| {
-            corpus::make(source.read(recipe)?, &settings, work)
+        let settings = depends::corpus(text, source);
+        let texts = self.stage("corpus", "reading and cleaning the texts", &settings, &inputs, |work, _| {
+            corpus::make(source.read(recipe)?, &corpus::Settings::of(text), work)
         })?;
         let corpus = Corpus::load(&texts)?;
+        // Other texts than the recipe's have other labels than its replies.
+        if *source == DataSource::Recipe {
+            Replies::check_labels(recipe, &corpus.account.labels)?;
+        }
+        for folder in &text.teacher.folder {
+            teacher::check_labels(&recipe.path(folder), &teacher::labels(&recipe.path(folder))?, &corpus)?;
+        }
         corpus.account.warnings.iter().for_each(|warning| self.observer.note(warning));
         let baseline =
             self.linear("baseline", "TF-IDF and a linear SVM, to be beaten", &TfidfSvm::USUAL, &corpus, &texts)?;
@@ -113,7 +119,9 @@ impl Chain<'_> {
         corpus: &Corpus,
         texts: &Artifact,
     ) -> Result<Artifact, Error> {
-        self.stage(name, what, &(LAYOUT, analysers), &[texts.key()], |work, _| baseline::make(corpus, analysers, work))
+        self.stage(name, what, &depends::linear(analysers), &[texts.key()], |work, _| {
+            baseline::make(corpus, analysers, work)
+        })
     }
 
     /// The teacher: copied from the folder that the recipe names, or trained.
@@ -126,18 +134,21 @@ impl Chain<'_> {
         } else {
             None
         };
-        if let Some(folder) = &section.folder {
+        let mut members = Vec::new();
+        for folder in &section.folder {
+            let keys = depends::finished_teacher(self.recipe, folder)?;
             let folder = self.recipe.path(folder);
-            let files = ["config.json", "model.safetensors", "tokenizer.json"];
-            let keys = files.map(|file| Key::of_file(&folder.join(file))).into_iter().collect::<Result<Vec<_>, _>>()?;
             let inputs: Vec<&Key> = std::iter::once(texts.key()).chain(&keys).collect();
             let copy = |work: &Work, _: &mut dyn Observer| teacher::copy(&folder, corpus, work);
-            let members = vec![self.stage("teacher", "copying the teacher", &(), &inputs, copy)?];
+            members.push(self.stage("teacher", "copying the teacher", &(), &inputs, copy)?);
+        }
+        if let Some(first) = members.first() {
+            student::check_inner(&self.recipe.text.student, tokenizer, first.folder())?;
             return Ok(Taught { members, linear });
         }
         let mut inputs = vec![texts.key(), tokens.key()];
         let pretrained = if section.pretraining.epochs > 0.0 {
-            let settings = (&section.model, &section.pretraining, section.masked, seed);
+            let settings = depends::pretraining(&self.recipe.text);
             let what = "the teacher learns the language";
             let artifact = self.stage("pretraining", what, &settings, &inputs, |work, observer| {
                 pretraining::make(corpus, tokenizer, section, seed, work, observer)
@@ -148,15 +159,13 @@ impl Chain<'_> {
             None
         };
         inputs.extend(pretrained.as_ref().map(Artifact::key));
-        let mut members = Vec::new();
         for number in 1..=section.members {
             let what = match section.members {
                 1 => "the teacher learns the labels".to_owned(),
                 all => format!("the teacher learns the labels, member {number} of {all}"),
             };
-            // Far from the seeds that people choose, so that members of two runs are not the same.
-            let seed = seed.wrapping_add((number as u64 - 1) << 32);
-            let settings = (&section.model, &section.training, &section.objective, seed);
+            let seed = depends::member_seed(&self.recipe.text, number);
+            let settings = depends::teacher(&self.recipe.text, number);
             let member = self.stage("teacher", &what, &settings, &inputs, |work, observer| {
                 teacher::make(corpus, tokenizer, pretrained.as_ref(), section, seed, work, observer)
             })?;
@@ -172,14 +181,14 @@ impl Chain<'_> {
     pub(crate) fn student(&mut self, curated: &Curated, teacher: &Taught) -> Result<Distilled, Error> {
         let Curated { corpus, texts, tokens, tokenizer, .. } = curated;
         let (section, seed) = (&self.recipe.text.student, self.recipe.text.seed);
-        let settings = (section.variants, section.word_dropout, seed);
+        let settings = depends::transfer(&self.recipe.text);
         let inputs: Vec<&Key> = std::iter::once(texts.key()).chain(teacher.artifacts().map(Artifact::key)).collect();
         let scored = self.stage("transfer", "the teacher scores all texts", &settings, &inputs, |work, observer| {
             let teacher = Ensemble::load(teacher, corpus, model::training_precision())?;
             transfer::make(corpus, &teacher, section, seed, work, observer)
         })?;
         let inputs = [scored.key(), tokens.key()];
-        let settings = (&section.model, &section.training, &section.objective, seed);
+        let settings = depends::student(&self.recipe.text);
         let what = "the student learns from the teacher";
         let student = self.stage("student", what, &settings, &inputs, |work, observer| {
             // States and relations are those of one model; scores are those of all.
@@ -195,7 +204,7 @@ impl Chain<'_> {
     pub(crate) fn pruned(&mut self, curated: &Curated, distilled: &Distilled) -> Result<Artifact, Error> {
         let (section, seed) = (&self.recipe.text.student, self.recipe.text.seed);
         let Distilled { student, scored } = distilled;
-        let settings = (&section.prune, &section.objective, seed);
+        let settings = depends::pruning(&self.recipe.text);
         let inputs = [student.key(), scored.key()];
         let what = "cutting what is used least, and recovering";
         let pruned = self.stage("pruning", what, &settings, &inputs, |work, observer| {
@@ -211,16 +220,8 @@ impl Chain<'_> {
 
     /// The one file that ships.
     pub(crate) fn bundle(&mut self, curated: &Curated, pruned: &Artifact) -> Result<Artifact, Error> {
-        let text = &self.recipe.text;
         let replies = Replies::read(self.recipe)?;
-        let settings = bundle::Settings {
-            name: &text.name,
-            purpose: &text.purpose,
-            licence: &text.licence,
-            precision: text.evaluate.quality.precision,
-            replies: &replies,
-            layout: LAYOUT,
-        };
+        let settings = depends::bundle(&self.recipe.text, &replies);
         self.stage("bundle", "eight-bit weights, calibration, one file", &settings, &[pruned.key()], |work, _| {
             bundle::make(&curated.corpus, &model::load(pruned.folder(), Precision::F32)?, &settings, work)
         })

@@ -6,10 +6,12 @@
 mod assemble;
 mod chain;
 mod data;
+mod depends;
 mod error;
 mod measure;
 pub mod new;
 mod observer;
+mod plan;
 mod recipe;
 pub mod report;
 mod run;
@@ -19,6 +21,7 @@ pub use data::{DataSource, Texts};
 pub use error::Error;
 pub use measure::{Measurement, labelled_texts, measure};
 pub use observer::{Observer, Silent};
+pub use plan::{PlannedStage, plan};
 pub use recipe::{
     DataSection, EvaluateSection, FILE, ModelSection, PruneSection, Recipe, RecipeText, StudentSection, TeacherSection,
     TokenizerSection, TrainingSection,

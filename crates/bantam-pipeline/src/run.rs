@@ -3,18 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use bantam_artifact::{Artifact, Lock, Store, create_folder, remove_leftovers, write_atomic};
-use bantam_eval::{Outcomes, scores_of};
+use bantam_eval::baselines::TfidfSvm;
+use bantam_eval::{Classifier, Outcomes, scores_of};
 use bantam_kernels::gemm::Precision;
 use serde::Serialize;
 
 use crate::chain::{Chain, folder_bytes, parts, shipped};
 use crate::report::{HTML_FILE, Report};
-use crate::stages::bundle;
 use crate::stages::corpus::Corpus;
-use crate::stages::ensemble::Ensemble;
-use crate::stages::evaluation::{Figures, Scorer, Subject};
-use crate::stages::model;
+use crate::stages::ensemble::{Ensemble, Taught};
+use crate::stages::evaluation::{Figures, Subject};
 use crate::stages::training::Curves;
+use crate::stages::{baseline, bundle, model};
 use crate::{DataSource, Error, Observer, Recipe, assemble};
 
 /// Where a run reads and writes.
@@ -55,7 +55,9 @@ pub enum Goal {
 /// A model that was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Model {
-    /// Its folder or file. Further members of a teacher stand beside the first: `teacher-2`, ...
+    /// What it is.
+    pub name: String,
+    /// Its folder or file; that of the first part where several answer together.
     pub path: PathBuf,
     /// Numbers that were learnt.
     pub parameters: u64,
@@ -63,6 +65,10 @@ pub struct Model {
     pub bytes: u64,
     /// Share of the validation texts of the labels that it answers rightly. The test texts stay unseen.
     pub validation_accuracy: f64,
+    /// The models that answer together as this one, each in a folder of its own: `teacher`, `teacher-2`, ..., `teacher-linear`. Empty
+    /// where there is one alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Model>,
 }
 
 /// The artifacts that the report is made from.
@@ -99,7 +105,8 @@ pub fn run(recipe: &Recipe, options: &RunOptions, observer: &mut dyn Observer) -
     })
 }
 
-/// Follows a recipe as far as one model and puts that into the output folder: `teacher`, `student`, `pruned`, or the bundle.
+/// Follows a recipe as far as one model and puts that into the output folder: `teacher` (and beside it whatever answers with it),
+/// `student`, `pruned`, or the bundle.
 /// What is there already is not made again; a later [`run`] finds all of it.
 ///
 /// # Errors
@@ -108,14 +115,8 @@ pub fn make(recipe: &Recipe, options: &RunOptions, goal: Goal, observer: &mut dy
     follow(recipe, options, observer, |mut chain| {
         let curated = chain.curated(&options.source)?;
         let teacher = chain.teacher(&curated)?;
-        let place = |name: &str, artifact: &Artifact| place_folder(&options.out.join(name), artifact);
         if goal == Goal::Teacher {
-            let path = place("teacher", &teacher.members[0])?;
-            for (index, member) in teacher.members.iter().enumerate().skip(1) {
-                place(&format!("teacher-{}", index + 1), member)?;
-            }
-            let bytes = teacher.artifacts().map(folder_bytes).sum();
-            return Ok(told(path, &Ensemble::load(&teacher, &curated.corpus, Precision::F32)?, bytes, &curated.corpus));
+            return placed_teacher(&options.out, &teacher, &curated.corpus);
         }
         let distilled = chain.student(&curated, &teacher)?;
         let made = match goal {
@@ -125,10 +126,12 @@ pub fn make(recipe: &Recipe, options: &RunOptions, goal: Goal, observer: &mut dy
         if goal == Goal::Bundle {
             let path = place_bundle(recipe, options, &chain.bundle(&curated, &made)?)?;
             let (classifier, bytes) = shipped(&path)?;
-            return Ok(told(path, &classifier, bytes, &curated.corpus));
+            let subject = Subject { name: "bundle", scorer: &classifier, bytes };
+            return Ok(told(path, &subject, &curated.corpus));
         }
-        let path = place(if goal == Goal::Student { "student" } else { "pruned" }, &made)?;
-        Ok(told(path, &model::load(made.folder(), Precision::F32)?, folder_bytes(&made), &curated.corpus))
+        let name = if goal == Goal::Student { "student" } else { "pruned" };
+        let path = place_folder(&options.out.join(name), &made)?;
+        told_folder(name, path, &made, &curated.corpus)
     })
 }
 
@@ -163,13 +166,44 @@ fn place_folder(folder: &Path, artifact: &Artifact) -> Result<PathBuf, Error> {
     Ok(folder.to_owned())
 }
 
+/// All folders of a teacher, and what they answer together.
+fn placed_teacher(out: &Path, teacher: &Taught, corpus: &Corpus) -> Result<Model, Error> {
+    let mut parts = Vec::new();
+    let all = teacher.members.len();
+    for (index, member) in teacher.members.iter().enumerate() {
+        let folder = if index == 0 { "teacher".to_owned() } else { format!("teacher-{}", index + 1) };
+        let path = place_folder(&out.join(folder), member)?;
+        parts.push(told_folder(&format!("member {} of {all}", index + 1), path, member, corpus)?);
+    }
+    if let Some(linear) = &teacher.linear {
+        let path = place_folder(&out.join("teacher-linear"), linear)?;
+        let svm = TfidfSvm::load(&linear.path(baseline::FILE))?;
+        let name = "linear model".to_owned();
+        parts.push(Model { name, bytes: folder_bytes(linear), ..told(path, &svm, corpus) });
+    }
+    if parts.len() == 1 {
+        return Ok(Model { name: "teacher".to_owned(), ..parts.remove(0) });
+    }
+    let ensemble = Ensemble::load(teacher, corpus, Precision::F32)?;
+    let bytes = teacher.artifacts().map(folder_bytes).sum();
+    let subject = Subject { name: "teacher", scorer: &ensemble, bytes };
+    Ok(Model { parts: parts.clone(), ..told(parts[0].path.clone(), &subject, corpus) })
+}
+
+/// What is told of the model in a folder.
+fn told_folder(name: &str, path: PathBuf, artifact: &Artifact, corpus: &Corpus) -> Result<Model, Error> {
+    let classifier = model::load(artifact.folder(), Precision::F32)?;
+    Ok(told(path, &Subject { name, scorer: &classifier, bytes: folder_bytes(artifact) }, corpus))
+}
+
 /// What is told of a model: the validation texts are asked, the test texts stay unseen.
-fn told(path: PathBuf, scorer: &dyn Scorer, bytes: u64, corpus: &Corpus) -> Model {
+fn told(path: PathBuf, classifier: &dyn Classifier, corpus: &Corpus) -> Model {
     let validation = corpus.examples(&corpus.validation);
-    let scores = scores_of(&Subject { name: "model", scorer, bytes }, &validation.texts());
+    let scores = scores_of(classifier, &validation.texts());
     let outcomes = Outcomes::new(corpus.account.labels.len(), validation.labels(), &scores, 1.0);
     let right = outcomes.right();
     let inside: Vec<bool> = outcomes.in_scope().map(|(index, _)| right[index]).collect();
     let validation_accuracy = inside.iter().filter(|&&right| right).count() as f64 / inside.len().max(1) as f64;
-    Model { path, parameters: scorer.parameters(), bytes, validation_accuracy }
+    let (name, parts) = (classifier.name().to_owned(), Vec::new());
+    Model { name, path, parameters: classifier.parameters(), bytes: classifier.bytes(), validation_accuracy, parts }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bantam_pipeline::{DataSource, Error, Observer, Outcome, Recipe, RunOptions, Silent, run};
+use bantam_pipeline::{DataSource, Error, Goal, Observer, Outcome, Recipe, RunOptions, Silent, make, plan, run};
 use bantam_runtime::Assistant;
 
 const TOPICS: [(&str, [&str; 4]); 3] = [
@@ -161,4 +161,134 @@ fn what_is_wrong_with_a_recipe_or_its_data_is_told_with_its_place() {
         assert!(told.contains(place), "{place}: {told}");
     }
     assert!(!folder.path().join("out/report.json").exists() && !folder.path().join("out/tiny.bantam").exists());
+}
+
+#[test]
+fn cheap_mistakes_are_told_before_anything_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = recipe_in(folder.path());
+    let good = fs::read_to_string(&file).unwrap();
+    let told = || {
+        let mut seen = StopAfter { steps: usize::MAX, stages: Vec::new() };
+        let told = run_in(folder.path(), "out", &mut seen).unwrap_err().to_string();
+        assert!(seen.stages.iter().all(|(name, _)| name == "corpus"), "{told}: {:?}", seen.stages);
+        told
+    };
+    let replies = [
+        ("[replies]\nrefund = 3\n", ["replies.toml", "line 2"]),
+        ("[answers]\nrefund = \"yes\"\n", ["replies.toml", "answers"]),
+        ("[replies]\nrefunds = \"yes\"\n", ["`refunds`", "did you mean `refund`?"]),
+        ("[replies]\noos = \"no\"\n", ["`oos`", "[hand_over]"]),
+    ];
+    for (text, places) in replies {
+        fs::write(folder.path().join("replies.toml"), text).unwrap();
+        let told = told();
+        assert!(places.iter().all(|place| told.contains(place)), "{text}: {told}");
+    }
+    fs::write(folder.path().join("replies.toml"), "").unwrap();
+    fs::write(&file, good.replace("[teacher.model]", "[teacher]\nfolder = \"nowhere\"\n[teacher.model]")).unwrap();
+    let missing = told();
+    assert!(missing.contains("nowhere/config.json") && missing.contains("teacher.folder"), "{missing}");
+}
+
+#[test]
+fn a_finished_teacher_must_fit_the_texts_and_the_student() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = recipe_in(folder.path());
+    let good = fs::read_to_string(&file).unwrap();
+    let options = RunOptions { source: DataSource::Recipe, out: folder.path().join("first") };
+    make(&Recipe::read(&file).unwrap(), &options, Goal::Teacher, &mut Silent).unwrap();
+
+    let taught = good.replace("[teacher.model]", "[teacher]\nfolder = \"first/teacher\"\n[teacher.model]");
+    let states = format!("{taught}[student.objective]\nstates = 1.0\n");
+    fs::write(&file, &states).unwrap();
+    run_in(folder.path(), "fits", &mut Silent).unwrap();
+    let widths = states.rfind("\nwidth = 16\n").unwrap();
+    let (before, after) = states.split_at(widths);
+    let shorter = format!("{before}{}", after.replacen("max_tokens = 16", "max_tokens = 8", 1));
+    let wider = format!("{before}{}", after.replacen("\nwidth = 16", "\nwidth = 32", 1));
+    let other = states.replace("wordpiece", "bpe");
+    for (text, place) in
+        [(&wider, "32 numbers wide"), (&shorter, "up to 8 tokens"), (&other, "another tokenizer than the student")]
+    {
+        fs::write(&file, text).unwrap();
+        let told = run_in(folder.path(), "out", &mut Silent).unwrap_err().to_string();
+        assert!(told.contains("student.objective.states") && told.contains(place), "{told}");
+    }
+    fs::write(&file, &taught).unwrap();
+    fs::write(folder.path().join("replies.toml"), "").unwrap();
+    let train = fs::read_to_string(folder.path().join("train.tsv")).unwrap();
+    fs::write(folder.path().join("train.tsv"), train.replace("refund\t", "refunds\t")).unwrap();
+    let mut seen = StopAfter { steps: usize::MAX, stages: Vec::new() };
+    let told = run_in(folder.path(), "out", &mut seen).unwrap_err().to_string();
+    assert!(told.contains("labels are not the corpus's"), "{told}");
+    assert_eq!(seen.stages.len(), 1, "nothing but the texts was read");
+}
+
+#[test]
+fn every_folder_of_a_teacher_is_told_with_what_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = recipe_in(folder.path());
+    let text = fs::read_to_string(&file).unwrap();
+    let several = text.replace("[teacher.model]", "[teacher]\nmembers = 2\nwith_linear = true\n[teacher.model]");
+    fs::write(&file, several).unwrap();
+    let out = folder.path().join("out");
+    let options = RunOptions { source: DataSource::Recipe, out: out.clone() };
+    let teacher = make(&Recipe::read(&file).unwrap(), &options, Goal::Teacher, &mut Silent).unwrap();
+    let parts: Vec<_> = teacher.parts.iter().map(|part| (part.name.as_str(), part.path.clone())).collect();
+    let expected = [
+        ("member 1 of 2", out.join("teacher")),
+        ("member 2 of 2", out.join("teacher-2")),
+        ("linear model", out.join("teacher-linear")),
+    ];
+    assert_eq!(parts, expected);
+    for part in &teacher.parts {
+        let files = fs::read_dir(&part.path).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len());
+        assert_eq!(part.bytes, files.sum::<u64>(), "{}: the size is that of the folder", part.name);
+        assert!(part.validation_accuracy > 0.5, "{}: {}", part.name, part.validation_accuracy);
+    }
+    assert_eq!(teacher.bytes, teacher.parts.iter().map(|part| part.bytes).sum::<u64>());
+    assert_eq!(teacher.parameters, teacher.parts.iter().map(|part| part.parameters).sum::<u64>());
+
+    // Named in another recipe, the folders answer together just so.
+    let again = text.replace(
+        "[teacher.model]",
+        "[teacher]\nfolder = [\"out/teacher\", \"out/teacher-2\"]\nwith_linear = true\n[teacher.model]",
+    );
+    fs::write(&file, again).unwrap();
+    let options = RunOptions { source: DataSource::Recipe, out: folder.path().join("again") };
+    let finished = make(&Recipe::read(&file).unwrap(), &options, Goal::Teacher, &mut Silent).unwrap();
+    assert_eq!((finished.parameters, finished.bytes), (teacher.parameters, teacher.bytes));
+    assert_eq!(finished.validation_accuracy, teacher.validation_accuracy);
+}
+
+#[test]
+fn a_plan_tells_what_a_run_then_does_and_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = recipe_in(folder.path());
+    let good = fs::read_to_string(&file)
+        .unwrap()
+        .replace("[teacher.model]", "[teacher]\nmembers = 2\nwith_linear = true\n[teacher.model]");
+    let options = RunOptions { source: DataSource::Recipe, out: folder.path().join("out") };
+    // What is planned is what a run comes to, stage by stage.
+    let follow = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let planned = plan(&Recipe::read(&file).unwrap(), &options).unwrap();
+        let mut seen = StopAfter { steps: usize::MAX, stages: Vec::new() };
+        run_in(folder.path(), "out", &mut seen).unwrap();
+        let told: Vec<(String, bool)> =
+            planned.iter().map(|stage| (stage.name.to_owned(), stage.why.is_none())).collect();
+        assert_eq!(told, seen.stages);
+        planned.into_iter().filter_map(|stage| Some((stage.name, stage.why?))).collect::<Vec<_>>()
+    };
+    let first = follow(&good);
+    assert!(first.len() == 12 && first.iter().all(|(_, why)| why == "not made yet"), "{first:?}");
+    assert!(follow(&good).is_empty());
+    let pruned = follow(&good.replace("channels = 8\n", "channels = 4\n"));
+    assert!(pruned[0].0 == "pruning" && pruned[0].1.contains("[student.prune]"), "{pruned:?}");
+    assert!(pruned[1].0 == "bundle" && pruned[1].1.contains("pruning"), "{pruned:?}");
+    let train = fs::read_to_string(folder.path().join("train.tsv")).unwrap();
+    fs::write(folder.path().join("train.tsv"), format!("{train}refund\tmy money should come back\n")).unwrap();
+    let all = follow(&good);
+    assert!(all.len() == 12 && all[0].1.contains("a file"), "{all:?}");
 }

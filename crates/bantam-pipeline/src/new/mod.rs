@@ -21,8 +21,8 @@ pub use columns::Column;
 pub use files::DataFile;
 use settings::Settings;
 
-use crate::stages::bundle::Replies;
 use crate::stages::corpus::FEW;
+use crate::stages::replies::Replies;
 use crate::{DataSection, DataSource, Error, FILE, Recipe, Texts};
 
 /// The file of replies, beside the recipe.

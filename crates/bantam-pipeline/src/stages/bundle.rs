@@ -1,6 +1,5 @@
 //! The one file that ships: eight-bit weights, calibrated and with a threshold that keeps the promise on validation texts.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use bantam_artifact::Work;
@@ -10,47 +9,15 @@ use bantam_kernels::gemm::Precision;
 use bantam_model::Weights;
 use bantam_model::folder::{classifier_of, labelled_config};
 use bantam_runtime::{BundleParts, TextClassifier};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::corpus::Corpus;
 use super::evaluation::Subject;
-use crate::{Error, Recipe};
+use super::replies::Replies;
+use crate::Error;
 
 /// The bundle's file inside its artifact.
 pub(crate) const FILE: &str = "model.bantam";
-
-/// Answers for people, by label.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Replies {
-    #[serde(default)]
-    pub(crate) replies: BTreeMap<String, String>,
-    #[serde(default)]
-    pub(crate) hand_over: HandOver,
-}
-
-/// What is said when a person takes over.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct HandOver {
-    #[serde(default)]
-    pub(crate) message: String,
-}
-
-impl Replies {
-    /// Reads the file that the recipe names.
-    pub(crate) fn read(recipe: &Recipe) -> Result<Self, Error> {
-        let Some(path) = &recipe.text.data.replies else { return Ok(Self::default()) };
-        let path = recipe.path(path);
-        let remedy = "data.replies names a TOML file with the table [replies]";
-        let text =
-            std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source, remedy })?;
-        let mut read: Self = toml::from_str(&text).map_err(|error| Error::Recipe { path, what: error.to_string() })?;
-        // An empty reply is one that nobody has written yet.
-        read.replies.retain(|_, reply| !reply.trim().is_empty());
-        Ok(read)
-    }
-}
 
 /// Everything beside weights and texts that goes into a bundle.
 #[derive(Debug, Clone, Serialize)]

@@ -10,7 +10,7 @@ use bantam_eval::Examples;
 use bantam_train::objectives::Lesson;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Texts};
+use crate::{Error, RecipeText, Texts};
 
 /// Examples below which a label is hardly learnt.
 pub(crate) const FEW: usize = 8;
@@ -21,6 +21,12 @@ pub(crate) struct Settings<'a> {
     pub(crate) curate: &'a CurateOptions,
     pub(crate) held_out: f64,
     pub(crate) seed: u64,
+}
+
+impl<'a> Settings<'a> {
+    pub(crate) fn of(text: &'a RecipeText) -> Self {
+        Self { curate: &text.curate, held_out: text.data.held_out, seed: text.seed }
+    }
 }
 
 /// What curation tells the report.

@@ -8,6 +8,7 @@ pub(crate) mod evaluation;
 pub(crate) mod model;
 pub(crate) mod pretraining;
 pub(crate) mod pruning;
+pub(crate) mod replies;
 pub(crate) mod student;
 pub(crate) mod teacher;
 pub(crate) mod training;

@@ -5,6 +5,7 @@ use std::path::Path;
 use bantam_artifact::{Artifact, Work, read};
 use bantam_model::Weights;
 use bantam_model::arrays::read_safetensors;
+use bantam_model::folder::{classifier_of, labels_of};
 use bantam_tokens::Tokenizer;
 use bantam_train::objectives::Classification;
 
@@ -37,22 +38,45 @@ pub(crate) fn make(
     save(&work.path(""), &model, &weights, &encoder, &columns)
 }
 
+/// The files of a finished teacher.
+pub(crate) const FILES: [&str; 3] = ["config.json", "model.safetensors", "tokenizer.json"];
+
+/// The labels of the finished teacher in a folder, which must have all its files.
+pub(crate) fn labels(folder: &Path) -> Result<Vec<String>, Error> {
+    let remedy = "teacher.folder names a folder with config.json, model.safetensors and tokenizer.json, as `bantam train` leaves one";
+    for file in FILES {
+        let path = folder.join(file);
+        std::fs::metadata(&path).map_err(|source| Error::Read { path, source, remedy })?;
+    }
+    let path = folder.join(FILES[0]);
+    let text = std::fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source, remedy })?;
+    let config = serde_json::from_slice(&text)
+        .map_err(|error| Error::Data { what: format!("{}: {error}; {remedy}", path.display()) })?;
+    Ok(labels_of(&config, classifier_of(&config, &path)?.labels()))
+}
+
+/// Refuses a finished teacher whose labels are not the corpus's.
+pub(crate) fn check_labels(folder: &Path, labels: &[String], corpus: &Corpus) -> Result<(), Error> {
+    let columns = corpus.columns();
+    if labels == columns {
+        return Ok(());
+    }
+    let what = format!(
+        "{}: the teacher's {} labels are not the corpus's {} ({} ...); train it on the same labels, in alphabetical order{}",
+        folder.display(),
+        labels.len(),
+        columns.len(),
+        columns.iter().take(3).cloned().collect::<Vec<_>>().join(", "),
+        if corpus.account.out_of_scope { ", with `oos` last" } else { "" }
+    );
+    Err(Error::Data { what })
+}
+
 /// A finished teacher from elsewhere, whose labels must be the corpus's.
 pub(crate) fn copy(folder: &Path, corpus: &Corpus, work: &Work) -> Result<(), Error> {
     let teacher = load(folder, training_precision())?;
-    let columns = corpus.columns();
-    if teacher.labels != columns {
-        let what = format!(
-            "{}: the teacher's {} labels are not the corpus's {} ({} ...); train it on the same labels, in alphabetical order{}",
-            folder.display(),
-            teacher.labels.len(),
-            columns.len(),
-            columns.iter().take(3).cloned().collect::<Vec<_>>().join(", "),
-            if corpus.account.out_of_scope { ", with `oos` last" } else { "" }
-        );
-        return Err(Error::Data { what });
-    }
-    save(&work.path(""), teacher.architecture.as_ref(), &teacher.weights, &teacher.encoder, &columns)
+    check_labels(folder, &teacher.labels, corpus)?;
+    save(&work.path(""), teacher.architecture.as_ref(), &teacher.weights, &teacher.encoder, &corpus.columns())
 }
 
 /// Fresh weights with every pretrained array of the same name and shape in its place.

@@ -23,9 +23,10 @@ pub struct DistillationOptions {
     pub temperature: f32,
     /// Weight of the labels beside the teacher's scores, where there are labels.
     pub labels: f32,
-    /// Weight of the relations between the last layer's tokens; 0 switches them off, and with them the teacher's passes.
+    /// Weight of the relations between the last layer's tokens, across widths; both must read the same tokens. 0 switches them off, and
+    /// with states the teacher's passes.
     pub relations: f32,
-    /// Weight of the distance between the last layer's states; both must be of one width. 0 switches it off.
+    /// Weight of the distance between the last layer's states; both must read the same tokens and be of one width. 0 switches it off.
     pub states: f32,
 }
 
@@ -63,7 +64,8 @@ impl<'a> Distillation<'a> {
     /// for relations and states only.
     ///
     /// # Panics
-    /// When there is no lesson, or one has not one score per class.
+    /// When there is no lesson, or one has not one score per class. Its `loss` panics where relations or states are asked for and the
+    /// teacher reads other tokens, or states and its width is another.
     pub fn new(
         student: &'a dyn Classifier,
         encoder: &'a TextEncoder,

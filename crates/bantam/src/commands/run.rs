@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use bantam_pipeline::report::text_table;
-use bantam_pipeline::run;
+use bantam_pipeline::{PlannedStage, plan, run};
 
 use super::following::Following;
 use super::print_json;
@@ -17,7 +17,7 @@ use crate::screen::Screen;
 pub(crate) struct Arguments {
     #[command(flatten)]
     following: Following,
-    /// Print the recipe with every default filled in, and do nothing
+    /// Print the recipe with every default filled in, and which stages are done or to do and why; do nothing
     #[arg(long)]
     plan: bool,
     /// Print the report as JSON instead of a table
@@ -30,7 +30,12 @@ impl Arguments {
         let recipe = self.following.recipe()?;
         let mut output = std::io::stdout().lock();
         if self.plan {
-            write!(output, "{}", toml::to_string(&recipe.text)?)?;
+            writeln!(output, "{}", toml::to_string(&recipe.text)?)?;
+            let options = self.following.options(&recipe)?;
+            writeln!(output, "# The stages of a run into {}:", options.out.display())?;
+            for PlannedStage { name, why } in plan(&recipe, &options)? {
+                writeln!(output, "# {name:<11} {}", why.map_or("done".to_owned(), |why| format!("to do ({why})")))?;
+            }
             return Ok(());
         }
         let options = self.following.options(&recipe)?;

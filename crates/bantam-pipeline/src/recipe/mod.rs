@@ -1,4 +1,7 @@
-//! What a person writes: a TOML file in which every key but the data has a default, and unknown keys are refused.
+//! What a person writes: a TOML file in which every key but `name` and `data.train` has a default, and unknown keys are refused.
+
+mod check;
+mod defaults;
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +12,8 @@ use bantam_train::objectives::{ClassificationOptions, DistillationOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::stages::replies::Replies;
+use crate::stages::teacher;
 
 /// The file that a recipe's folder holds.
 pub const FILE: &str = "recipe.toml";
@@ -147,7 +152,6 @@ pub struct TrainingSection {
     /// Peak learning rate.
     pub learning_rate: f32,
     /// Learning rate of Muon on the matrices; 0 leaves them to AdamW.
-    #[serde(default)]
     pub muon_rate: f32,
     /// Learning rate of tables as a multiple of the others'.
     pub table_rate: f32,
@@ -165,8 +169,10 @@ pub struct TrainingSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TeacherSection {
-    /// A finished teacher instead: a Bantam or Hugging Face encoder folder with the same labels.
-    pub folder: Option<PathBuf>,
+    /// Finished teachers instead: Bantam or Hugging Face encoder folders with the same labels. Several answer together; one may be named
+    /// without a list.
+    #[serde(deserialize_with = "one_or_many")]
+    pub folder: Vec<PathBuf>,
     /// Models that are trained from different seeds and answer together (an ensemble), 1 to 16. They cost so many times as much as one;
     /// the student, which learns their joint answers, costs the same.
     pub members: usize,
@@ -185,6 +191,20 @@ pub struct TeacherSection {
     pub objective: ClassificationOptions,
 }
 
+/// Paths in a list, or one alone.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<PathBuf>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a folder, or a list of folders")]
+    enum Paths {
+        One(PathBuf),
+        Many(Vec<PathBuf>),
+    }
+    Ok(match Paths::deserialize(from)? {
+        Paths::One(path) => vec![path],
+        Paths::Many(paths) => paths,
+    })
+}
+
 impl Default for TeacherSection {
     fn default() -> Self {
         let training = TrainingSection {
@@ -198,7 +218,7 @@ impl Default for TeacherSection {
             validate_every: 1.0,
         };
         Self {
-            folder: None,
+            folder: Vec::new(),
             members: 1,
             with_linear: false,
             model: ModelSection {
@@ -300,16 +320,39 @@ impl Default for StudentSection {
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateSection {
     /// The promise: precision of what is answered without a person, and the rest.
+    #[serde(deserialize_with = "QualityKeys::deserialize")]
     pub quality: EvaluationOptions,
     /// How long to time each model.
+    #[serde(deserialize_with = "CostKeys::deserialize")]
     pub cost: CostOptions,
+}
+
+/// The keys of `evaluate.quality`: no others are taken.
+#[derive(Deserialize)]
+#[serde(remote = "EvaluationOptions", deny_unknown_fields)]
+struct QualityKeys {
+    precision: f64,
+    accuracy_loss: f64,
+    rounds: usize,
+    seed: u64,
+}
+
+/// The keys of `evaluate.cost`: no others are taken.
+#[derive(Deserialize)]
+#[serde(remote = "CostOptions", deny_unknown_fields)]
+struct CostKeys {
+    seconds: f64,
+    least_requests: usize,
+    warm_up: usize,
+    batch: usize,
 }
 
 impl Recipe {
     /// Reads the recipe in a folder, or the TOML file itself.
     ///
     /// # Errors
-    /// When the file cannot be read, or a key is unknown, missing or of the wrong type: with its line.
+    /// When the file cannot be read; or a key is unknown, missing or of the wrong type: with its line; or a value cannot work; or the
+    /// file of replies or the folder of a finished teacher that it names is not one.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let file = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
         let text = std::fs::read_to_string(&file).map_err(|source| Error::Read {
@@ -317,60 +360,21 @@ impl Recipe {
             source,
             remedy: "a recipe is a folder with recipe.toml",
         })?;
-        Self::parse(&text, &file)
+        let recipe = Self::parse(&text, &file)?;
+        Replies::read(&recipe)?;
+        for folder in &recipe.text.teacher.folder {
+            teacher::labels(&recipe.path(folder))?;
+        }
+        Ok(recipe)
     }
 
     /// What `text` says, as the content of `file`.
     pub(crate) fn parse(text: &str, file: &Path) -> Result<Self, Error> {
         let refused = |what: String| Error::Recipe { path: file.to_owned(), what };
-        let text: RecipeText = toml::from_str(text).map_err(|source| refused(source.to_string()))?;
+        let text = defaults::read(text).map_err(refused)?;
         let recipe = Self { folder: file.parent().unwrap_or(Path::new(".")).to_owned(), text };
-        recipe.check().map_err(refused)?;
+        check::values(&recipe.text).map_err(refused)?;
         Ok(recipe)
-    }
-
-    /// The first value that cannot work.
-    fn check(&self) -> Result<(), String> {
-        let text = &self.text;
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if text.name.is_empty() || !text.name.chars().all(plain) {
-            return Err(format!("name = {:?}: use letters, digits, `-` and `_` only", text.name));
-        }
-        if text.data.train.is_empty() {
-            return Err("data.train: name one file of labelled texts at least".to_owned());
-        }
-        let share = |key: &str, value: f64, least: f64, below: f64| {
-            let fits = value >= least && value < below;
-            if fits { Ok(()) } else { Err(format!("{key} = {value}: choose from {least} to below {below}")) }
-        };
-        share("data.held_out", text.data.held_out, 0.01, 0.9)?;
-        share("teacher.members", text.teacher.members as f64, 1.0, 17.0)?;
-        share("teacher.masked", text.teacher.masked.into(), 0.01, 0.9)?;
-        share("teacher.objective.dropout", text.teacher.objective.dropout.into(), 0.0, 0.9)?;
-        share("teacher.objective.word_dropout", text.teacher.objective.word_dropout.into(), 0.0, 0.9)?;
-        share("teacher.objective.smoothing", text.teacher.objective.smoothing.into(), 0.0, 0.9)?;
-        share("student.objective.dropout", text.student.objective.dropout.into(), 0.0, 0.9)?;
-        share("student.word_dropout", text.student.word_dropout.into(), 0.0, 0.9)?;
-        share("evaluate.quality.precision", text.evaluate.quality.precision, 0.0, 1.0001)?;
-        share("student.objective.temperature", text.student.objective.temperature.into(), 0.1, 100.0)?;
-        for (key, batch) in [("teacher", text.teacher.objective.batch), ("student", text.student.objective.batch)] {
-            share(&format!("{key}.objective.batch"), batch as f64, 1.0, 4097.0)?;
-        }
-        for (key, training) in [
-            ("teacher.pretraining", &text.teacher.pretraining),
-            ("teacher.training", &text.teacher.training),
-            ("student.training", &text.student.training),
-            ("student.prune.recovery", &text.student.prune.recovery),
-        ] {
-            share(&format!("{key}.epochs"), training.epochs, 0.0, 10_000.0)?;
-            share(&format!("{key}.learning_rate"), training.learning_rate.into(), 0.0, 10.0)?;
-            share(&format!("{key}.warmup"), training.warmup, 0.0, 1.0)?;
-            share(&format!("{key}.averaging"), training.averaging.into(), 0.0, 1.0)?;
-        }
-        for (key, model) in [("teacher.model", &text.teacher.model), ("student.model", &text.student.model)] {
-            model.check().map_err(|what| format!("{key}.{what}"))?;
-        }
-        share("tokenizer.vocabulary", text.tokenizer.vocabulary as f64, 300.0, 1_000_000.0)
     }
 
     /// A path of the recipe, from its folder.
@@ -379,21 +383,29 @@ impl Recipe {
     }
 }
 
-impl ModelSection {
-    fn check(&self) -> Result<(), String> {
-        let inside = |key: &str, value: usize, most: usize| {
-            let fits = (1..=most).contains(&value);
-            if fits { Ok(()) } else { Err(format!("{key} = {value}: choose from 1 to {most}")) }
-        };
-        inside("layers", self.layers, 64)?;
-        inside("width", self.width, 8192)?;
-        inside("heads", self.heads, 128)?;
-        inside("channels", self.channels, 32_768)?;
-        inside("max_tokens", self.max_tokens, 8192)?;
-        if !self.width.is_multiple_of(2 * self.heads) {
-            let (width, heads) = (self.width, self.heads);
-            return Err(format!("width = {width}: must be a multiple of twice the {heads} heads"));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_about_recipes_explains_every_key() {
+        let page = include_str!("../../../../docs/recipes.md");
+        let least = "name = \"a\"\n[data]\ntrain = [\"a.csv\"]\n";
+        let recipe = Recipe::parse(least, Path::new(FILE)).unwrap();
+        let whole: toml::Table = toml::to_string(&recipe.text).unwrap().parse().unwrap();
+        // What is not there by default is not written.
+        let mut keys = ["replies", "text", "label", "filters"].map(str::to_owned).to_vec();
+        let mut tables = vec![whole];
+        while let Some(table) = tables.pop() {
+            for (key, value) in table {
+                match value {
+                    toml::Value::Table(below) if key != "shingle" => tables.push(below),
+                    _ => keys.push(key),
+                }
+            }
         }
-        if self.buckets > 0 { inside("feature_width", self.feature_width, 4096) } else { Ok(()) }
+        let is_explained = |key: &String| page.lines().any(|line| line.starts_with(&format!("| `{key}` |")));
+        let missing: Vec<&String> = keys.iter().filter(|key| !is_explained(key)).collect();
+        assert!(keys.len() > 60 && missing.is_empty(), "docs/recipes.md does not explain {missing:?}");
     }
 }
