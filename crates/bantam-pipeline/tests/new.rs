@@ -122,7 +122,7 @@ fn what_cannot_be_used_is_refused_with_the_remedy() {
     let cases = [
         ("one.csv", one.to_owned(), "at least 2 labels"),
         ("bare.csv", tickets(60).split_once('\n').unwrap().1.to_owned(), "should name the columns"),
-        ("semicolons.csv", "text;label\na;b\n".to_owned(), "parted by ';'"),
+        ("semicolons.tsv", "text;label\na;b\n".to_owned(), "parted by ';'"),
         ("test.csv", tickets(60), "no other file"),
         ("holes.csv", tickets(60) + "61,2024,Ticket,Hello to you,\n", "have no label"),
         ("stars.csv", "comment,stars\nvery good,5\nvery bad,1\n".to_owned(), "there are `comment`, `stars`"),

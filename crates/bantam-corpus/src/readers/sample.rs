@@ -29,8 +29,8 @@ pub fn sample(path: impl AsRef<Path>, max_bytes: usize, most: usize) -> Result<V
     match kind {
         Kind::Plain => Ok(Vec::new()),
         Kind::JsonLines => of_records(jsonl::records(place, bytes, max_bytes).take(most)),
-        Kind::Comma => of_table(Table::open(place, bytes, b',', max_bytes)?, most),
-        Kind::Tab => of_table(Table::open(place, bytes, b'\t', max_bytes)?, most),
+        Kind::Comma => of_table(Table::csv(place, bytes, max_bytes)?, most),
+        Kind::Tab => of_table(Table::tsv(place, bytes, max_bytes)?, most),
     }
 }
 
