@@ -73,6 +73,26 @@ fn fields_can_be_named() {
     assert_eq!(pairs(&read(&path, &options).unwrap()), [("b", Some("7"))]);
     let missing = refused(&path, &ReadOptions { label: Some("queue".into()), ..ReadOptions::default() });
     assert!(missing.contains("a.jsonl, line 1: no field \"queue\"; there are: text, subject, team"), "{missing}");
+    assert!(missing.contains("--label NAME") && missing.contains("`label = \"NAME\"` under [data.read]"), "{missing}");
+    let unusual = refused(&file(folder.path(), "b.jsonl", "{\"phrase\": \"a\"}\n"), &ReadOptions::default());
+    assert!(unusual.contains("(text, utterance, question, sentence, ...); there are: phrase; "), "{unusual}");
+    assert!(unusual.contains("--text NAME"), "{unusual}");
+}
+
+#[test]
+fn a_list_with_one_label_is_that_label_and_one_with_more_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = "{\"text\": \"a\", \"labels\": [\"x\"]}\n{\"text\": \"b\", \"labels\": []}\n{\"text\": \"c\", \"labels\": \"y\"}\n";
+    let path = file(folder.path(), "a.jsonl", rows);
+    assert_eq!(
+        pairs(&read(&path, &ReadOptions::default()).unwrap()),
+        [("a", Some("x")), ("b", None), ("c", Some("y"))]
+    );
+    let labels = sample(&path, 1000, 9).unwrap().into_iter().find(|field| field.name == "labels").unwrap();
+    assert_eq!(labels.values, [Some("x".to_owned()), None, Some("y".to_owned())]);
+    let two = file(folder.path(), "b.jsonl", "{\"text\": \"a\", \"labels\": [\"x\", \"y\"]}\n");
+    let told = refused(&two, &ReadOptions::default());
+    assert!(told.contains("line 1: field \"labels\" is a list, but a single word or number is wanted"), "{told}");
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub struct ReadOptions {
     /// Name of the field that holds the label; `None`: the first of the usual names (`label`, `intent`, `category`,
     /// `class`, ...), or no label. A field named here must be there.
     pub label: Option<String>,
+    /// What a text without a label is where labels are learnt.
+    pub empty_labels: EmptyLabels,
     /// Most bytes of one record; more is an error that names the line.
     pub max_bytes: usize,
     /// What one document of a plain text file is.
@@ -46,8 +48,25 @@ pub struct ReadOptions {
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        ReadOptions { text: None, label: None, max_bytes: 1_000_000, plain: Plain::Lines }
+        ReadOptions {
+            text: None,
+            label: None,
+            empty_labels: EmptyLabels::Refused,
+            max_bytes: 1_000_000,
+            plain: Plain::Lines,
+        }
     }
+}
+
+/// What a text without a label is where labels are learnt. The readers give it without one; whoever learns decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EmptyLabels {
+    /// An error.
+    #[default]
+    Refused,
+    /// Unlabelled text, as if it stood in a file of its own.
+    Unlabelled,
 }
 
 /// What one document of a plain text file is.

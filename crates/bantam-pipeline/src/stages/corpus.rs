@@ -81,7 +81,7 @@ pub(crate) fn make(texts: Texts, settings: &Settings, work: &Work) -> Result<(),
         documents.retain(|document| fits(document) || outside(document));
         if documents.len() < before {
             let gone = before - documents.len();
-            warnings.push(format!("{gone} {part} texts have labels that no training text has; they were left out"));
+            warnings.push(format!("{gone} {part} texts have no label that a training text has; they were left out"));
         }
         if documents.is_empty() {
             return Err(Error::Data {
