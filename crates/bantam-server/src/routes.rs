@@ -73,7 +73,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     takes("/tokenize", "Text to token ids", r#"{"prompt": "..."}"#, || post(tokens::tokenize)),
     takes("/detokenize", "Token ids to text", r#"{"tokens": [1, 2, 3]}"#, || post(tokens::detokenize)),
     reads("GET", "/v1/model", "The bundle that is served", || get(models::bundle)),
-    takes("/v1/classify", "Label, confidence, reply and entities of texts, by a bundle", CLASSIFY, || {
+    takes("/v1/classify", "Label, confidence, hand-over, reply and entities of texts, by a bundle", CLASSIFY, || {
         post(classify::classify)
     }),
     takes("/", "The task of the first model for it, as Hugging Face has it", TASK, || post(tasks::of_first)).plain(),
