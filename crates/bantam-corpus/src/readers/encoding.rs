@@ -42,7 +42,8 @@ impl<R: Read> Utf16<R> {
         if !rest.is_empty() || pairs.is_empty() && self.high.is_some() {
             return Err(broken());
         }
-        let mut units: Vec<u16> = self.high.take().into_iter().chain(pairs.iter().map(|&pair| (self.unit)(pair))).collect();
+        let mut units: Vec<u16> =
+            self.high.take().into_iter().chain(pairs.iter().map(|&pair| (self.unit)(pair))).collect();
         self.high = units.pop_if(|unit| (0xd800..0xdc00).contains(unit));
         for character in char::decode_utf16(units) {
             let character = character.map_err(|_| broken())?;
