@@ -217,6 +217,7 @@ impl Chain<'_> {
             name: &text.name,
             purpose: &text.purpose,
             licence: &text.licence,
+            languages: &text.languages,
             precision: text.evaluate.quality.precision,
             replies: &replies,
             layout: LAYOUT,

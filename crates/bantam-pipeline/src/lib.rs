@@ -9,6 +9,7 @@ mod data;
 mod error;
 mod measure;
 pub mod new;
+mod next_steps;
 mod observer;
 mod recipe;
 pub mod report;

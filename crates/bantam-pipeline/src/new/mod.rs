@@ -114,7 +114,7 @@ impl Draft {
                 ));
             }
         }
-        let settings = Settings::of(inside.len() + outside.len(), &counted.words);
+        let settings = Settings::of(inside.len(), outside.len(), &counted.words);
         let labels = labels_of(&counted.labels);
         let recipe = written::recipe(&name, &labels, &data, &settings)?;
         let replies = written::replies(&labels, &inside);
