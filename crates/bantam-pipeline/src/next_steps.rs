@@ -53,6 +53,9 @@ fn against_baseline(report: &Report) -> Option<String> {
         Standing::Loses => {
             Some(format!("Before you ship it, make it better than {name}: {learn}, and give more texts."))
         }
+        Standing::Level if best >= 1.0 => Some(format!(
+            "Nothing is left to tell it from {name}, which answers all test texts right: give more of them, and harder ones."
+        )),
         Standing::Level => Some(format!(
             "Whether it is better than {name} these {} test texts cannot tell: give more of them. To make it better: {learn}.",
             report.data.test
@@ -84,6 +87,10 @@ mod tests {
         assert!(both.contains("teacher.with_linear = true") && !both.contains("student.training"), "{both}");
         let level = steps(0.905, 0.948);
         assert!(level.contains("these 1560 test texts cannot tell"), "{level}");
+        let mut perfect = sample::report();
+        perfect.rows.iter_mut().for_each(|row| row.accuracy = 1.0);
+        let perfect = of(&perfect, Some(0.5), Path::new("a.bantam")).join("\n");
+        assert!(perfect.contains("harder ones") && !perfect.contains("epochs"), "{perfect}");
         assert!(loses.starts_with("Talk to it: `bantam chat a.bantam`"), "{loses}");
     }
 }

@@ -144,6 +144,7 @@ fn what_cannot_be_used_is_refused_with_the_remedy() {
     let cases = [
         ("one.csv", one.to_owned(), "at least 2 labels"),
         ("bare.csv", tickets(60).split_once('\n').unwrap().1.to_owned(), "should name the columns"),
+        ("several.jsonl", "{\"text\": \"a b\", \"labels\": [\"x\", \"y\"]}\n".to_owned(), "no list of several"),
         ("semicolons.tsv", "text;label\na;b\n".to_owned(), "parted by ';'"),
         ("test.csv", tickets(60), "no other file"),
         ("unlabelled-all.csv", tickets(60), "no column of labels"),

@@ -8,16 +8,23 @@ const CHUNK: usize = 16 * 1024;
 /// A stream as UTF-8: decoded where it begins with the byte order mark of UTF-16, else as it is.
 ///
 /// # Errors
-/// What reading the first bytes says.
+/// What reading the first bytes says; or that it seems to be UTF-16 without the mark, with what converts it.
 pub(super) fn utf8(mut input: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
     let mut mark = Vec::new();
     (&mut input).take(2).read_to_end(&mut mark)?;
     let unit = match mark[..] {
         [0xff, 0xfe] => u16::from_le_bytes,
         [0xfe, 0xff] => u16::from_be_bytes,
+        [first, 0] if first != 0 => return Err(unmarked("utf-16le")),
+        [0, second] if second != 0 => return Err(unmarked("utf-16be")),
         _ => return Ok(Box::new(io::Cursor::new(mark).chain(input))),
     };
     Ok(Box::new(Utf16 { input: BufReader::new(input), unit, high: None, text: Vec::new(), given: 0 }))
+}
+
+fn unmarked(name: &str) -> io::Error {
+    let what = format!("it seems to be UTF-16 without a byte order mark: convert it with `iconv -f {name} -t utf-8`");
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 /// UTF-16 without its mark, as UTF-8.
@@ -86,6 +93,13 @@ mod tests {
             assert!(decoded(text.clone().into_bytes()).unwrap() == text);
         }
         assert_eq!(decoded(vec![b'x']).unwrap(), "x");
+    }
+
+    #[test]
+    fn without_its_mark_it_is_refused_with_what_converts_it() {
+        for (bytes, wanted) in [(b"t\0e\0", "iconv -f utf-16le"), (b"\0t\0e", "iconv -f utf-16be")] {
+            assert!(decoded(bytes.to_vec()).unwrap_err().to_string().contains(wanted));
+        }
     }
 
     #[test]
