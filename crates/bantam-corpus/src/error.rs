@@ -79,19 +79,25 @@ pub enum Error {
         reason: String,
     },
     /// A record without a wanted field.
-    #[error("{}, line {line}: no field {wanted:?}; there are: {there}; name the right one in the recipe", path.display())]
+    #[error(
+        "{}, line {line}: {wanted}; there are: {there}; name the right one with --{holds} NAME, or in a recipe with \
+         `{holds} = \"NAME\"` under [data.read]",
+        path.display()
+    )]
     MissingField {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// The field looked for, or the names tried.
+        /// What there is not: a field of a given name, or one with a usual name.
         wanted: String,
+        /// What the field holds: `text` or `label`.
+        holds: &'static str,
         /// The fields there are, separated by commas.
         there: String,
     },
     /// A field that is no text.
-    #[error("{}, line {line}: field {field:?} is {found}, but text is wanted", path.display())]
+    #[error("{}, line {line}: field {field:?} is {found}, but {wanted} is wanted", path.display())]
     NotText {
         /// The file.
         path: PathBuf,
@@ -101,6 +107,8 @@ pub enum Error {
         field: String,
         /// What it is.
         found: &'static str,
+        /// What it should be.
+        wanted: &'static str,
     },
     /// A benchmark file that has not the published shape.
     #[error("{} is not in the format of {format}: {reason}", path.display())]
@@ -131,7 +139,10 @@ pub enum Error {
         range: &'static str,
     },
     /// Documents without a label where labels are learnt.
-    #[error("{count} documents have no label, the first at {first}; label them or leave them out")]
+    #[error(
+        "{count} documents have no label, the first at {first}; label them, leave them out, or let a recipe take them for \
+         unlabelled texts with `empty_labels = \"unlabelled\"` under [data.read]"
+    )]
     Unlabelled {
         /// How many.
         count: usize,

@@ -73,6 +73,26 @@ fn fields_can_be_named() {
     assert_eq!(pairs(&read(&path, &options).unwrap()), [("b", Some("7"))]);
     let missing = refused(&path, &ReadOptions { label: Some("queue".into()), ..ReadOptions::default() });
     assert!(missing.contains("a.jsonl, line 1: no field \"queue\"; there are: text, subject, team"), "{missing}");
+    assert!(missing.contains("--label NAME") && missing.contains("`label = \"NAME\"` under [data.read]"), "{missing}");
+    let unusual = refused(&file(folder.path(), "b.jsonl", "{\"phrase\": \"a\"}\n"), &ReadOptions::default());
+    assert!(unusual.contains("(text, utterance, question, sentence, ...); there are: phrase; "), "{unusual}");
+    assert!(unusual.contains("--text NAME"), "{unusual}");
+}
+
+#[test]
+fn a_list_with_one_label_is_that_label_and_one_with_more_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = "{\"text\": \"a\", \"labels\": [\"x\"]}\n{\"text\": \"b\", \"labels\": []}\n{\"text\": \"c\", \"labels\": \"y\"}\n";
+    let path = file(folder.path(), "a.jsonl", rows);
+    assert_eq!(
+        pairs(&read(&path, &ReadOptions::default()).unwrap()),
+        [("a", Some("x")), ("b", None), ("c", Some("y"))]
+    );
+    let labels = sample(&path, 1000, 9).unwrap().into_iter().find(|field| field.name == "labels").unwrap();
+    assert_eq!(labels.values, [Some("x".to_owned()), None, Some("y".to_owned())]);
+    let two = file(folder.path(), "b.jsonl", "{\"text\": \"a\", \"labels\": [\"x\", \"y\"]}\n");
+    let told = refused(&two, &ReadOptions::default());
+    assert!(told.contains("line 1: field \"labels\" is a list, but a single word or number is wanted"), "{told}");
 }
 
 #[test]
@@ -95,6 +115,63 @@ fn a_sample_has_all_fields_of_the_first_records() {
     let refused = |name: &str, bytes: &str| sample(file(folder.path(), name, bytes), 1000, 9).unwrap_err().to_string();
     assert!(refused("b.csv", "a,b\nc\n").contains("line 2: 1 fields"));
     assert!(refused("b.jsonl", "{}\n{\n").contains("line 2"));
+}
+
+#[test]
+fn lines_of_a_table_are_those_that_an_editor_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = "text,label\none,a\n\n\"two\nlines, and\na third\",b\n\n\n\"\",b\nseven\"s,a\n\"last\nof all\",b";
+    let lines = |name: &str, text: &str| -> Vec<u64> {
+        let documents = read(file(folder.path(), name, text), &ReadOptions::default()).unwrap();
+        documents.iter().map(|document| document.source.line).collect()
+    };
+    let wanted = [2, 4, 9, 10, 11];
+    for (name, text) in [
+        ("lf.csv", rows.to_owned()),
+        ("crlf.csv", rows.replace('\n', "\r\n")),
+        ("cr.csv", rows.replace('\n', "\r")),
+        ("ended.csv", rows.replace('\n', "\r\n") + "\r\n\r\n"),
+        ("marked.csv", format!("\u{feff}{}", rows.replace('\n', "\r\n"))),
+    ] {
+        assert_eq!(lines(name, &text), wanted, "{name}");
+    }
+    assert_eq!(lines("crlf.tsv", "text\tlabel\r\na\tx\r\n\r\nb\ty\r\n"), [2, 4]);
+    // More lines than are read ahead, so that counting goes on from block to block.
+    let many = "text,label\r\n".to_owned() + &"\"a\r\nb\",x\r\n".repeat(40_000);
+    assert_eq!(lines("many.csv", &many), (0..40_000).map(|row| 2 + 2 * row).collect::<Vec<u64>>());
+    let short = refused(&file(folder.path(), "short.csv", "text,label\r\na,b\r\nc\r\n"), &ReadOptions::default());
+    assert!(short.contains("line 3: 1 fields"), "{short}");
+    let foreign = file(folder.path(), "foreign.csv", b"text,label\r\n\r\na,b\r\nc\xe9d,e\r\n");
+    assert!(refused(&foreign, &ReadOptions::default()).contains("line 4, byte column 2"));
+}
+
+#[test]
+fn tables_of_spreadsheets_are_read_as_they_are_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let wanted = [("where, please?", Some("place")), ("no; never", Some("deny"))];
+    let semicolons = "text;label\r\nwhere, please?;place\r\n\"no; never\";deny\r\n";
+    let utf16 = |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(bytes).collect()
+    };
+    let tabs = semicolons.replace(';', "\t").replace("no\t", "no;");
+    for (name, bytes, first_line) in [
+        ("european.csv", semicolons.as_bytes().to_vec(), 2),
+        ("excel.csv", format!("sep=;\r\n{semicolons}").into_bytes(), 3),
+        ("marked.csv", format!("\u{feff}SEP=;\r\n{semicolons}").into_bytes(), 3),
+        ("tabs.csv", tabs.clone().into_bytes(), 2),
+        ("unicode.csv", utf16(&tabs, u16::to_le_bytes), 2),
+        ("big.csv", utf16(&format!("sep=;\n{semicolons}"), u16::to_be_bytes), 3),
+    ] {
+        let documents = read(file(folder.path(), name, bytes), &ReadOptions::default()).unwrap();
+        assert_eq!((pairs(&documents).as_slice(), documents[0].source.line), (&wanted[..], first_line), "{name}");
+    }
+    let path = file(folder.path(), "a.jsonl", utf16("{\"text\": \"größer\"}\r\n", u16::to_le_bytes));
+    assert_eq!(pairs(&read(path, &ReadOptions::default()).unwrap()), [("größer", None)]);
+    let cut = refused(&file(folder.path(), "cut.txt", b"\xff\xfea"), &ReadOptions::default());
+    assert!(cut.contains("cut.txt") && cut.contains("UTF-16") && cut.contains("whole"), "{cut}");
+    // A comma in a name does not make commas the separator, nor do semicolons within quotes.
+    let names = file(folder.path(), "names.csv", "\"a;b;c\",text\n1,hello\n");
+    assert_eq!(pairs(&read(names, &ReadOptions::default()).unwrap()), [("hello", None)]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bantam_corpus::Document;
 use bantam_corpus::readers::OUT_OF_SCOPE;
 use bantam_eval::Bin;
 
@@ -11,10 +12,7 @@ use crate::report::{
 };
 use crate::run::Made;
 use crate::stages::evaluation::Measured;
-use crate::{Error, Recipe};
-
-/// Below this many training texts per label, more of them help most.
-const FEW_PER_LABEL: usize = 40;
+use crate::{Error, Recipe, next_steps};
 
 pub(crate) fn report(recipe: &Recipe, made: &Made, bundle: &Path) -> Result<Report, Error> {
     let (account, seconds) = (&made.corpus.account, &made.seconds);
@@ -29,7 +27,10 @@ pub(crate) fn report(recipe: &Recipe, made: &Made, bundle: &Path) -> Result<Repo
         .iter()
         .filter(|document| document.label.as_ref().is_some_and(|label| account.labels.contains(label)));
     let test = inside.count();
-    let outside = made.corpus.train.iter().filter(|document| document.label.as_deref() == Some(OUT_OF_SCOPE)).count();
+    let outside = |documents: &[Document]| {
+        documents.iter().filter(|document| document.label.as_deref() == Some(OUT_OF_SCOPE)).count()
+    };
+    let (outside_train, outside_validation) = (outside(&made.corpus.train), outside(&made.corpus.validation));
     let bins = |bins: &[Bin]| {
         let bin = |bin: &Bin| ReliabilityBin { confidence: bin.confidence, accuracy: bin.accuracy, count: bin.count };
         bins.iter().map(bin).collect()
@@ -47,11 +48,12 @@ pub(crate) fn report(recipe: &Recipe, made: &Made, bundle: &Path) -> Result<Repo
         },
         data: DataSummary {
             labels: account.labels.len(),
-            train: made.corpus.train.len(),
-            validation: made.corpus.validation.len(),
+            train: made.corpus.train.len() - outside_train,
+            validation: made.corpus.validation.len() - outside_validation,
             test,
             out_of_scope_test: made.corpus.test.len() - test,
-            out_of_scope_train: outside,
+            out_of_scope_train: outside_train,
+            out_of_scope_validation: outside_validation,
             unlabelled: made.corpus.unlabelled.len(),
         },
         funnel: account
@@ -103,7 +105,7 @@ pub(crate) fn report(recipe: &Recipe, made: &Made, bundle: &Path) -> Result<Repo
         next_steps: Vec::new(),
     };
     report.fill_shares();
-    report.next_steps = next_steps(&report, made, bundle);
+    report.next_steps = next_steps::of(&report, made.threshold, bundle);
     Ok(report)
 }
 
@@ -134,34 +136,4 @@ fn row(model: &Measured) -> Row {
         ece: evaluation.metric("ece"),
         brier: evaluation.metric("brier"),
     }
-}
-
-/// What the figures say should be tried next.
-fn next_steps(report: &Report, made: &Made, bundle: &Path) -> Vec<String> {
-    let mut steps = vec![format!("Talk to it: bantam chat {}", bundle.display())];
-    if let Some(pair) = report.confusions.first() {
-        steps.push(format!(
-            "`{}` was taken for `{}` in {} of {} test texts: read the examples, and merge the labels or write texts that tell them apart.",
-            pair.truth, pair.answer, pair.count, pair.of
-        ));
-    }
-    let per_label = report.data.train / report.data.labels.max(1);
-    if per_label < FEW_PER_LABEL {
-        steps.push(format!("There are about {per_label} training texts per label; more of them help most."));
-    }
-    if report.data.unlabelled == 0 {
-        steps.push(
-            "Give unlabelled texts of your domain (data.unlabelled): the student learns from them, too.".to_owned(),
-        );
-    }
-    if report.rows.iter().all(|row| row.out_of_scope_auroc.is_none()) {
-        steps.push("Give requests that belong to no label (data.out_of_scope_train and _test), so that it learns to hand over.".to_owned());
-    }
-    if made.threshold.is_none() {
-        steps.push(
-            "No confidence keeps the promised precision: lower evaluate.quality.precision, or give more data."
-                .to_owned(),
-        );
-    }
-    steps
 }

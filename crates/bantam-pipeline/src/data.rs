@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bantam_artifact::Key;
-use bantam_corpus::readers::{Benchmark, OUT_OF_SCOPE, ReadOptions, import, read};
+use bantam_corpus::readers::{Benchmark, EmptyLabels, OUT_OF_SCOPE, ReadOptions, import, read};
 use bantam_corpus::{Document, Split};
 
 use crate::{Error, Recipe};
@@ -166,6 +166,9 @@ impl DataSource {
         texts.validation = all("validation", options)?;
         let unlabelled = ReadOptions { label: None, ..options.clone() };
         texts.unlabelled = all("unlabelled", &unlabelled)?;
+        if options.empty_labels == EmptyLabels::Unlabelled {
+            texts.unlabelled.extend(texts.train.extract_if(.., |document| document.label.is_none()));
+        }
         texts.unlabelled.iter_mut().for_each(|document| document.label = None);
         for (part, into) in [
             ("out_of_scope_train", &mut texts.train),

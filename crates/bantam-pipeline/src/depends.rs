@@ -58,6 +58,7 @@ pub(crate) fn bundle<'a>(text: &'a RecipeText, replies: &'a Replies) -> bundle::
         name: &text.name,
         purpose: &text.purpose,
         licence: &text.licence,
+        languages: &text.languages,
         precision: text.evaluate.quality.precision,
         replies,
         layout: LAYOUT,

@@ -10,6 +10,7 @@ mod depends;
 mod error;
 mod measure;
 pub mod new;
+mod next_steps;
 mod observer;
 mod plan;
 mod recipe;

@@ -52,9 +52,16 @@ pub fn labelled_texts(paths: &[impl AsRef<Path>], options: &ReadOptions) -> Resu
     for path in paths {
         let path = path.as_ref();
         let mut documents = read(path, options)?;
-        if documents.iter().any(|document| document.label.is_none()) {
+        let unlabelled = documents.iter().filter(|document| document.label.is_none()).count();
+        if let Some(first) = documents.iter().find(|document| document.label.is_none()) {
+            let remedy = if unlabelled == documents.len() {
+                "give each a field `label`, or name the one that holds it with --label"
+            } else {
+                "label them, or leave them out"
+            };
+            let (all, first) = (documents.len(), &first.source);
             let what = format!(
-                "{}: there are texts without a label; give a field `label`, or name the one that holds it",
+                "{}: {unlabelled} of {all} texts are without a label, the first at {first}; {remedy}",
                 path.display()
             );
             return Err(Error::Data { what });

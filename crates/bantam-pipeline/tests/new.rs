@@ -99,6 +99,28 @@ fn lines_of_json_and_named_columns_work_and_paths_inside_the_folder_are_relative
 }
 
 #[test]
+fn rows_without_a_label_in_one_export_with_labelled_ones_are_unlabelled_texts() {
+    let place = tempfile::tempdir().unwrap();
+    let open = (0..40).map(|n| format!("{},2024-06-01,Ticket,Nobody has sorted case {n} yet,\n", 100 + n));
+    let data = file(place.path(), "export.csv", &(tickets(60) + &open.collect::<String>()));
+    let folder = place.path().join("desk");
+    let drafted = draft(&folder, &[data]).unwrap();
+    drafted.write().unwrap();
+    let told = drafted.to_string();
+    assert!(told.contains("100 texts, used as train") && told.contains("3 in 60 training texts"), "{told}");
+    assert!(told.contains("40 of 100 texts to learn from have no label"), "{told}");
+    let (recipe, texts) = read(&folder);
+    assert_eq!((texts.train.len(), texts.unlabelled.len()), (60, 40));
+    assert_eq!(texts.unlabelled[0].text, "Nobody has sorted case 0 yet");
+    // Somebody who wants to know of them is told where they are.
+    let path = folder.join("recipe.toml");
+    let strict = fs::read_to_string(&path).unwrap().replace("empty_labels = \"unlabelled\"", "");
+    fs::write(&path, strict).unwrap();
+    assert_eq!(read(&folder).1.train.len(), 100);
+    assert_ne!(Recipe::read(&folder).unwrap(), recipe);
+}
+
+#[test]
 fn what_is_there_is_kept() {
     let place = tempfile::tempdir().unwrap();
     let data = file(place.path(), "tickets.csv", &tickets(60));
@@ -122,9 +144,10 @@ fn what_cannot_be_used_is_refused_with_the_remedy() {
     let cases = [
         ("one.csv", one.to_owned(), "at least 2 labels"),
         ("bare.csv", tickets(60).split_once('\n').unwrap().1.to_owned(), "should name the columns"),
-        ("semicolons.csv", "text;label\na;b\n".to_owned(), "parted by ';'"),
+        ("several.jsonl", "{\"text\": \"a b\", \"labels\": [\"x\", \"y\"]}\n".to_owned(), "no list of several"),
+        ("semicolons.tsv", "text;label\na;b\n".to_owned(), "parted by ';'"),
         ("test.csv", tickets(60), "no other file"),
-        ("holes.csv", tickets(60) + "61,2024,Ticket,Hello to you,\n", "have no label"),
+        ("unlabelled-all.csv", tickets(60), "no column of labels"),
         ("stars.csv", "comment,stars\nvery good,5\nvery bad,1\n".to_owned(), "there are `comment`, `stars`"),
         ("notes.txt", "a note\n".to_owned(), "plain text has no labels"),
         ("test-of.txt", "a note\n".to_owned(), "its name says test"),

@@ -36,10 +36,13 @@ pub struct Answer {
     pub label: String,
     /// Its calibrated probability, 0 to 1.
     pub confidence: f32,
-    /// The probability that no label fits; 0 for a model that cannot tell.
+    /// The probability that no label fits: 1 for an empty text, else 0 for a model that cannot tell.
     pub out_of_scope: f32,
-    /// Whether the assistant is sure enough to answer without a person.
+    /// Whether the text seems to be about one of the labels, whether or not the assistant is sure which: false where a
+    /// person takes over because it is out of scope.
     pub in_scope: bool,
+    /// Why a person should take over; `None` where the assistant is sure enough to answer.
+    pub hand_over: Option<HandOver>,
     /// What to say: the label's reply, or the hand-over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
@@ -47,6 +50,16 @@ pub struct Answer {
     pub entities: Vec<Entity>,
     /// The likeliest labels with their probabilities, the first included.
     pub alternatives: Vec<(String, f32)>,
+}
+
+/// Why a person should take over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HandOver {
+    /// No label is likely enough.
+    Unsure,
+    /// That no label fits is likelier than the likeliest label.
+    OutOfScope,
 }
 
 impl Assistant {
@@ -142,23 +155,30 @@ impl Assistant {
     }
 
     fn judge(&self, text: &str, scores: &[f32]) -> Answer {
-        let probabilities = softmax(scores, self.parts.temperature);
+        // The model has an opinion on nothing, too; people have not.
+        let is_empty = text.trim().is_empty();
+        let probabilities = if is_empty { vec![0.0; scores.len()] } else { softmax(scores, self.parts.temperature) };
         let labels = &self.parts.labels;
         let order = descending(&probabilities[..labels.len()], ALTERNATIVES);
         let best = order[0];
-        // The model has an opinion on nothing, too; people have not.
-        let is_empty = text.trim().is_empty();
-        let confidence = if is_empty { 0.0 } else { probabilities[best] };
-        let in_scope =
-            !is_empty && confidence > 0.0 && self.parts.threshold.is_some_and(|threshold| confidence >= threshold);
-        let reply = if in_scope { self.parts.replies.get(&labels[best]).cloned() } else { Some(self.hand_over()) };
+        let confidence = probabilities[best];
+        // A sum of nothing would be -0.
+        let outside = probabilities[labels.len()..].iter().fold(0.0, |sum, probability| sum + probability);
+        // The threshold alone decides what is answered: with it the promise was kept on validation texts.
+        let is_sure = confidence > 0.0 && self.parts.threshold.is_some_and(|threshold| confidence >= threshold);
+        let hand_over = match is_sure {
+            true => None,
+            false if outside >= confidence => Some(HandOver::OutOfScope),
+            false => Some(HandOver::Unsure),
+        };
+        let reply = if is_sure { self.parts.replies.get(&labels[best]).cloned() } else { Some(self.hand_over()) };
         let alternatives = order.iter().map(|&index| (labels[index].clone(), probabilities[index]));
         Answer {
             label: labels[best].clone(),
             confidence,
-            // A sum of nothing would be -0.
-            out_of_scope: probabilities[labels.len()..].iter().fold(0.0, |sum, probability| sum + probability),
-            in_scope,
+            out_of_scope: if is_empty { 1.0 } else { outside },
+            in_scope: hand_over != Some(HandOver::OutOfScope),
+            hand_over,
             reply,
             entities: entities_of(text),
             alternatives: alternatives.collect(),

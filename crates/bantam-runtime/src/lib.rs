@@ -22,7 +22,7 @@ pub mod sample;
 pub mod sampling;
 pub mod tasks;
 
-pub use assistant::{Answer, Assistant};
+pub use assistant::{Answer, Assistant, HandOver};
 pub use bundle::BundleParts;
 pub use classifier::TextClassifier;
 pub use entities::{Entity, entities_of};

@@ -6,7 +6,7 @@ use bantam_kernels::gemm::Precision;
 use bantam_model::folder::classifier_of;
 use bantam_model::{Pass, TextEncoder, Weights};
 use bantam_runtime::sample::{TEXTS, parts, quantised_parts};
-use bantam_runtime::{Assistant, BundleParts, LoadError};
+use bantam_runtime::{Assistant, BundleParts, HandOver, LoadError};
 
 fn from_bytes(bytes: &[u8]) -> Result<Assistant, LoadError> {
     BundleParts::from_bytes(bytes, Path::new("x.bantam")).and_then(Assistant::from_parts)
@@ -63,15 +63,44 @@ fn many_answers_are_the_single_ones_in_order() {
 fn the_threshold_decides_and_nothing_is_never_answered() {
     let strict = Assistant::from_parts(BundleParts { threshold: None, ..parts() }).unwrap();
     let answer = strict.answer(TEXTS[0]);
-    assert!(!answer.in_scope && answer.reply == Some(strict.hand_over()), "{answer:?}");
+    assert!(answer.hand_over.is_some() && answer.reply == Some(strict.hand_over()), "{answer:?}");
     let assistant = Assistant::from_parts(parts()).unwrap();
     for nothing in ["", "  \n\t"] {
         let answer = assistant.answer(nothing);
-        assert_eq!((answer.in_scope, answer.confidence), (false, 0.0));
+        assert_eq!((answer.in_scope, answer.confidence, answer.out_of_scope), (false, 0.0, 1.0));
+        assert_eq!(answer.hand_over, Some(HandOver::OutOfScope));
+        assert!(answer.alternatives.iter().all(|(_, share)| *share == 0.0), "{answer:?}");
     }
     for strange in ["\u{0}", "\u{1f600}\u{200d}", "[CLS] [PAD] [MASK]", &"x".repeat(1_000_000), &"é ".repeat(50_000)] {
         assert!(assistant.answer(strange).confidence.is_finite());
     }
+}
+
+/// The sample's answer where its last layer has these scores for three labels and "none of these".
+fn biased(scores: [f32; 4], threshold: f32) -> bantam_runtime::Answer {
+    let mut parts = BundleParts { threshold: Some(threshold), ..parts() };
+    let numbers = |values: Vec<f32>| bantam_model::arrays::Values::F32(values);
+    let weight = parts.arrays.get_mut("classifier.weight").unwrap();
+    weight.values = numbers(vec![0.0; weight.shape.iter().product()]);
+    parts.arrays.get_mut("classifier.bias").unwrap().values = numbers(scores.to_vec());
+    Assistant::from_parts(parts).unwrap().answer("where is my order")
+}
+
+#[test]
+fn being_unsure_and_being_out_of_scope_are_told_apart() {
+    // Probabilities 0.76, 0.10, 0.10 and 0.04.
+    let likely = biased([3.0, 1.0, 1.0, 0.0], 0.9);
+    assert!(likely.confidence > 0.7 && likely.out_of_scope < 0.1, "{likely:?}");
+    assert_eq!((likely.in_scope, likely.hand_over), (true, Some(HandOver::Unsure)));
+    let foreign = biased([1.0, 0.0, 0.0, 3.0], 0.9);
+    assert_eq!((foreign.in_scope, foreign.hand_over), (false, Some(HandOver::OutOfScope)));
+    let sure = biased([3.0, 1.0, 1.0, 0.0], 0.7);
+    assert_eq!((sure.in_scope, sure.hand_over), (true, None));
+    let told = |answer| serde_json::to_value(answer).unwrap()["hand_over"].clone();
+    assert_eq!(
+        [told(likely), told(foreign), told(sure)],
+        ["unsure".into(), "out_of_scope".into(), serde_json::Value::Null]
+    );
 }
 
 #[test]

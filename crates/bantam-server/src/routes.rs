@@ -95,7 +95,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         post(tokens::decode)
     }),
     reads("GET", "/v1/model", "The bundle that is served", || get(models::bundle)),
-    takes("/v1/classify", "Label, confidence, reply and entities of texts, by a bundle", CLASSIFY, || {
+    takes("/v1/classify", "Label, confidence, hand-over, reply and entities of texts, by a bundle", CLASSIFY, || {
         post(classify::classify)
     })
     .of(&known::CLASSIFY),

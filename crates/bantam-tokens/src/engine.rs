@@ -21,6 +21,7 @@ pub(crate) type Engine =
 
 /// What turns words into tokens.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "a tokenizer has one")]
 pub(crate) enum Model {
     /// One of the library's.
     Library(ModelWrapper),

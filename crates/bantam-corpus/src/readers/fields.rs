@@ -20,7 +20,10 @@ const TEXT: &[&str] = &[
 
 /// Usual names of the label, the likeliest first.
 const LABEL: &[&str] =
-    &["label", "intent", "category", "class", "topic", "label_text", "target", "queue", "topic_group"];
+    &["label", "intent", "category", "class", "topic", "label_text", "target", "queue", "topic_group", "labels"];
+
+/// Usual names that a message gives as examples.
+const EXAMPLES: usize = 4;
 
 /// Usual names of an identifier.
 const ID: &[&str] = &["id", "uid", "document_id"];
@@ -56,17 +59,24 @@ pub(super) struct Fields {
 impl Fields {
     /// Chooses among `names`, which a record on `line` has; capitals and blanks around a name do not count.
     pub(super) fn choose(names: &[&str], options: &ReadOptions, place: &Place, line: u64) -> Result<Fields, Error> {
-        let missing =
-            |wanted: String| Error::MissingField { path: place.path.clone(), line, wanted, there: names.join(", ") };
-        let named =
-            |wanted: &String| find_field(names, wanted).map(str::to_owned).ok_or_else(|| missing(wanted.clone()));
+        let missing = |holds: &'static str, wanted: String| {
+            let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            Error::MissingField { path: place.path.clone(), line, wanted, holds, there }
+        };
+        let named = |holds: &'static str, wanted: &String| {
+            let found = find_field(names, wanted).map(str::to_owned);
+            found.ok_or_else(|| missing(holds, format!("no field {wanted:?}")))
+        };
         let first = |usual: Vec<&str>| usual.first().map(|name| (*name).to_owned());
         let text = match &options.text {
-            Some(wanted) => named(wanted)?,
-            None => first(usual_texts(names)).ok_or_else(|| missing(TEXT.join("|")))?,
+            Some(wanted) => named("text", wanted)?,
+            None => first(usual_texts(names)).ok_or_else(|| {
+                let examples = TEXT[..EXAMPLES].join(", ");
+                missing("text", format!("no field has a usual name of the text ({examples}, ...)"))
+            })?,
         };
         let label = match &options.label {
-            Some(wanted) => Some(named(wanted)?),
+            Some(wanted) => Some(named("label", wanted)?),
             None => first(usual_labels(names)).filter(|label| *label != text),
         };
         Ok(Fields { text, label, id: first(usual(names, ID)) })

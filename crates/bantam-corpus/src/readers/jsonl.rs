@@ -61,19 +61,37 @@ fn record(place: &Place, line: u64, text: &str) -> Result<Record, Error> {
 fn document(place: &Place, line: u64, record: &Map<String, Value>, options: &ReadOptions) -> Result<Document, Error> {
     let names: Vec<&str> = record.keys().map(String::as_str).collect();
     let fields = Fields::choose(&names, options, place, line)?;
-    let not_text = |field: &str, found| Error::NotText { path: place.path.clone(), line, field: field.into(), found };
+    let not_text = |field: &str, found, wanted| Error::NotText {
+        path: place.path.clone(),
+        line,
+        field: field.into(),
+        found,
+        wanted,
+    };
     let text = match &record[&fields.text] {
         Value::String(text) => text.clone(),
-        other => return Err(not_text(&fields.text, kind(other))),
+        other => return Err(not_text(&fields.text, kind(other), "text")),
     };
     // Numbers and truth values are labels and identifiers as good as words; null is none.
-    let word = |field: &Option<String>| match field.as_ref().map(|field| (field, &record[field])) {
+    let word = |field: &Option<String>| match field.as_ref().map(|field| (field, alone(&record[field]))) {
         None | Some((_, Value::Null)) => Ok(None),
         Some((_, Value::String(word))) => Ok(Some(word.clone())),
         Some((_, value @ (Value::Number(_) | Value::Bool(_)))) => Ok(Some(value.to_string())),
-        Some((field, other)) => Err(not_text(field, kind(other))),
+        Some((field, other)) => Err(not_text(field, kind(other), "a single word or number")),
     };
     Ok(place.document(line, word(&fields.id)?, text, word(&fields.label)?.filter(|label| !label.is_empty())))
+}
+
+/// The word in a list of one, as multi-label formats write a single label; an empty list is no value.
+pub(super) fn alone(value: &Value) -> &Value {
+    match value {
+        Value::Array(values) => match &values[..] {
+            [] => &Value::Null,
+            [word @ Value::String(_)] => word,
+            _ => value,
+        },
+        _ => value,
+    }
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -1,15 +1,18 @@
 //! From files to documents.
 //!
 //! A file's kind is told by its name: `.jsonl` (also `.ndjson`, `.json` with an object per line), `.csv`, `.tsv`,
-//! `.txt` (also `.text`, `.md`), each also compressed (`.gz`, `.zst`). A folder is read with all such files below it,
+//! `.txt` (also `.text`, `.md`), each also compressed (`.gz`, `.zst`), in UTF-8, or in UTF-16 with a byte order mark. A folder is read with all such files below it,
 //! sorted by path. Reading streams: one record at a time, none longer than a limit.
 
 mod benchmarks;
+mod encoding;
 mod fields;
 mod jsonl;
+mod line_starts;
 mod lines;
 mod plain;
 mod sample;
+mod separator;
 mod table;
 
 use std::fs::{self, File};
@@ -21,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use benchmarks::{Benchmark, Imported, OUT_OF_SCOPE, import};
 pub use fields::{find_field, usual_labels, usual_texts};
 pub use sample::{Field, sample};
+use table::Table;
 
 use crate::{Document, Error, Source};
 
@@ -34,6 +38,8 @@ pub struct ReadOptions {
     /// Name of the field that holds the label; `None`: the first of the usual names (`label`, `intent`, `category`,
     /// `class`, ...), or no label. A field named here must be there.
     pub label: Option<String>,
+    /// What a text without a label is where labels are learnt.
+    pub empty_labels: EmptyLabels,
     /// Most bytes of one record; more is an error that names the line.
     pub max_bytes: usize,
     /// What one document of a plain text file is.
@@ -42,8 +48,25 @@ pub struct ReadOptions {
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        ReadOptions { text: None, label: None, max_bytes: 1_000_000, plain: Plain::Lines }
+        ReadOptions {
+            text: None,
+            label: None,
+            empty_labels: EmptyLabels::Refused,
+            max_bytes: 1_000_000,
+            plain: Plain::Lines,
+        }
     }
+}
+
+/// What a text without a label is where labels are learnt. The readers give it without one; whoever learns decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EmptyLabels {
+    /// An error.
+    #[default]
+    Refused,
+    /// Unlabelled text, as if it stood in a file of its own.
+    Unlabelled,
 }
 
 /// What one document of a plain text file is.
@@ -86,8 +109,8 @@ pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Documents, 
     let bytes = decompressed(path)?;
     Ok(match kind {
         Kind::JsonLines => Box::new(jsonl::documents(place, bytes, options)),
-        Kind::Comma => Box::new(table::documents(place, bytes, b',', options)?),
-        Kind::Tab => Box::new(table::documents(place, bytes, b'\t', options)?),
+        Kind::Comma => Box::new(table::documents(Table::csv(place, bytes, options.max_bytes)?, options)?),
+        Kind::Tab => Box::new(table::documents(Table::tsv(place, bytes, options.max_bytes)?, options)?),
         Kind::Plain => Box::new(plain::documents(place, bytes, options)),
     })
 }
@@ -139,15 +162,17 @@ impl Kind {
     }
 }
 
-/// The bytes of a file, decompressed as its name says.
+/// The bytes of a file as UTF-8, decompressed as its name says.
 fn decompressed(path: &Path) -> Result<Box<dyn Read + Send>, Error> {
     let fail = |source| Error::Read { path: path.into(), source };
     let file = BufReader::with_capacity(1 << 16, File::open(path).map_err(fail)?);
-    Ok(match path.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase).as_deref() {
-        Some("gz") => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
-        Some("zst") => Box::new(zstd::stream::read::Decoder::with_buffer(file).map_err(fail)?),
-        _ => Box::new(file),
-    })
+    let bytes: Box<dyn Read + Send> =
+        match path.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase).as_deref() {
+            Some("gz") => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+            Some("zst") => Box::new(zstd::stream::read::Decoder::with_buffer(file).map_err(fail)?),
+            _ => Box::new(file),
+        };
+    encoding::utf8(bytes).map_err(fail)
 }
 
 /// The file that is being read, for documents and messages.

@@ -13,7 +13,7 @@ use crate::Error;
 pub struct Field {
     /// Its name, as the file has it.
     pub name: String,
-    /// A value for each record; `None` where it is missing, empty or null, a list or an object.
+    /// A value for each record; `None` where it is missing, empty or null, an object, or a list other than of one word.
     pub values: Vec<Option<String>>,
 }
 
@@ -29,8 +29,8 @@ pub fn sample(path: impl AsRef<Path>, max_bytes: usize, most: usize) -> Result<V
     match kind {
         Kind::Plain => Ok(Vec::new()),
         Kind::JsonLines => of_records(jsonl::records(place, bytes, max_bytes).take(most)),
-        Kind::Comma => of_table(Table::open(place, bytes, b',', max_bytes)?, most),
-        Kind::Tab => of_table(Table::open(place, bytes, b'\t', max_bytes)?, most),
+        Kind::Comma => of_table(Table::csv(place, bytes, max_bytes)?, most),
+        Kind::Tab => of_table(Table::tsv(place, bytes, max_bytes)?, most),
     }
 }
 
@@ -54,16 +54,16 @@ fn of_records(records: impl Iterator<Item = Result<jsonl::Record, Error>>) -> Re
                 fields.push(Field { name, values: vec![None; seen] });
                 fields.len() - 1
             });
-            fields[at].values.push(word(value));
+            fields[at].values.push(word(jsonl::alone(&value)));
         }
         fields.iter_mut().for_each(|field| field.values.resize(seen + 1, None));
     }
     Ok(fields)
 }
 
-fn word(value: Value) -> Option<String> {
+fn word(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text).filter(|text| !text.trim().is_empty()),
+        Value::String(text) => Some(text.clone()).filter(|text| !text.trim().is_empty()),
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
         _ => None,
     }

@@ -1,12 +1,13 @@
-//! Tables: CSV (RFC 4180, quotes) and TSV (no quotes, as IANA has it), with a header line.
+//! Tables: CSV (RFC 4180, quotes; semicolons and tabs are recognised) and TSV (no quotes, as IANA has it), with a header
+//! line.
 
 use std::io::{self, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use csv::ByteRecord;
 
 use super::fields::Fields;
+use super::line_starts::LineStarts;
+use super::separator::{Beginning, look};
 use super::{Place, ReadOptions};
 use crate::{Document, Error};
 
@@ -15,14 +16,11 @@ const READ_AHEAD: usize = 64 * 1024;
 
 /// Documents of a table. A cell that is empty in the label's column means no label.
 pub(super) fn documents(
-    place: Place,
-    input: Box<dyn Read + Send>,
-    delimiter: u8,
+    mut table: Table,
     options: &ReadOptions,
 ) -> Result<impl Iterator<Item = Result<Document, Error>> + Send + use<>, Error> {
-    let mut table = Table::open(place, input, delimiter, options.max_bytes)?;
     let names: Vec<&str> = table.names.iter().map(String::as_str).collect();
-    let fields = Fields::choose(&names, options, &table.place, 1)?;
+    let fields = Fields::choose(&names, options, &table.place, table.header_line)?;
     let column = |name: &String| names.iter().position(|other| other == name);
     // `choose` answers with names out of `names`.
     let text = column(&fields.text).unwrap_or(0);
@@ -46,37 +44,49 @@ pub(super) struct Table {
     place: Place,
     /// The header.
     pub(super) names: Vec<String>,
-    reader: csv::Reader<Bounded>,
+    header_line: u64,
+    reader: csv::Reader<Input>,
     row: ByteRecord,
-    read_since_row: Arc<AtomicUsize>,
     limit: usize,
 }
 
 impl Table {
-    /// Reads the header.
-    pub(super) fn open(place: Place, input: Box<dyn Read + Send>, delimiter: u8, limit: usize) -> Result<Self, Error> {
-        let read_since_row = Arc::new(AtomicUsize::new(0));
-        let bounded = Bounded { input, read: Arc::clone(&read_since_row), limit: limit.saturating_add(READ_AHEAD) };
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
-            .quoting(delimiter == b',')
-            .flexible(true)
-            .from_reader(bounded);
-        let row = reader.byte_headers().map_err(|fault| table_error(&place, 1, limit, fault))?.clone();
+    /// Reads the header of a CSV file; what parts its columns is told from it.
+    pub(super) fn csv(place: Place, input: Box<dyn Read + Send>, limit: usize) -> Result<Self, Error> {
+        let beginning = look(input).map_err(|source| Error::Read { path: place.path.clone(), source })?;
+        Self::open(place, beginning, true, limit)
+    }
+
+    /// Reads the header of a TSV file.
+    pub(super) fn tsv(place: Place, input: Box<dyn Read + Send>, limit: usize) -> Result<Self, Error> {
+        Self::open(place, Beginning { separator: b'\t', line: 1, input }, false, limit)
+    }
+
+    fn open(place: Place, beginning: Beginning, has_quotes: bool, limit: usize) -> Result<Self, Error> {
+        let Beginning { separator, line, input } = beginning;
+        let input =
+            Input { input, since_row: 0, limit: limit.saturating_add(READ_AHEAD), lines: LineStarts::new(line) };
+        let mut reader =
+            csv::ReaderBuilder::new().delimiter(separator).quoting(has_quotes).flexible(true).from_reader(input);
+        let row = reader.byte_headers().map_err(|fault| table_error(&place, line, limit, fault))?.clone();
         if row.is_empty() {
             return Err(Error::Empty { path: place.path });
         }
-        let names = (0..row.len()).map(|at| text_of(&row, at, 1, &place)).collect::<Result<_, Error>>()?;
-        Ok(Self { place, names, reader, row, read_since_row, limit })
+        let header_line = reader.get_mut().lines.at(0);
+        let names = (0..row.len()).map(|at| text_of(&row, at, header_line, &place)).collect::<Result<_, Error>>()?;
+        Ok(Self { place, names, header_line, reader, row, limit })
     }
 
     /// Goes to the next row and answers its line; `None` after the last.
     pub(super) fn next_row(&mut self) -> Option<Result<u64, Error>> {
-        self.read_since_row.store(0, Ordering::Relaxed);
-        let line = self.reader.position().line();
-        match self.reader.read_byte_record(&mut self.row) {
+        self.reader.get_mut().since_row = 0;
+        let start = self.reader.position().byte();
+        let outcome = self.reader.read_byte_record(&mut self.row);
+        // The parser's own count of lines is one behind where they end with `\r\n`.
+        let line = self.reader.get_mut().lines.at(start);
+        match outcome {
             Ok(false) => None,
-            Ok(true) => Some(self.checked(self.row.position().map_or(line, csv::Position::line))),
+            Ok(true) => Some(self.checked(line)),
             Err(fault) => Some(Err(table_error(&self.place, line, self.limit, fault))),
         }
     }
@@ -123,23 +133,26 @@ fn table_error(place: &Place, line: u64, limit: usize, fault: csv::Error) -> Err
     }
 }
 
-/// Stops a record without an end (an unclosed quote) before it fills the memory.
-struct Bounded {
+/// What the parser reads: counts lines, and stops a record without an end (an unclosed quote) before it fills the memory.
+struct Input {
     input: Box<dyn Read + Send>,
-    read: Arc<AtomicUsize>,
+    since_row: usize,
     limit: usize,
+    lines: LineStarts,
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("a record is too long")]
 struct RecordTooLong;
 
-impl Read for Bounded {
+impl Read for Input {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(buffer)?;
-        if self.read.fetch_add(read, Ordering::Relaxed) + read > self.limit {
+        self.since_row += read;
+        if self.since_row > self.limit {
             return Err(io::Error::other(RecordTooLong));
         }
+        self.lines.see(&buffer[..read]);
         Ok(read)
     }
 }

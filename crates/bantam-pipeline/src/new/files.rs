@@ -40,8 +40,14 @@ pub(super) struct Found {
 
 /// Looks into the files and tells what each is.
 pub(super) fn find(paths: &[PathBuf], options: &DraftOptions) -> Result<Found, Error> {
-    let mut finder =
-        Finder { options, columns: Vec::new(), names: BTreeSet::new(), all_texts_usual: true, all_labels_usual: true };
+    let mut finder = Finder {
+        options,
+        columns: Vec::new(),
+        names: BTreeSet::new(),
+        without_words: None,
+        all_texts_usual: true,
+        all_labels_usual: true,
+    };
     let (mut files, mut seen) = (Vec::new(), BTreeSet::new());
     let mut ordered: Vec<&PathBuf> = paths.iter().collect();
     // What the training texts show, the others follow.
@@ -83,6 +89,11 @@ fn nothing_to_learn(files: &[DataFile], finder: &Finder) -> String {
         return "plain text has no labels to learn from; give a .csv, .tsv or .jsonl file that has a column of them"
             .to_owned();
     }
+    if let Some(name) = &finder.without_words {
+        return format!(
+            "`{name}` holds no label to learn from: each text has one there, a word or a number, and no list of several"
+        );
+    }
     let wanted = finder.options.label.as_ref().map(|label| format!(" named `{label}`")).unwrap_or_default();
     format!("no column of labels{wanted} to learn from; name it with --label COLUMN; there are {}", listed(&names))
 }
@@ -93,6 +104,8 @@ struct Finder<'a> {
     columns: Vec<Column>,
     /// All columns there are.
     names: BTreeSet<String>,
+    /// A column that should hold labels by its name, and holds no word.
+    without_words: Option<String>,
     all_texts_usual: bool,
     all_labels_usual: bool,
 }
@@ -110,6 +123,12 @@ impl Finder<'_> {
             self.all_texts_usual &= usual_texts(&names).first() == Some(&chosen.as_str());
             if matches!(named, None | Some("train" | "validation" | "test")) {
                 label = self.label(&names, &profiles, &chosen)?;
+            }
+            if label.is_none() {
+                let is_hollow =
+                    |name: &&str| profiles.iter().any(|profile| profile.name == *name && profile.filled == 0);
+                let hollow = usual_labels(&names).into_iter().find(is_hollow);
+                self.without_words = hollow.map(str::to_owned).or(self.without_words.take());
             }
             if let Some(label) = &label {
                 self.all_labels_usual &= usual_labels(&names).first() == Some(&label.as_str());

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bantam_artifact::{create_folder, write_atomic};
-use bantam_corpus::readers::{OUT_OF_SCOPE, ReadOptions};
+use bantam_corpus::readers::{EmptyLabels, OUT_OF_SCOPE, ReadOptions};
 use bantam_corpus::{Document, Lengths, check_labels, statistics};
 use serde::Serialize;
 
@@ -84,11 +84,18 @@ impl Draft {
         let place = files::settled(folder);
         let mut found = files::find(paths, options)?;
         let name = options.name.clone().unwrap_or_else(|| name_of(&place));
-        let data = data_section(&place, &found.files, found.read)?;
+        let mut data = data_section(&place, &found.files, found.read)?;
         // Sizes follow from the texts; to read them, any do.
         let any = written::recipe(&name, &[], &data, &Settings::default())?;
-        let texts = DataSource::Recipe.read(&Recipe::parse(&any, &place.join(FILE))?)?;
+        let mut texts = DataSource::Recipe.read(&Recipe::parse(&any, &place.join(FILE))?)?;
         count_texts(&mut found.files, &texts);
+        let all = texts.train.len();
+        // Exports hold what somebody has labelled beside what nobody has.
+        texts.unlabelled.extend(texts.train.extract_if(.., |document| document.label.is_none()));
+        let unlabelled = all - texts.train.len();
+        if unlabelled > 0 {
+            data.read.empty_labels = EmptyLabels::Unlabelled;
+        }
 
         let (outside, inside): (Vec<Document>, Vec<Document>) = texts.train.into_iter().partition(is_outside);
         let mut warnings: Vec<String> = check_labels(&inside, FEW)?.iter().map(ToString::to_string).collect();
@@ -107,7 +114,7 @@ impl Draft {
                 ));
             }
         }
-        let settings = Settings::of(inside.len() + outside.len(), &counted.words);
+        let settings = Settings::of(inside.len(), outside.len(), &counted.words);
         let labels = labels_of(&counted.labels);
         let recipe = written::recipe(&name, &labels, &data, &settings)?;
         let replies = written::replies(&labels, &inside);
@@ -116,6 +123,13 @@ impl Draft {
             Replies::read(&parsed)?;
             warnings.push(format!("{REPLIES_FILE} is there already, and is kept as it is"));
         }
+        let mut reasons = settings.reasons();
+        if unlabelled > 0 {
+            let what = format!(
+                "{unlabelled} of {all} texts to learn from have no label: they serve as unlabelled texts (empty_labels)"
+            );
+            reasons.insert(0, what);
+        }
         Ok(Self {
             name,
             folder: folder.to_owned(),
@@ -123,7 +137,7 @@ impl Draft {
             columns: found.columns,
             labels,
             words: counted.words,
-            settings: settings.reasons(),
+            settings: reasons,
             warnings,
             recipe,
             replies,

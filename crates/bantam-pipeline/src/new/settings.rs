@@ -32,8 +32,14 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// For so many training texts of such lengths in words.
-    pub(super) fn of(texts: usize, words: &Lengths) -> Self {
+    /// For so many training texts with labels, and out of scope, of such lengths in words.
+    pub(super) fn of(labelled: usize, outside: usize, words: &Lengths) -> Self {
+        let texts = labelled + outside;
+        let counted = if outside == 0 {
+            format!("{texts} training texts")
+        } else {
+            format!("{texts} training texts ({outside} of them out of scope)")
+        };
         let mut settings = Self::default();
         let (teacher, student) = (&mut settings.teacher, &mut settings.student);
         if texts < FEW_TEXTS {
@@ -47,7 +53,7 @@ impl Settings {
             teacher.objective.word_dropout = 0.2;
             teacher.objective.consistency = 1.0;
             let mut reason = format!(
-                "{texts} training texts are few: a shallow teacher without pretraining, and two passes with different dropout that must agree (R-Drop)"
+                "{counted} are few: a shallow teacher without pretraining, and two passes with different dropout that must agree (R-Drop)"
             );
             if texts < SCARCE_TEXTS {
                 let times = SCARCE_TEXTS as f64 / texts.max(1) as f64;
@@ -59,7 +65,7 @@ impl Settings {
             teacher.pretraining.epochs = 1.0;
             teacher.training.epochs = 4.0;
             student.training.epochs = 3.0;
-            settings.amount = Some(format!("{texts} training texts are many: each is seen less often"));
+            settings.amount = Some(format!("{counted} are many: each is seen less often"));
         }
         let tokens = (words.p95 as f64 * TOKENS_PER_WORD) as usize;
         if tokens > teacher.model.max_tokens {
@@ -123,7 +129,7 @@ mod tests {
         let short = Lengths { p95: 20, ..Lengths::default() };
         let long = Lengths { p95: 400, ..Lengths::default() };
         for (texts, words) in [(400, &short), (20_000, &short), (60_000, &short), (400, &long), (60_000, &long)] {
-            let settings = Settings::of(texts, words);
+            let settings = Settings::of(texts, 0, words);
             let toml = format!("name = \"a\"\n[data]\ntrain = [\"a.csv\"]\n{}", settings.toml().unwrap());
             let read = Recipe::parse(&toml, Path::new("recipe.toml")).unwrap().text;
             assert_eq!((&read.teacher, &read.student), (&settings.teacher, &settings.student));
@@ -131,8 +137,11 @@ mod tests {
             assert_eq!(read.teacher.objective.consistency > 0.0, texts == 400);
             assert_eq!(read.student.training.epochs < 6.0, texts == 60_000);
         }
-        assert_eq!([1, 100, 400].map(|texts| Settings::of(texts, &short).student.training.epochs), [60.0, 24.0, 6.0]);
-        assert!(Settings::of(20_000, &short).reasons().is_empty());
-        assert_eq!(Settings::of(20_000, &short).toml().unwrap(), "");
+        assert_eq!(
+            [1, 100, 400].map(|texts| Settings::of(texts - 1, 1, &short).student.training.epochs),
+            [60.0, 24.0, 6.0]
+        );
+        assert!(Settings::of(20_000, 0, &short).reasons().is_empty());
+        assert_eq!(Settings::of(20_000, 0, &short).toml().unwrap(), "");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bantam_corpus::Document;
+use bantam_corpus::readers::EmptyLabels;
 
 use super::LabelCount;
 use super::settings::Settings;
@@ -63,9 +64,14 @@ pub(super) fn recipe(
     }
     let fields = [("text", &data.read.text), ("label", &data.read.label)];
     let fields = fields.map(|(key, name)| name.as_ref().map(|name| format!("{key} = {}\n", quoted(name))));
-    if fields.iter().any(Option::is_some) {
+    let takes_unlabelled = data.read.empty_labels == EmptyLabels::Unlabelled;
+    if takes_unlabelled || fields.iter().any(Option::is_some) {
         text += "\n# The columns.\n[data.read]\n";
         text.extend(fields.into_iter().flatten());
+    }
+    if takes_unlabelled {
+        text += "# Texts without a label: \"unlabelled\" lets the student learn from them, too; \"refused\" is an error.\n\
+                 empty_labels = \"unlabelled\"\n";
     }
     let reasons: String = settings.reasons().iter().map(|reason| format!("\n# {reason}.")).collect();
     text += &reasons;

@@ -39,6 +39,9 @@ pub struct RecipeText {
     /// The licence of the bundle.
     #[serde(default = "unknown_licence")]
     pub licence: String,
+    /// Languages of the texts, as in `en`; they go into the model card. Empty: it names none.
+    #[serde(default)]
+    pub languages: Vec<String>,
     /// Everything random follows from it.
     #[serde(default)]
     pub seed: u64,

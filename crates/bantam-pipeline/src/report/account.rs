@@ -22,17 +22,20 @@ pub struct Machine {
 pub struct DataSummary {
     /// Labels in scope.
     pub labels: usize,
-    /// Texts learnt from.
+    /// In-scope texts learnt from.
     pub train: usize,
-    /// Texts chosen with.
+    /// In-scope texts chosen with.
     pub validation: usize,
     /// In-scope texts looked at once, at the end.
     pub test: usize,
     /// Texts without a label.
     pub unlabelled: usize,
-    /// Out-of-scope texts among those learnt from.
+    /// Out-of-scope texts learnt from.
     pub out_of_scope_train: usize,
-    /// Out-of-scope texts among those looked at once.
+    /// Out-of-scope texts chosen with; 0 in reports that do not tell.
+    #[serde(default)]
+    pub out_of_scope_validation: usize,
+    /// Out-of-scope texts looked at once.
     pub out_of_scope_test: usize,
 }
 

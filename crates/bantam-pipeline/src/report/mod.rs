@@ -9,7 +9,7 @@ mod lenient;
 mod number;
 mod row;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod table;
 mod verdict;
 
@@ -25,7 +25,7 @@ pub use account::{
 };
 pub use html::to_html;
 pub use row::{Role, Row};
-pub use table::text_table;
+pub use table::{text_next_steps, text_table};
 pub use verdict::Standing;
 
 /// The file of the contract.

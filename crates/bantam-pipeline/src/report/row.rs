@@ -56,7 +56,8 @@ pub struct Row {
     pub out_of_scope_auroc: Option<f64>,
     /// Share of out-of-scope texts that are found at the allowed loss of in-scope accuracy.
     pub out_of_scope_recall: Option<f64>,
-    /// Share of in-scope texts answered without a person at the promised precision.
+    /// Share of all test texts, those out of scope included, that are answered without a person: whose confidence reaches
+    /// the threshold that kept the promised precision on validation texts.
     pub containment: Option<f64>,
     /// Share of those that were right: the precision that the test texts show.
     pub containment_precision: Option<f64>,
@@ -72,7 +73,7 @@ pub struct Row {
     /// Processor seconds per 1,000 single requests.
     #[serde(deserialize_with = "lenient::number")]
     pub cpu_seconds_per_1000: f64,
-    /// The most memory that the process held while it answered.
+    /// Memory that answering takes, about: its size, and the most that the process grew by while it answered.
     pub peak_bytes: u64,
     /// Accuracy over the teacher's.
     pub share_of_teacher_quality: Option<f64>,

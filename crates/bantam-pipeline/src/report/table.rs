@@ -7,6 +7,8 @@ use super::{Report, Row};
 const WIDTH: usize = 120;
 /// Columns that a name may take at most, and at least where the figures are wide.
 const NAME_WIDTHS: (usize, usize) = (24, 8);
+/// Columns before what to try next.
+const STEP_INDENT: usize = 6;
 /// Columns between columns.
 const GAP: usize = 2;
 
@@ -51,6 +53,16 @@ pub fn text_table(report: &Report) -> String {
     }
     text.push('\n');
     push_wrapped(&mut text, &report.verdict());
+    text
+}
+
+/// What to try next, a line or more for each; empty where there is nothing.
+pub fn text_next_steps(report: &Report) -> String {
+    let mut text = String::new();
+    for (index, step) in report.next_steps.iter().enumerate() {
+        text.push_str(if index == 0 { "next  " } else { "      " });
+        push_wrapped_from(&mut text, step, STEP_INDENT);
+    }
     text
 }
 
@@ -104,13 +116,19 @@ fn push_line(text: &mut String, cells: &[String], widths: &[usize]) {
 }
 
 fn push_wrapped(text: &mut String, sentence: &str) {
-    let mut column = 0;
+    push_wrapped_from(text, sentence, 0);
+}
+
+/// Wraps a sentence whose lines begin at a column; the first line is there already.
+fn push_wrapped_from(text: &mut String, sentence: &str, indent: usize) {
+    let mut column = indent;
     for word in sentence.split_whitespace() {
         let length = word.chars().count();
-        if column > 0 && column + 1 + length > WIDTH {
+        if column > indent && column + 1 + length > WIDTH {
             text.push('\n');
-            column = 0;
-        } else if column > 0 {
+            text.push_str(&" ".repeat(indent));
+            column = indent;
+        } else if column > indent {
             text.push(' ');
             column += 1;
         }
@@ -141,6 +159,16 @@ mod tests {
             assert!(text.contains(shown), "{shown} is missing:\n{text}");
         }
         assert!(text.trim_end().ends_with("points."), "{text}");
+    }
+
+    #[test]
+    fn next_steps_stand_below_each_other() {
+        let mut report = sample::report();
+        report.next_steps = vec!["Talk to it.".to_owned(), "word ".repeat(40)];
+        let text = text_next_steps(&report);
+        assert!(text.starts_with("next  Talk to it.\n      word word") && widest(&text) <= WIDTH, "{text}");
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert_eq!(text_next_steps(&Report::default()), "");
     }
 
     #[test]

@@ -9,11 +9,11 @@ const EQUAL: f64 = 0.0005;
 /// How what ships stands against its trivial baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It is better.
+    /// It is better, by more than the margin of error.
     Wins,
-    /// Neither is better.
+    /// Neither is better as far as the test texts can tell.
     Level,
-    /// It is worse: a failure.
+    /// It is worse, by more than the margin of error: a failure.
     Loses,
     /// There is nothing to compare.
     Unknown,
@@ -26,7 +26,7 @@ impl Report {
         let gain = shipped.accuracy - baseline.accuracy;
         match gain {
             gain if !gain.is_finite() => Standing::Unknown,
-            gain if gain.abs() < EQUAL => Standing::Level,
+            gain if gain.abs() < EQUAL || within(baseline.accuracy, shipped) => Standing::Level,
             gain if gain > 0.0 => Standing::Wins,
             _ => Standing::Loses,
         }
@@ -48,16 +48,21 @@ impl Report {
         let Some(baseline) = self.baseline() else { return format!("The {subject} {share}.") };
         let gap = shipped.accuracy - baseline.accuracy;
         let points = points(gap.abs());
-        let unsure = if within(baseline.accuracy, shipped) { ", which is within the margin of error" } else { "" };
         let name = &baseline.name;
         match self.standing() {
             Standing::Loses => format!(
-                "The {subject} loses to its trivial baseline, {name}, by {points}{unsure}: as it is, it is not worth shipping. It {share}."
+                "The {subject} loses to its trivial baseline, {name}, by {points}: as it is, it is not worth shipping. It {share}."
             ),
-            Standing::Level => {
+            Standing::Level if gap.abs() < EQUAL => {
                 format!("The {subject} {share}, but is no more accurate than its trivial baseline, {name}.")
             }
-            _ => format!("The {subject} {share} and beats {name} by {points}{unsure}."),
+            Standing::Level => {
+                let side = if gap > 0.0 { "above" } else { "below" };
+                format!(
+                    "The {subject} {share}, and is level with its trivial baseline, {name}: it is {points} {side}, which is within the margin of error."
+                )
+            }
+            _ => format!("The {subject} {share} and beats {name} by {points}."),
         }
     }
 
@@ -128,6 +133,11 @@ mod tests {
         let shipped = report.rows.last_mut().unwrap();
         (shipped.accuracy, shipped.accuracy_low) = (baseline + 0.002, baseline - 0.005);
         assert!(report.verdict().contains("within the margin of error"), "{}", report.verdict());
+        let shipped = report.rows.last_mut().unwrap();
+        (shipped.accuracy, shipped.accuracy_high) = (baseline - 0.01, baseline + 0.02);
+        let verdict = report.verdict();
+        assert!(verdict.contains("level with") && verdict.contains("1.0 point below"), "{verdict}");
+        assert!(!verdict.contains("not worth shipping"), "{verdict}");
         report.rows.last_mut().unwrap().accuracy = baseline;
         assert_eq!(report.standing(), Standing::Level);
         assert!(report.verdict().contains("no more accurate"), "{}", report.verdict());

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bantam_artifact::Work;
 use bantam_compress::quantize;
+use bantam_corpus::readers::OUT_OF_SCOPE;
 use bantam_eval::{Calibration, EvaluationOptions};
 use bantam_kernels::gemm::Precision;
 use bantam_model::Weights;
@@ -25,6 +26,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) name: &'a str,
     pub(crate) purpose: &'a str,
     pub(crate) licence: &'a str,
+    /// Languages of the texts as the recipe names them.
+    pub(crate) languages: &'a [String],
     pub(crate) precision: f64,
     pub(crate) replies: &'a Replies,
     /// The layout of the file: a bundle of another one is made again.
@@ -60,7 +63,7 @@ pub(crate) fn make(corpus: &Corpus, student: &TextClassifier, settings: &Setting
         threshold,
         licence: settings.licence.to_owned(),
         made_by: format!("bantam {}", env!("CARGO_PKG_VERSION")),
-        languages: vec!["en".to_owned()],
+        languages: settings.languages.to_vec(),
         arrays,
         tokenizer: student.encoder.tokenizer().clone(),
         replies: replies.collect(),
@@ -81,12 +84,17 @@ fn card(corpus: &Corpus, settings: &Settings, threshold: Option<f32>) -> String 
         None => "No confidence kept the promised precision on the validation requests: hand every request to a person."
             .to_owned(),
     };
+    let outside = corpus.train.iter().filter(|document| document.label.as_deref() == Some(OUT_OF_SCOPE)).count();
+    let languages = match settings.languages {
+        [] => String::new(),
+        languages => format!(" Languages: {}.", languages.join(", ")),
+    };
     format!(
-        "# {}\n\n{}\n\nLicence: {}\n\nMade from {} training texts in {} labels, {} unlabelled texts; English.\n\n{promise}\n\nIt knows its labels only: requests about anything else are recognised as out of scope most of the time, not always.\n",
+        "# {}\n\n{}\n\nLicence: {}\n\nMade from {} training texts in {} labels, {outside} training texts out of scope, and {} unlabelled texts.{languages}\n\n{promise}\n\nIt knows its labels only: requests about anything else are recognised as out of scope most of the time, not always.\n",
         settings.name,
         settings.purpose,
         settings.licence,
-        corpus.train.len(),
+        corpus.train.len() - outside,
         corpus.account.labels.len(),
         corpus.unlabelled.len()
     )

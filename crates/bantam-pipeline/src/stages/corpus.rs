@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bantam_artifact::{Artifact, Work, read, write_atomic};
 use bantam_corpus::readers::OUT_OF_SCOPE;
-use bantam_corpus::{CurateOptions, Document, Funnel, Reject, check_labels, curate, load, save, split};
+use bantam_corpus::{CurateOptions, Document, Funnel, Reject, check_labels, curate, load, save, split, statistics};
 use bantam_eval::Examples;
 use bantam_train::objectives::Lesson;
 use serde::{Deserialize, Serialize};
@@ -52,14 +52,23 @@ pub(crate) struct Corpus {
 const SHOWN_REJECTS: usize = 40;
 
 pub(crate) fn make(texts: Texts, settings: &Settings, work: &Work) -> Result<(), Error> {
-    let Texts { mut train, mut validation, mut test, unlabelled } = texts;
+    let Texts { train, mut validation, mut test, unlabelled } = texts;
     let mut warnings: Vec<String> = check_labels(&train, FEW)?.iter().map(ToString::to_string).collect();
+    let counts = statistics(&train).labels;
+    let curated = curate(train, &test, settings.curate)?;
+    let mut train = curated.kept;
+    let left = statistics(&train).labels;
+    for (label, count) in counts.iter().filter(|(label, _)| !left.contains_key(*label)) {
+        warnings.push(format!(
+            "label {label:?} is gone: curation left out all of its {count} training texts ({}); rejects.jsonl has them",
+            steps_of(label, &curated.rejects)
+        ));
+    }
+    // Only of what curation left: a text that stands twice would be on both sides.
     if test.is_empty() {
         (train, test) = split(train, settings.held_out, settings.seed ^ 1)?;
         warnings.push(format!("no test texts were given: {} training texts were set apart", test.len()));
     }
-    let curated = curate(train, &test, settings.curate)?;
-    let mut train = curated.kept;
     if validation.is_empty() {
         (train, validation) = split(train, settings.held_out, settings.seed)?;
     }
@@ -87,7 +96,7 @@ pub(crate) fn make(texts: Texts, settings: &Settings, work: &Work) -> Result<(),
         documents.retain(|document| fits(document) || outside(document));
         if documents.len() < before {
             let gone = before - documents.len();
-            warnings.push(format!("{gone} {part} texts have labels that no training text has; they were left out"));
+            warnings.push(format!("{gone} {part} texts have no label that a training text has; they were left out"));
         }
         if documents.is_empty() {
             return Err(Error::Data {
@@ -113,6 +122,12 @@ pub(crate) fn make(texts: Texts, settings: &Settings, work: &Work) -> Result<(),
     save(work.path("test.jsonl"), &test)?;
     save(work.path("unlabelled.jsonl"), &unlabelled.kept)?;
     Ok(write_atomic(&work.path("account.json"), &serde_json::to_vec_pretty(&account).expect("plain data"))?)
+}
+
+/// The steps that dropped the texts of a label.
+fn steps_of(label: &str, rejects: &[Reject]) -> String {
+    let of_label = rejects.iter().filter(|reject| reject.document.label.as_deref() == Some(label));
+    of_label.map(|reject| reject.step.as_str()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
 }
 
 impl Corpus {
@@ -155,4 +170,50 @@ impl Corpus {
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
     let text = read(path)?;
     serde_json::from_slice(&text).map_err(|error| Error::Damaged { path: path.to_owned(), what: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use bantam_artifact::{Stage, Store};
+    use bantam_corpus::Source;
+
+    use super::*;
+
+    fn document(text: String, label: &str, line: u64) -> Document {
+        let source = Source { file: "a.csv".to_owned(), line };
+        Document { id: format!("a.csv:{line}"), text, label: Some(label.to_owned()), source }
+    }
+
+    #[test]
+    fn what_is_set_apart_has_no_text_twice_and_a_label_that_curation_took_is_named() {
+        let subjects = ["invoice", "parcel", "password", "refund", "voucher", "address", "receipt", "warranty"];
+        let verbs = ["lost", "found", "broke", "changed", "forgot"];
+        let mut train = Vec::new();
+        for (subject, verb) in subjects.iter().flat_map(|subject| verbs.iter().map(move |verb| (subject, verb))) {
+            let label = if train.len() % 4 < 2 { "a" } else { "b" };
+            for _ in 0..2 {
+                let line = train.len() as u64 + 2;
+                train.push(document(format!("somebody {verb} the {subject} of my neighbour"), label, line));
+            }
+        }
+        for label in ["contested", "also contested"] {
+            train.push(document("one text that two people label differently".to_owned(), label, 500));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let Stage::Open(work) = store.stage("corpus", &1, &[]).unwrap() else { panic!("it is new") };
+        // Texts of one pattern are nearly the same: only equal ones are to go here.
+        let options = CurateOptions { near: None, ..CurateOptions::default() };
+        let texts = Texts { train, ..Texts::default() };
+        make(texts, &Settings { curate: &options, held_out: 0.2, seed: 1 }, &work).unwrap();
+        let corpus = Corpus::load(&work.commit(0.0).unwrap()).unwrap();
+        let mut seen = BTreeSet::new();
+        for document in corpus.train.iter().chain(&corpus.validation).chain(&corpus.test) {
+            assert!(seen.insert(&document.text), "{:?} stands twice", document.text);
+        }
+        assert_eq!((seen.len(), corpus.test.len()), (40, 8));
+        let told = corpus.account.warnings.join("\n");
+        assert!(told.contains("label \"contested\" is gone") && told.contains("(conflicts)"), "{told}");
+        assert!(!told.contains("no label that a training text has"), "{told}");
+    }
 }

@@ -151,6 +151,9 @@ fn all_addresses_of_a_model_lead_to_it() {
 fn bundles_and_language_models_have_tasks_too() {
     let server = Server::start(vec![language(), bundle()], options());
     let classified = server.fine("/v1/classify", &json!({"text": "where is my order?"}));
+    assert!(classified["in_scope"] == true && classified["hand_over"].is_null(), "{classified}");
+    let empty = server.fine("/v1/classify", &json!({"texts": [" "]}));
+    assert!(empty["answers"][0]["in_scope"] == false && empty["answers"][0]["hand_over"] == "out_of_scope", "{empty}");
     let labels = server.fine("/", &json!({"inputs": "where is my order?"}));
     assert_eq!(labels[0].as_array().unwrap().len(), 3);
     assert_eq!(labels[0][0]["label"], classified["label"]);

@@ -184,6 +184,7 @@ fn table(told: &Value) -> String {
                 let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
                 format!("{}: {}{rest}", labels.len(), first.join(", "))
             }
+            (_, Value::Array(items)) if items.is_empty() => continue,
             (_, Value::Array(items)) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
             (_, Value::Object(items)) => {
                 items.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use bantam_pipeline::report::{JSON_FILE, Report, text_table};
+use bantam_pipeline::report::{JSON_FILE, Report, text_next_steps, text_table};
 
 use super::print_json;
 
@@ -33,7 +33,7 @@ impl Arguments {
         if self.json {
             print_json(&serde_json::to_value(&report)?)?;
         } else {
-            writeln!(std::io::stdout().lock(), "{}", text_table(&report))?;
+            writeln!(std::io::stdout().lock(), "{}\n{}", text_table(&report), text_next_steps(&report))?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use bantam_pipeline::report::text_table;
+use bantam_pipeline::report::{text_next_steps, text_table};
 use bantam_pipeline::{PlannedStage, plan, run};
 
 use super::following::Following;
@@ -51,7 +51,7 @@ impl Arguments {
         let (bundle, page) = (outcome.bundle.display(), outcome.page.display());
         writeln!(output, "{}", text_table(&outcome.report))?;
         writeln!(output, "report  {page}\nbundle  {bundle}\n")?;
-        writeln!(output, "Try it:\n  bantam chat {bundle}\n  bantam serve {bundle}")?;
+        write!(output, "{}", text_next_steps(&outcome.report))?;
         Ok(())
     }
 }

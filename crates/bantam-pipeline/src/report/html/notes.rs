@@ -15,6 +15,7 @@ pub(super) fn data(report: &Report) -> String {
         ("test texts, looked at once", data.test),
         ("unlabelled texts", data.unlabelled),
         ("out of scope, training", data.out_of_scope_train),
+        ("out of scope, validation", data.out_of_scope_validation),
         ("out of scope, test", data.out_of_scope_test),
     ];
     let parts = parts.map(|(name, number)| (name.to_owned(), count(number as u64)));

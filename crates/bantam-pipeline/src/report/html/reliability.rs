@@ -85,13 +85,21 @@ fn thresholds(report: &Report) -> String {
                 percent(threshold)
             ));
             if let Some(share) = report.shipped().and_then(|row| row.containment).filter(|share| share.is_finite()) {
+                let outside = report.data.out_of_scope_test;
+                let included = if outside > 0 { ", those out of scope included" } else { "" };
                 text.push_str(&format!(
-                    " On the test texts that answers <b>{}\u{202f}%</b> of the in-scope requests; the rest go to a person.",
+                    " On the test texts that answers <b>{}\u{202f}%</b> of all requests{included}; the rest go to a person.",
                     percent(share)
                 ));
             }
             if let Some(right) = report.shipped().and_then(|row| row.containment_precision).filter(|right| right.is_finite()) {
                 text.push_str(&format!(" Of the answers given, {}\u{202f}% are right.", percent(right)));
+            }
+            if let Some(share) = rightly_answered(report).filter(|share| share.is_finite()) {
+                text.push_str(&format!(
+                    " Of the requests in scope, {}\u{202f}% are answered without a person, and rightly.",
+                    percent(share)
+                ));
             }
             text.push_str("</p>\n");
         }
@@ -100,6 +108,16 @@ fn thresholds(report: &Report) -> String {
         )),
     }
     text + "</div>\n"
+}
+
+/// The share of the in-scope test texts that are answered without a person, and rightly; only an answer in scope is right.
+fn rightly_answered(report: &Report) -> Option<f64> {
+    let (shipped, data) = (report.shipped()?, &report.data);
+    if data.out_of_scope_test == 0 {
+        return None;
+    }
+    let all = (data.test + data.out_of_scope_test) as f64;
+    Some(shipped.containment? * shipped.containment_precision? * all / data.test as f64)
 }
 
 fn finite(bins: &[ReliabilityBin]) -> Vec<ReliabilityBin> {

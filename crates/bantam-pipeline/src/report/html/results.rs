@@ -10,23 +10,21 @@ use super::escape::escape;
 /// A column: its name in the head of a table and on a card, what it means, and its text.
 struct Column {
     name: &'static str,
-    label: &'static str,
     meaning: &'static str,
     cell: fn(&Row) -> String,
 }
 
 const fn column(name: &'static str, meaning: &'static str, cell: fn(&Row) -> String) -> Column {
-    Column { name, label: name, meaning, cell }
+    Column { name, meaning, cell }
 }
 
 const QUALITY: [Column; 8] = [
     column("Accuracy", "share of in-scope test texts answered right, with its 95 % interval", accuracy),
     column("Of teacher’s accuracy", "accuracy over the teacher's", |row| {
         percent_or_none(row.share_of_teacher_quality)
-    })
-    .on_cards("Of teacher’s"),
+    }),
     column("Macro F1", "F1, averaged over the labels", |row| unit_or_none(row.macro_f1)),
-    column("Contained", "in-scope requests answered without a person at the promised precision", |row| {
+    column("Contained", "share of all requests, those out of scope included, answered without a person", |row| {
         percent_or_none(row.containment)
     }),
     column("Scope AUROC", "how well confidence tells in scope from out of scope", |row| {
@@ -42,7 +40,9 @@ const QUALITY: [Column; 8] = [
 const COST: [Column; 8] = [
     column("Parameters", "numbers learned", |row| short_count(row.parameters as f64)),
     column("Size", "bytes as shipped", |row| bytes(row.bytes)),
-    column("Memory", "the most that the process held while it answered", |row| bytes(row.peak_bytes)),
+    column("Memory, about", "its size, and the most that the process grew by while it answered", |row| {
+        bytes(row.peak_bytes)
+    }),
     column("p50", "half of the single requests take at most this long", |row| {
         microseconds(row.latency_p50_microseconds)
     }),
@@ -50,12 +50,10 @@ const COST: [Column; 8] = [
     column("Requests/s", "in batches, on all threads", |row| rate(row.requests_per_second)),
     column("CPU s per 1,000", "processor seconds per 1,000 single requests", |row| {
         escape(&short_seconds(row.cpu_seconds_per_1000))
-    })
-    .on_cards("CPU s/1,000"),
+    }),
     column("Of teacher’s cost", "processor seconds over the teacher's", |row| {
         row.share_of_teacher_cost.map_or_else(|| NONE.to_owned(), fraction)
-    })
-    .on_cards("Of teacher’s"),
+    }),
 ];
 
 fn accuracy(row: &Row) -> String {
@@ -65,13 +63,6 @@ fn accuracy(row: &Row) -> String {
         String::new()
     };
     format!("{}{interval}", percent_or_none(Some(row.accuracy)))
-}
-
-impl Column {
-    /// With a shorter name on cards.
-    const fn on_cards(self, label: &'static str) -> Self {
-        Self { label, ..self }
-    }
 }
 
 /// What ships in a few large figures.
@@ -109,7 +100,7 @@ fn table(report: &Report, caption: &str, columns: &[Column]) -> String {
     let row = |row: &Row| {
         let cells: String = columns
             .iter()
-            .map(|column| format!("<td data-label=\"{}\">{}</td>", column.label, (column.cell)(row)))
+            .map(|column| format!("<td data-label=\"{}\">{}</td>", column.name, (column.cell)(row)))
             .collect();
         let ships = if shipped.is_some_and(|shipped| std::ptr::eq(shipped, row)) { " ships" } else { "" };
         let role = row.role.word();

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use bantam_runtime::{Answer, Assistant};
+use bantam_runtime::{Answer, Assistant, HandOver};
 
 use super::Style;
 use crate::commands::chat::visible;
@@ -61,8 +61,8 @@ fn describe(assistant: &Assistant, answer: &Answer) -> String {
         text += &format!("  [{}: {}]", entity.kind, visible(&entity.value));
     }
     text.push('\n');
-    if !answer.in_scope {
-        text += &format!("  to a person: {}\n", reason(assistant, answer));
+    if let Some(why) = answer.hand_over {
+        text += &format!("  to a person: {}\n", reason(assistant, answer, why));
     }
     for line in answer.reply.iter().flat_map(|reply| reply.lines()) {
         text += &format!("  {}\n", visible(line));
@@ -72,10 +72,10 @@ fn describe(assistant: &Assistant, answer: &Answer) -> String {
 }
 
 /// Why a person should take over.
-fn reason(assistant: &Assistant, answer: &Answer) -> String {
+fn reason(assistant: &Assistant, answer: &Answer, why: HandOver) -> String {
     match assistant.parts().threshold {
-        _ if answer.out_of_scope > answer.confidence => {
-            format!("it seems to be about something else ({:.1} %)", 100.0 * answer.out_of_scope)
+        _ if why == HandOver::OutOfScope => {
+            format!("out of scope, it seems to be about something else ({:.1} %)", 100.0 * answer.out_of_scope)
         }
         None => "this model was never sure enough to answer by itself".to_owned(),
         Some(threshold) => format!("unsure, it answers from {:.1} % on", 100.0 * threshold),
