@@ -127,7 +127,7 @@ test("what the server refuses is told in its words", async () => {
   await set("Max tokens", "8");
   await send("where is my order ".repeat(12_000));
   await answer().getByText(/The prompt has \d+ tokens/).waitFor();
-  await answer().getByText("What to do: send a shorter prompt.").waitFor();
+  await answer().getByText("What to do: shorten `messages`.").waitFor();
 });
 
 test("settings that cannot be are told before anything is sent", async () => {

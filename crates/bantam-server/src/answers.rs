@@ -207,13 +207,13 @@ fn refused(error: SubmitError, names: Names) -> Failure {
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the server is ending", "send it again later")
         }
         SubmitError::Invalid(error @ GenerateError::TooLong { .. }) => {
-            let remedy = format!("send a shorter `{}`", names.text);
+            let remedy = format!("shorten `{}`", names.text);
             Failure::field(names.text, error.to_string(), remedy).with_code("context_length_exceeded")
         }
         SubmitError::Invalid(GenerateError::TooLarge { bytes, most }) => {
             let message = format!("prompt and answer take {bytes} bytes of past at most, and this server has {most}");
             let remedy = format!(
-                "ask for fewer tokens by `{}`, or send a shorter `{}`; the server's --past-mebibytes says what there is",
+                "ask for fewer tokens by `{}`, or shorten `{}`; the server's --past-mebibytes says what there is",
                 names.tokens, names.text
             );
             Failure::field(names.tokens, message, remedy).with_code("context_length_exceeded")
