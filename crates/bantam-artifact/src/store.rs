@@ -118,6 +118,20 @@ impl Artifact {
         Ok(Self { folder: folder.to_owned(), manifest })
     }
 
+    /// Reads all files, and checks that they are those that were made.
+    ///
+    /// # Errors
+    /// When a file cannot be read or has other contents.
+    pub fn verify(&self) -> Result<(), Error> {
+        for file in &self.manifest.files {
+            if hash_file(&self.path(&file.name))? != file.blake3 {
+                let what = format!("{} is not what was made", file.name);
+                return Err(Error::Damaged { path: self.folder.clone(), what });
+            }
+        }
+        Ok(())
+    }
+
     /// A file of the artifact.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
@@ -216,6 +230,10 @@ mod tests {
         let Stage::Open(work) = open(&store, 1) else { panic!("nothing was made yet") };
         fs::write(work.path("corpus"), b"text").unwrap();
         let made = work.commit(0.0).unwrap();
+        made.verify().unwrap();
+        fs::write(made.path("corpus"), b"test").unwrap();
+        let message = made.verify().unwrap_err().to_string();
+        assert!(message.contains("corpus is not what was made") && message.contains("delete the folder"), "{message}");
         fs::write(made.path("corpus"), b"tex").unwrap();
         let key = Key::of_bytes(b"input");
         let message = store.stage("curate", &1u32, &[&key]).unwrap_err().to_string();

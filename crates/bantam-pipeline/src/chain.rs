@@ -34,6 +34,8 @@ pub(crate) struct Chain<'a> {
     pub(crate) peak_bytes: u64,
     /// Whether every stage so far was found done.
     pub(crate) is_cached: bool,
+    /// Artifacts that were found, and not read whole yet: a run that finds everything done takes no time for it.
+    pub(crate) found: Vec<Artifact>,
 }
 
 /// Clean texts, and what is learnt from them at once: the trivial baseline and the tokenizer.
@@ -67,10 +69,12 @@ impl Chain<'_> {
         let artifact = match self.store.stage(name, settings, inputs)? {
             Stage::Done(artifact) => {
                 self.observer.stage(name, what, true);
+                self.found.push(artifact.clone());
                 artifact
             }
             Stage::Open(open) => {
                 self.is_cached = false;
+                self.found.drain(..).try_for_each(|artifact| artifact.verify())?;
                 self.observer.stage(name, what, false);
                 let began = Instant::now();
                 work(&open, self.observer)?;

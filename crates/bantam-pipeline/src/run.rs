@@ -147,7 +147,7 @@ fn follow<T>(
     let _lock = Lock::take(&artifacts.join(".lock"))?;
     remove_leftovers(&options.out)?;
     let (seconds, curves) = (Vec::new(), Vec::new());
-    steps(Chain { recipe, store, observer, seconds, curves, peak_bytes: 0, is_cached: true })
+    steps(Chain { recipe, store, observer, seconds, curves, peak_bytes: 0, is_cached: true, found: Vec::new() })
 }
 
 fn place_bundle(recipe: &Recipe, options: &RunOptions, bundle: &Artifact) -> Result<PathBuf, Error> {

@@ -108,6 +108,23 @@ fn changing_a_value_reruns_only_what_depends_on_it() {
 }
 
 #[test]
+fn nothing_is_made_of_an_artifact_with_a_flipped_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = recipe_in(folder.path());
+    run_in(folder.path(), "out", &mut Silent).unwrap();
+    let artifacts = fs::read_dir(folder.path().join("out/artifacts")).unwrap().map(|entry| entry.unwrap().path());
+    let is_teacher = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("teacher-");
+    let weights = artifacts.into_iter().find(is_teacher).unwrap().join("model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("channels = 8\n", "channels = 4\n")).unwrap();
+    let error = run_in(folder.path(), "out", &mut Silent).unwrap_err().to_string();
+    assert!(error.contains("model.safetensors is not what was made") && error.contains("delete the folder"), "{error}");
+}
+
+#[test]
 fn a_run_stopped_anywhere_continues_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     recipe_in(folder.path());
