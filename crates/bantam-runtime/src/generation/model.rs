@@ -6,7 +6,7 @@ use bantam_kernels::attention::PastFormat;
 use bantam_kernels::gemm::PackedFormat;
 use bantam_kernels::gemm::grouped::Bits;
 use bantam_model::architectures::TokenPredictor;
-use bantam_model::schema::Entry;
+use bantam_model::schema::{Entry, Kind};
 use bantam_model::{Batch, Pass, Past, Weights};
 use bantam_tensor::{Matrix, Tensor};
 use bantam_tokens::Tokenizer;
@@ -119,6 +119,18 @@ impl LanguageModel {
         self.architecture.schema().entries().iter().map(Entry::len).sum()
     }
 
+    /// Multiply-adds with weights for a token that is read, and how many more for one whose followers are scored: by the head, which is the
+    /// table of tokens where there is no matrix for it.
+    pub fn products(&self) -> [usize; 2] {
+        let entries = self.architecture.schema().entries();
+        let table = entries.iter().find(|entry| entry.kind == Kind::Table);
+        let is_head = |entry: &Entry| table.is_some_and(|table| table.parts[0].rows == entry.parts[0].rows);
+        let matrices = entries.iter().filter(|entry| entry.kind == Kind::Matrix);
+        let (heads, layers): (Vec<&Entry>, Vec<&Entry>) = matrices.partition(|entry| is_head(entry));
+        let head = heads.first().copied().or(table);
+        [layers.into_iter().map(Entry::len).sum(), head.map_or(0, Entry::len)]
+    }
+
     /// A past of no tokens, in the format that suits the weights.
     pub fn past(&self) -> Past {
         Past::in_format(self.past_format)
@@ -224,4 +236,38 @@ fn usual_ends(tokenizer: &Tokenizer) -> Vec<u32> {
     ends.sort_unstable();
     ends.dedup();
     ends
+}
+
+#[cfg(test)]
+mod tests {
+    use bantam_kernels::gemm::Precision;
+    use bantam_model::architectures::Architecture;
+    use bantam_model::architectures::llama::{Llama, LlamaConfig};
+
+    use super::*;
+
+    #[test]
+    fn products_are_those_counted_by_hand() {
+        for tie_word_embeddings in [false, true] {
+            let llama = Llama::new(LlamaConfig {
+                vocab_size: 500,
+                hidden_size: 96,
+                intermediate_size: 200,
+                num_hidden_layers: 3,
+                num_attention_heads: 6,
+                num_key_value_heads: Some(2),
+                head_dim: None,
+                max_position_embeddings: 8,
+                rms_norm_eps: 1e-5,
+                rope_theta: 10_000.0,
+                tie_word_embeddings,
+                variant: Default::default(),
+            });
+            let weights = Weights::initialise(llama.schema(), 3, Precision::F32);
+            let model = LanguageModel::new(Box::new(llama), &weights, None, WeightFormat::F32);
+            // Queries and output of 6 heads, keys and values of 2, and three matrices of 200 channels.
+            let layer = 96 * 16 * (6 + 2 + 2 + 6) + 3 * 96 * 200;
+            assert_eq!(model.products(), [3 * layer, 96 * 500]);
+        }
+    }
 }

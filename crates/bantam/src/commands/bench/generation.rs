@@ -86,7 +86,10 @@ impl Arguments {
         let peak_bytes = memory::peak_bytes();
         let (threads, parameters) = (pool::threads(), model.parameters());
         let bits = 8.0 * model.bytes() as f64 / parameters as f64;
-        let ceiling = speed * 2.0 * parameters as f64 / ceiling::measure(Unit::Int8, threads);
+        // Of a prompt only the last token is scored.
+        let scored = if phase == Phase::Prefill { 1.0 / tokens as f64 } else { 1.0 };
+        let [layers, head] = model.products().map(|products| products as f64);
+        let ceiling = speed * 2.0 * (layers + head * scored) / ceiling::measure(Unit::Int8, threads);
         let bandwidth = speed * model.bytes() as f64 / ceiling::read_bandwidth(threads);
         // A prompt reads each weight once for many tokens.
         let bandwidth = (phase == Phase::Decode).then_some(bandwidth);
