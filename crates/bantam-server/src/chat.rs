@@ -44,7 +44,18 @@ pub(crate) async fn chat(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    let mut fields = service.read(&headers, body, SHAPE).await?.known_by(&known::CHAT)?;
+    let fields = service.read(&headers, body, SHAPE).await?;
+    answer(service, caller, &headers, fields).await
+}
+
+/// Answers the conversation that a request's fields tell.
+pub(crate) async fn answer(
+    service: Arc<Service>,
+    caller: Caller,
+    headers: &HeaderMap,
+    fields: Fields,
+) -> Result<Response, Failure> {
+    let mut fields = fields.known_by(&known::CHAT)?;
     let language = service.language(fields.take::<String>("model")?.as_deref())?;
     language.tokenizer()?;
     let stream = Streaming::of(&mut fields)?;
@@ -58,7 +69,7 @@ pub(crate) async fn chat(
         log_probabilities,
     };
     let count = conversation.count;
-    let answers = conversation.ask(&service, &language, caller, deadline(&service, &headers)?).await?;
+    let answers = conversation.ask(&service, &language, caller, deadline(&service, headers)?).await?;
     match stream {
         None => head.whole(answers.whole().await?).map(IntoResponse::into_response),
         Some(stream) => Ok(events::respond(|writer| head.stream(answers, count, stream.with_usage, writer))),

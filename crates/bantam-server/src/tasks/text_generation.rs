@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bantam_runtime::generation::engine::Finished;
 use bantam_runtime::generation::{AnswerToken, Finish, GenerateOptions};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::inputs::unreadable;
 use crate::answers::{Answers, Asked, Names, Told, Whole, deadline, ended, expect_fitting};
@@ -246,13 +246,10 @@ pub(crate) async fn chat_with(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-    mut headers: HeaderMap,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    let limit = service.limits.body_bytes;
-    let mut asked: Map<String, Value> = crate::body::read(&headers, body, limit, chat::SHAPE).await?;
-    asked.insert("model".to_owned(), name.into());
-    // It is of another length now.
-    headers.remove(header::CONTENT_LENGTH);
-    chat::chat(State(service), Extension(caller), headers, Body::from(Value::Object(asked).to_string())).await
+    let mut fields = service.read(&headers, body, chat::SHAPE).await?;
+    fields.extend(Fields::of(json!({"model": name}), "model")?);
+    chat::answer(service, caller, &headers, fields).await
 }
