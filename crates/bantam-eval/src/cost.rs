@@ -22,9 +22,9 @@ pub struct CostOptions {
 }
 
 impl Default for CostOptions {
-    /// Three seconds each, at least 200 requests, 20 to warm up, batches of 64.
+    /// One second each, at least 200 requests, 20 to warm up, batches of 64.
     fn default() -> Self {
-        Self { seconds: 3.0, least_requests: 200, warm_up: 20, batch: 64 }
+        Self { seconds: 1.0, least_requests: 200, warm_up: 20, batch: 64 }
     }
 }
 

@@ -1,9 +1,13 @@
 //! Text to what a model reads: the one place where training, evaluation and serving agree on it.
 
+use bantam_kernels::pool;
 use bantam_tokens::Tokenizer;
 use bantam_tokens::features::NgramHasher;
 
 use crate::batch::{Batch, Features};
+
+/// Texts of a batch that one task encodes.
+const TEXTS: usize = 8;
 
 /// A tokenizer, and the hasher of features for models that have a table for them.
 #[derive(Clone)]
@@ -47,7 +51,13 @@ impl TextEncoder {
 
     /// Several texts as one batch.
     pub fn batch<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Batch {
-        let encoded: Vec<EncodedText> = texts.into_iter().map(|text| self.encode(text)).collect();
+        let texts: Vec<&str> = texts.into_iter().collect();
+        let mut encoded = vec![EncodedText::default(); texts.len()];
+        pool::for_each_chunk(&mut encoded, TEXTS, |piece, encoded| {
+            for (encoded, text) in encoded.iter_mut().zip(&texts[piece * TEXTS..]) {
+                *encoded = self.encode(text);
+            }
+        });
         self.gather(encoded.iter())
     }
 

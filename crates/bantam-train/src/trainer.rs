@@ -240,23 +240,14 @@ impl<'a> Run<'a> {
         let clip = f64::from(self.plan.clip);
         let shrink = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
         let scale = (shrink / micro_batches as f64) as f32;
-        self.optimizer.step(&mut self.weights, &mut gradients, share, scale);
         self.state.step += 1;
-        self.update_average();
+        // Early on the average follows more closely, so that it does not remember the random start.
+        let steps = self.state.step as f32;
+        let keep = self.plan.averaging.min((1.0 + steps) / (10.0 + steps));
+        let average = self.average.as_mut().map(|average| (average, keep));
+        self.optimizer.step(&mut self.weights, average, &mut gradients, share, scale);
         self.state.record_loss(loss, self.plan.steps);
         Ok(loss)
-    }
-
-    fn update_average(&mut self) {
-        let Some(average) = &mut self.average else { return };
-        // Early on the average follows more closely, so that it does not remember the random start.
-        let step = self.state.step as f32;
-        let keep = self.plan.averaging.min((1.0 + step) / (10.0 + step));
-        for ((_, average), (_, now)) in average.tensors_mut().zip(self.weights.tensors()) {
-            let average = average.data_mut();
-            bantam_kernels::vector::scale(average, keep);
-            bantam_kernels::vector::axpy(1.0 - keep, now.data(), average);
-        }
     }
 
     fn validate_if_due(&mut self) -> Option<f64> {

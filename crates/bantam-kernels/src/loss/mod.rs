@@ -82,18 +82,32 @@ fn exponentials(row: &mut [f32]) -> (f32, f32) {
 
 /// Turns each row of `width` logits into probabilities.
 pub fn softmax_rows(x: &mut [f32], width: usize) {
-    each_row(x, width, |row| {
-        let total = log_sum(row);
-        row.iter_mut().for_each(|x| *x = exp(*x - total));
-    });
+    each_row(
+        x,
+        width,
+        #[inline(always)]
+        |row| {
+            let total = log_sum(row);
+            for x in row {
+                *x = exp(*x - total);
+            }
+        },
+    );
 }
 
 /// Turns each row of `width` logits into the logarithms of probabilities.
 pub fn log_softmax_rows(x: &mut [f32], width: usize) {
-    each_row(x, width, |row| {
-        let total = log_sum(row);
-        row.iter_mut().for_each(|x| *x -= total);
-    });
+    each_row(
+        x,
+        width,
+        #[inline(always)]
+        |row| {
+            let total = log_sum(row);
+            for x in row {
+                *x -= total;
+            }
+        },
+    );
 }
 
 #[inline(always)]
@@ -105,7 +119,11 @@ fn each_row(x: &mut [f32], width: usize, change: impl Fn(&mut [f32]) + Sync + Co
         let rows = unsafe { shared.slice(range.start * width, range.len() * width) };
         vectorized(
             #[inline(always)]
-            || rows.chunks_exact_mut(width).for_each(change),
+            || {
+                for row in rows.chunks_exact_mut(width) {
+                    change(row);
+                }
+            },
         );
     });
 }

@@ -62,10 +62,10 @@ pub fn add_assign(a: &mut [f32], b: &[f32]) {
     update(a, b, |a, b| a + b);
 }
 
-/// `out += factor * x`.
-pub fn axpy(factor: f32, x: &[f32], out: &mut [f32]) {
-    expect_same("axpy", &[x.len(), out.len()]);
-    update(out, x, |out, x| out + factor * x);
+/// `out = keep * out + (1 - keep) * x`.
+pub fn mix(out: &mut [f32], keep: f32, x: &[f32]) {
+    expect_same("mix", &[out.len(), x.len()]);
+    update(out, x, |out, x| out * keep + (1.0 - keep) * x);
 }
 
 /// `x *= factor`.

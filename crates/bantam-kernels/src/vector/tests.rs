@@ -14,9 +14,10 @@ fn elementwise_loops_do_what_they_say_at_every_length() {
             assert!(out.iter().zip(a.iter().zip(&b)).all(|(out, (a, b))| *out == a + b), "add_into with {isa:?}");
             multiply_into(&a, &b, &mut out);
             assert!(out.iter().zip(a.iter().zip(&b)).all(|(out, (a, b))| *out == a * b), "multiply_into with {isa:?}");
-            let mut sum = a.clone();
-            axpy(0.5, &b, &mut sum);
-            assert!(sum.iter().zip(a.iter().zip(&b)).all(|(sum, (a, b))| *sum == a + 0.5 * b), "axpy with {isa:?}");
+            let mut mixed = a.clone();
+            mix(&mut mixed, 0.75, &b);
+            let mut expected = a.iter().zip(&b).map(|(a, b)| a * 0.75 + 0.25 * b);
+            assert!(mixed.iter().all(|&mixed| Some(mixed) == expected.next()), "mix with {isa:?}");
             let truth: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
             assert!((dot(&a, &b) - truth).abs() <= 1e-6 * (length as f64).sqrt().max(1.0), "dot with {isa:?}");
         }

@@ -103,8 +103,8 @@ impl Objective for Distillation<'_> {
         let dropout = self.options.dropout;
         let noise = if dropout > 0.0 { Noise::new(dropout, context.random.next()) } else { Noise::none() };
         let answer = self.student.classify(weights, &batch, &mut Pass::noisy(noise));
-        let scores: Vec<f32> = chosen.iter().flat_map(|&index| self.lessons[index].scores.iter().copied()).collect();
-        let scores = Tensor::from_vec([chosen.len(), self.student.labels()], &scores);
+        let scores: Vec<&[f32]> = chosen.iter().map(|&index| self.lessons[index].scores.as_slice()).collect();
+        let scores = Tensor::from_vec([chosen.len(), self.student.labels()], &scores.concat());
         let mut loss = answer.logits.distillation(&scores, self.options.temperature, None);
         if self.options.labels > 0.0 {
             let labels: Vec<Option<u32>> = chosen.iter().map(|&index| self.lessons[index].label).collect();

@@ -1,7 +1,8 @@
 //! How weights follow their gradients.
 
 use bantam_kernels::memory::Buffer;
-use bantam_kernels::optimizer::{AdamW, adamw};
+use bantam_kernels::optimizer::{AdamW, Average, adamw};
+use bantam_kernels::vector::mix;
 use bantam_model::Weights;
 use bantam_model::schema::{Entry, Kind};
 use bantam_tensor::Gradients;
@@ -63,10 +64,22 @@ impl Optimizer {
     }
 
     /// Moves every weight that has a gradient. `share` is the schedule's share of the peak rate, and gradients are
-    /// multiplied by `scale` first (clipping and averaging over micro-batches).
-    pub(crate) fn step(&mut self, weights: &mut Weights, gradients: &mut Gradients, share: f32, scale: f32) {
+    /// multiplied by `scale` first (clipping and averaging over micro-batches). The average of the weights, and what it keeps of itself,
+    /// follows them.
+    pub(crate) fn step(
+        &mut self,
+        weights: &mut Weights,
+        average: Option<(&mut Weights, f32)>,
+        gradients: &mut Gradients,
+        share: f32,
+        scale: f32,
+    ) {
         self.steps += 1;
+        let (average, keep) = average.unzip();
+        let keep = keep.unwrap_or(0.0);
+        let mut averages = average.map(Weights::tensors_mut);
         for ((entry, tensor), (first, second)) in weights.tensors_mut().zip(&mut self.moments) {
+            let average = averages.as_mut().and_then(Iterator::next).map(|(_, average)| average.data_mut());
             let Some(gradient) = gradients.take(tensor) else { continue };
             let numbers = tensor.data_mut();
             if is_muon(&self.plan, entry) {
@@ -83,6 +96,9 @@ impl Optimizer {
                         momentum: 0.95,
                     },
                 );
+                if let Some(average) = average {
+                    mix(average, keep, numbers);
+                }
                 continue;
             }
             let table = if entry.kind == Kind::Table { self.plan.table_rate } else { 1.0 };
@@ -96,7 +112,8 @@ impl Optimizer {
                 step: self.steps as u32,
                 gradient_scale: scale,
             };
-            adamw(numbers, &gradient, first, second, &settings);
+            let average = average.map(|numbers| Average { numbers, keep });
+            adamw(numbers, &gradient, first, second, average, &settings);
         }
     }
 
