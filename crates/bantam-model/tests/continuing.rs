@@ -34,8 +34,9 @@ fn rows(model: &Llama, weights: &Weights, batch: &Batch, pass: &mut Pass) -> Vec
     model.hidden(weights, batch, pass).last().unwrap().data().to_vec()
 }
 
-/// Keys and values of 11 or 8 bits move the last states, whose length is 6, by less than this.
-const FORMATS: [(PastFormat, f32); 2] = [(PastFormat::F16, 2e-3), (PastFormat::Bf16, 1.6e-2)];
+/// Keys and values of 11 or 8 bits, or in codes of 8, move the last states, whose length is 6, by less than this.
+const FORMATS: [(PastFormat, f32); 3] =
+    [(PastFormat::F16, 2e-3), (PastFormat::Bf16, 1.6e-2), (PastFormat::Int8, 1.6e-2)];
 /// Inputs that are quantised as they come may then round the other way, by a 127th of their group's largest.
 const QUANTISED: f32 = 2e-2;
 

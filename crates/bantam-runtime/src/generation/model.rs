@@ -74,6 +74,12 @@ impl LanguageModel {
         self
     }
 
+    /// The model with pasts in this format, whatever suits its weights.
+    #[must_use]
+    pub fn with_past(self, past_format: PastFormat) -> Self {
+        Self { past_format, ..self }
+    }
+
     /// How conversations are put into tokens.
     pub fn chat_format(&self) -> &ChatFormat {
         &self.chat_format
@@ -131,7 +137,7 @@ impl LanguageModel {
         [layers.into_iter().map(Entry::len).sum(), head.map_or(0, Entry::len)]
     }
 
-    /// A past of no tokens, in the format that suits the weights.
+    /// A past of no tokens, in the format that suits the weights, or that was asked for.
     pub fn past(&self) -> Past {
         Past::in_format(self.past_format)
     }
@@ -209,12 +215,13 @@ impl LanguageModel {
     }
 
     /// Reads a text anew: the state of each token that [`LanguageModel::scores`] takes, `[tokens, width]`. Keys and values are rounded to half
-    /// precision on every machine, so that what is measured with them can be compared.
+    /// precision on every machine, so that what is measured with them can be compared, unless they are kept in 8 bits.
     ///
     /// # Panics
     /// As [`LanguageModel::next`].
     pub fn states(&self, text: &[u32]) -> Tensor {
-        let mut pass = Pass::continuing(vec![Past::in_format(PastFormat::F16)]);
+        let format = if self.past_format == PastFormat::Int8 { PastFormat::Int8 } else { PastFormat::F16 };
+        let mut pass = Pass::continuing(vec![Past::in_format(format)]);
         let states = self.architecture.hidden(&self.weights, &Batch::new([text]), &mut pass);
         let last = states.last().expect("there is always the embedding");
         self.architecture.before_head(&self.weights, last, &mut pass)

@@ -10,7 +10,7 @@ use bantam_runtime::generation::{GenerateOptions, LanguageModel, generate_with_t
 use bantam_runtime::sampling::{BeamOptions, Constraint};
 use serde_json::json;
 
-use super::language_model::{Format, open};
+use super::language_model::{Format, PastKind, open};
 use super::print_json;
 use super::sampling::Sampling;
 
@@ -64,6 +64,9 @@ pub(crate) struct Arguments {
     /// What the weights are held as
     #[arg(long, value_enum, default_value_t = Format::Int8)]
     format: Format,
+    /// What the keys and values of what was read are kept as; int8 takes about half the memory
+    #[arg(long, value_enum, default_value_t = PastKind::Half)]
+    past: PastKind,
     /// Threads; 0 takes all
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -75,7 +78,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         pool::set_threads(self.threads);
-        let model = open(&self.model, self.format)?;
+        let model = self.past.of(open(&self.model, self.format)?);
         let Some(tokenizer) = model.tokenizer() else {
             bail!(
                 "{}: a model without tokenizer cannot read a prompt; take one that has its vocabulary",

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use bantam_kernels::attention::PastFormat;
 use bantam_kernels::gemm::grouped::Bits;
 use bantam_kernels::gemm::{PackedFormat, Precision};
 use bantam_model::folder::PredictorFolder;
@@ -49,6 +50,25 @@ impl Format {
             Self::Bf16 => WeightFormat::Bf16,
             Self::Int8 => WeightFormat::Int8,
             Self::Int4 => WeightFormat::Int4,
+        }
+    }
+}
+
+/// What the keys and values of a text's past are kept as.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum PastKind {
+    /// 16 bits
+    Half,
+    /// 8 bits, each head of each token with a scale
+    Int8,
+}
+
+impl PastKind {
+    /// The model with pasts of this kind.
+    pub(crate) fn of(self, model: LanguageModel) -> LanguageModel {
+        match self {
+            Self::Half => model,
+            Self::Int8 => model.with_past(PastFormat::Int8),
         }
     }
 }

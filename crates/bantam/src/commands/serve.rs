@@ -13,7 +13,7 @@ use bantam_runtime::Assistant;
 use bantam_runtime::tasks::TaskModel;
 use bantam_server::{Place, ServeOptions, Served, ServedModel, TlsFiles};
 
-use super::language_model::{Format, open};
+use super::language_model::{Format, PastKind, open};
 
 /// Keys of which requests have to show one, separated by commas.
 const KEYS_VARIABLE: &str = "BANTAM_API_KEYS";
@@ -65,6 +65,9 @@ pub(crate) struct Arguments {
     /// What the weights of language models and encoders are held as; encoders have int8 for int4
     #[arg(long, value_enum, default_value_t = Format::Int8)]
     format: Format,
+    /// What the keys and values of what was read are kept as; int8 takes about half the memory
+    #[arg(long, value_enum, default_value_t = PastKind::Half)]
+    past: PastKind,
     /// Threads; 0 takes all
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -149,7 +152,7 @@ impl Arguments {
             } else if is_encoder(&path) {
                 ServedModel::Encoder(Box::new(TaskModel::open(&path, self.format.packed())?))
             } else {
-                ServedModel::Language(Box::new(open(&path, self.format)?))
+                ServedModel::Language(Box::new(self.past.of(open(&path, self.format)?)))
             };
             models.push(Served { name, model });
         }

@@ -58,7 +58,7 @@ impl Block for HalfBlock {
     fn of(block: &PastBlock) -> &Self {
         match &block.numbers {
             Numbers::Half(block) => block,
-            Numbers::Pairs(_) => panic!("the blocks of a text are of one format"),
+            _ => panic!("the blocks of a text are of one format"),
         }
     }
 

@@ -48,7 +48,7 @@ impl Block for PairBlock {
     fn of(block: &PastBlock) -> &Self {
         match &block.numbers {
             Numbers::Pairs(block) => block,
-            Numbers::Half(_) => panic!("the blocks of a text are of one format"),
+            _ => panic!("the blocks of a text are of one format"),
         }
     }
 

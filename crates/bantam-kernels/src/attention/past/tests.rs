@@ -6,12 +6,21 @@ use super::super::tests::truth;
 use super::*;
 use crate::testing::{Random, assert_close, for_each_isa};
 
-/// How a number looks in a format.
-type Rounding = fn(f32) -> f32;
+/// How one head's numbers look in a format.
+type Rounding = fn(&mut [f32]);
 
-/// Formats, how a number looks in them, and the error that remains where all inputs look so: of f32 sums, or of probabilities in bf16.
-const FORMATS: [(PastFormat, Rounding, f32); 2] =
-    [(PastFormat::F16, |x| f16::from_f32(x).to_f32(), 2e-5), (PastFormat::Bf16, |x| bf16::from_f32(x).to_f32(), 8e-3)];
+/// Formats, how numbers look in them, and the error that remains where all inputs look so: of f32 sums, or of probabilities in bf16.
+const FORMATS: [(PastFormat, Rounding, f32); 3] = [
+    (PastFormat::F16, |head| head.iter_mut().for_each(|x| *x = f16::from_f32(*x).to_f32()), 2e-5),
+    (PastFormat::Bf16, |head| head.iter_mut().for_each(|x| *x = bf16::from_f32(*x).to_f32()), 8e-3),
+    (PastFormat::Int8, in_codes, 2e-5),
+];
+
+/// Each number as the nearest of 255 that are evenly spaced up to the largest.
+fn in_codes(head: &mut [f32]) {
+    let step = head.iter().map(|x| x.abs()).fold(0.0, f32::max) / 127.0;
+    head.iter_mut().for_each(|x| *x = (*x / step).round() * step);
+}
 
 fn shape((heads, kv_heads, head_dim): (usize, usize, usize)) -> AttentionShape {
     let scale = (head_dim as f32).sqrt().recip();
@@ -33,7 +42,7 @@ fn new_tokens_see_what_came_before_on_every_instruction_set() {
             let (mut rows, mut blocks, mut expected) = (Vec::new(), Vec::new(), Vec::new());
             for (past, new) in lengths {
                 let mut qkv = random.vector((past + new) * width);
-                qkv.iter_mut().for_each(|x| *x = rounded(*x));
+                qkv.chunks_exact_mut(shape.head_dim).for_each(rounded);
                 blocks.push(written(&shape, format, &qkv));
                 rows.extend_from_slice(&qkv[past * width..]);
                 let all = truth(&shape, &qkv, &[0, past + new]);

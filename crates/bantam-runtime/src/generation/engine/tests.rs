@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bantam_kernels::attention::PastFormat;
 use bantam_kernels::gemm::Precision;
 use bantam_model::architectures::Architecture;
 use bantam_model::architectures::llama::{Llama, LlamaConfig};
@@ -102,8 +103,12 @@ pub(super) fn ask(engine: &Engine, prompt: &[u32], options: GenerateOptions) -> 
 
 #[test]
 fn answers_made_together_are_those_made_alone() {
-    for format in [WeightFormat::Int4, WeightFormat::Int8, WeightFormat::Bf16, WeightFormat::F32] {
-        let model = model(format, 1000);
+    let formats = [WeightFormat::Int4, WeightFormat::Int8, WeightFormat::Bf16, WeightFormat::F32];
+    let in_codes = Arc::into_inner(model(WeightFormat::Int8, 1000)).unwrap().with_past(PastFormat::Int8);
+    let half = model(WeightFormat::Int8, 1000).past_block_bytes();
+    assert!(in_codes.past_block_bytes() * 10 < half * 7, "a byte and a quarter instead of two");
+    let in_codes = [(WeightFormat::Int8, Arc::new(in_codes))];
+    for (format, model) in formats.map(|format| (format, model(format, 1000))).into_iter().chain(in_codes) {
         let engine =
             Engine::start(Arc::clone(&model), EngineOptions { most_running: 9, chunk: 40, ..EngineOptions::default() });
         let mut random = Random::new(1, 0);

@@ -13,7 +13,7 @@ use bantam_runtime::generation::LanguageModel;
 use serde_json::json;
 
 use super::median;
-use crate::commands::language_model::{Format, open};
+use crate::commands::language_model::{Format, PastKind, open};
 use crate::commands::print_json;
 
 /// The arguments of `bantam bench prefill` and `bantam bench decode`.
@@ -31,6 +31,9 @@ pub(super) struct Arguments {
     /// What the weights are held as
     #[arg(long, value_enum, default_value_t = Format::Int4)]
     format: Format,
+    /// What the keys and values of what was read are kept as; int8 takes about half the memory
+    #[arg(long, value_enum, default_value_t = PastKind::Half)]
+    past: PastKind,
     /// Threads; 0 takes all
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -56,7 +59,7 @@ const TRIES: usize = 5;
 impl Arguments {
     pub(super) fn run(self, phase: Phase) -> anyhow::Result<()> {
         pool::set_threads(self.threads);
-        let model = open(&self.model, self.format)?;
+        let model = self.past.of(open(&self.model, self.format)?);
         let tokens = self.tokens.unwrap_or(if phase == Phase::Prefill { 512 } else { 128 });
         // Speed is the same beyond the positions that the model was trained for.
         ensure!(

@@ -14,7 +14,7 @@ use bantam_runtime::generation::engine::{Engine, EngineOptions, Event, Request};
 use bantam_runtime::sampling::SamplingOptions;
 use serde_json::json;
 
-use crate::commands::language_model::{Format, open};
+use crate::commands::language_model::{Format, PastKind, open};
 use crate::commands::print_json;
 
 /// The arguments of `bantam bench serve`.
@@ -38,6 +38,9 @@ pub(super) struct Arguments {
     /// What the weights are held as
     #[arg(long, value_enum, default_value_t = Format::Int4)]
     format: Format,
+    /// What the keys and values of what was read are kept as; int8 takes about half the memory
+    #[arg(long, value_enum, default_value_t = PastKind::Half)]
+    past: PastKind,
     /// Threads; 0 takes all
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -59,7 +62,7 @@ impl Arguments {
         pool::set_threads(self.threads);
         ensure!((1..=MOST_CHATS).contains(&self.chats), "--chats from 1 to {MOST_CHATS}");
         ensure!(self.prompt > 0 && self.tokens > 0, "--prompt and --tokens from 1");
-        let model = Arc::new(open(&self.model, self.format)?);
+        let model = Arc::new(self.past.of(open(&self.model, self.format)?));
         let engine = Engine::start(
             Arc::clone(&model),
             EngineOptions {

@@ -17,7 +17,7 @@ use bantam_runtime::Assistant;
 use bantam_runtime::generation::GenerateOptions;
 
 use self::conversation::Conversation;
-use super::language_model::{Format, open};
+use super::language_model::{Format, PastKind, open};
 use super::sampling::Sampling;
 
 /// The arguments of `bantam chat`.
@@ -45,6 +45,9 @@ pub(crate) struct Arguments {
     /// What the weights of a language model are held as
     #[arg(long, value_enum, default_value_t = Format::Int8)]
     format: Format,
+    /// What the keys and values of what was read are kept as; int8 takes about half the memory
+    #[arg(long, value_enum, default_value_t = PastKind::Half)]
+    past: PastKind,
     /// Threads; 0 takes all
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -79,7 +82,7 @@ impl Arguments {
             let assistant = Assistant::load(&self.model)?;
             return bundle::chat(&assistant, std::io::stdin().lock(), &mut std::io::stdout().lock(), style);
         }
-        let model = open(&self.model, self.format)?;
+        let model = self.past.of(open(&self.model, self.format)?);
         let sampling = self.sampling.options();
         sampling.validate(model.vocabulary())?;
         let stop = model.chat_format().stops();

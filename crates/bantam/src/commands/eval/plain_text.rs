@@ -9,7 +9,7 @@ use bantam_pipeline::Observer;
 use bantam_runtime::generation::LanguageModel;
 use bantam_tokens::Tokenizer;
 
-use crate::commands::language_model::{Format, open};
+use crate::commands::language_model::{Format, PastKind, open};
 use crate::screen::Screen;
 
 /// A language model that is measured on a text, and how.
@@ -22,6 +22,9 @@ pub(super) struct Measured {
     /// What the model's weights are held as: f32 measures them as they are, int8 and int4 as a model answers with them
     #[arg(long, value_enum, default_value_t = Format::F32)]
     format: Format,
+    /// What the keys and values of what was read are kept as; int8 takes about half the memory
+    #[arg(long, value_enum, default_value_t = PastKind::Half)]
+    past: PastKind,
     /// Threads; 0 takes all
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -34,7 +37,7 @@ impl Measured {
     /// The model, from here on with the threads that it may use.
     pub(super) fn open(&self) -> anyhow::Result<LanguageModel> {
         pool::set_threads(self.threads);
-        open(&self.model, self.format)
+        Ok(self.past.of(open(&self.model, self.format)?))
     }
 }
 
