@@ -49,6 +49,11 @@ impl Key {
         &self.0
     }
 
+    /// Whether a text looks like a key.
+    pub(crate) fn is_spelled(text: &str) -> bool {
+        text.len() == DIGITS && text.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit))
+    }
+
     fn cut(hasher: &blake3::Hasher) -> Self {
         Self(hasher.finalize().to_hex()[..DIGITS].to_owned())
     }

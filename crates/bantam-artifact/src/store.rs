@@ -39,6 +39,9 @@ pub struct FileRecord {
     pub blake3: String,
 }
 
+/// How the name of a folder ends whose removal has begun.
+const GONE: &str = ".gone";
+
 /// A folder of artifacts.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -95,6 +98,40 @@ impl Store {
         create_folder(&folder)?;
         let inputs = inputs.iter().map(|&key| key.clone()).collect();
         Ok(Stage::Open(Work { folder, target, stage: name.to_owned(), key, inputs }))
+    }
+
+    /// The artifacts, finished or begun, whose names (`stage-key`) are not among these, in the order of their names. What a store does not
+    /// make itself is passed over.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn others(&self, names: &[String]) -> Result<Vec<PathBuf>, Error> {
+        let mut others = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(Error::read(&self.root))? {
+            let entry = entry.map_err(Error::read(&self.root))?;
+            let file = entry.file_name().to_string_lossy().into_owned();
+            let name = file.strip_suffix(GONE).or_else(|| file.strip_suffix(".part")).unwrap_or(&file);
+            let is_own = name.rsplit_once('-').is_some_and(|(_, key)| Key::is_spelled(key));
+            let is_kept = !file.ends_with(GONE) && names.iter().any(|kept| kept == name);
+            if is_own && !is_kept && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                others.push(entry.path());
+            }
+        }
+        others.sort();
+        Ok(others)
+    }
+
+    /// Removes an artifact. Only for whoever works in the store alone.
+    ///
+    /// # Errors
+    /// When it cannot be removed; what is left is no artifact any more, and [`Store::others`] tells it again.
+    pub fn remove(&self, folder: &Path) -> Result<(), Error> {
+        let mut gone = folder.as_os_str().to_owned();
+        if !folder.to_string_lossy().ends_with(GONE) {
+            gone.push(GONE);
+            fs::rename(folder, &gone).map_err(Error::write(folder))?;
+        }
+        fs::remove_dir_all(&gone).map_err(Error::write(folder))
     }
 }
 
@@ -221,6 +258,36 @@ mod tests {
         drop(work);
         let Stage::Open(work) = open(&store, 1) else { panic!("it was never committed") };
         assert_eq!(fs::read(work.path(".checkpoint")).unwrap(), b"step 10");
+    }
+
+    #[test]
+    fn what_no_name_keeps_can_be_removed_even_if_that_was_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let names: Vec<String> = (1..=4)
+            .map(|settings| {
+                let Stage::Open(work) = open(&store, settings) else { panic!("nothing was made yet") };
+                fs::write(work.path("corpus"), b"text").unwrap();
+                let name = format!("curate-{}", work.key);
+                if settings < 4 {
+                    work.commit(0.0).unwrap();
+                }
+                name
+            })
+            .collect();
+        fs::create_dir(folder.path().join("notes-of-mine")).unwrap();
+        fs::write(folder.path().join(".lock"), b"1").unwrap();
+        let cut = folder.path().join(format!("{}.gone", names[1]));
+        fs::rename(folder.path().join(&names[1]), &cut).unwrap();
+        let others = store.others(&names[..2]).unwrap();
+        let begun = format!("{}.part", names[3]);
+        let mut expected = vec![folder.path().join(&names[2]), folder.path().join(begun), cut];
+        expected.sort();
+        assert_eq!(others, expected);
+        others.iter().for_each(|folder| store.remove(folder).unwrap());
+        assert!(store.others(&names[..2]).unwrap().is_empty());
+        assert!(matches!(open(&store, 1), Stage::Done(_)) && matches!(open(&store, 3), Stage::Open(_)));
+        assert!(folder.path().join("notes-of-mine").exists());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod assemble;
 mod chain;
+mod clean;
 mod data;
 mod depends;
 mod error;
@@ -18,6 +19,7 @@ pub mod report;
 mod run;
 mod stages;
 
+pub use clean::{Leftover, clean};
 pub use data::{DataSource, Texts};
 pub use error::Error;
 pub use measure::{Measurement, labelled_texts, measure};

@@ -14,6 +14,8 @@ use crate::{Error, Recipe, RunOptions, depends};
 pub struct PlannedStage {
     /// Its name. Each member of a teacher is a stage of its own.
     pub name: &'static str,
+    /// The name of its artifact.
+    pub artifact: String,
     /// Why it is to do; `None` where it is done.
     pub why: Option<String>,
 }
@@ -84,12 +86,13 @@ impl Plan {
     /// Plans a stage that depends on `settings`, which people know as `keys`, and answers the key of what it makes.
     fn add(&mut self, name: &'static str, keys: &str, settings: &impl Serialize, inputs: &[&Key]) -> Key {
         let key = Key::new(name, settings, inputs);
-        let is_done = Artifact::open(&self.artifacts.join(format!("{name}-{key}"))).is_ok();
+        let artifact = format!("{name}-{key}");
+        let is_done = Artifact::open(&self.artifacts.join(&artifact)).is_ok();
         let why = (!is_done).then(|| self.why(name, keys, &key, inputs));
         if !is_done {
             self.open.push((key.clone(), name));
         }
-        self.stages.push(PlannedStage { name, why });
+        self.stages.push(PlannedStage { name, artifact, why });
         key
     }
 

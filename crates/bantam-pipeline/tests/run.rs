@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bantam_pipeline::{DataSource, Error, Goal, Observer, Outcome, Recipe, RunOptions, Silent, make, plan, run};
+use bantam_pipeline::{DataSource, Error, Goal, Observer, Outcome, Recipe, RunOptions, Silent, clean, make, plan, run};
 use bantam_runtime::Assistant;
 
 const TOPICS: [(&str, [&str; 4]); 3] = [
@@ -105,6 +105,21 @@ fn changing_a_value_reruns_only_what_depends_on_it() {
     run_in(folder.path(), "out", &mut seen).unwrap();
     let made: Vec<&str> = seen.stages.iter().filter(|(_, done)| !done).map(|(name, _)| name.as_str()).collect();
     assert_eq!(made, ["pruning", "bundle", "evaluation"]);
+
+    // The earlier three can be taken away, and nothing is lost of what the recipe as it stands has made.
+    let (recipe, out) = (Recipe::read(&file).unwrap(), folder.path().join("out"));
+    let options = RunOptions { source: DataSource::Recipe, out: out.clone() };
+    for only_tells in [true, false] {
+        let leftovers = clean(&recipe, &options, only_tells).unwrap();
+        let name = |folder: &Path| folder.file_name().unwrap().to_string_lossy().split('-').next().unwrap().to_owned();
+        let stages: Vec<String> = leftovers.iter().map(|leftover| name(&leftover.folder)).collect();
+        assert_eq!(stages, ["bundle", "evaluation", "pruning"]);
+        assert!(leftovers.iter().all(|leftover| leftover.bytes > 0 && leftover.folder.exists() == only_tells));
+    }
+    assert!(clean(&recipe, &options, false).unwrap().is_empty());
+    assert!(run_in(folder.path(), "out", &mut Silent).unwrap().is_cached);
+    let nothing = RunOptions { out: folder.path().join("none"), ..options };
+    assert!(clean(&recipe, &nothing, false).unwrap().is_empty() && !nothing.out.exists());
 }
 
 #[test]

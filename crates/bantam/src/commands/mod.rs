@@ -3,6 +3,7 @@
 mod bench;
 mod chat;
 mod classify;
+mod clean;
 mod eval;
 mod export;
 mod following;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Export(export::Arguments),
     /// Show the results of a run again
     Report(report::Arguments),
+    /// Remove what earlier states of a recipe left in a run's folder
+    Clean(clean::Arguments),
     /// Measure a bundle on labelled texts, or a language model on plain text
     Eval(eval::Arguments),
     /// Talk to a bundle, or to a language model
@@ -69,6 +72,7 @@ impl Command {
             Self::Quantize(arguments) => arguments.run(),
             Self::Export(arguments) => arguments.run(),
             Self::Report(arguments) => arguments.run(),
+            Self::Clean(arguments) => arguments.run(),
             Self::Eval(arguments) => arguments.run(),
             Self::Chat(arguments) => arguments.run(),
             Self::Classify(arguments) => arguments.run(),

@@ -33,7 +33,7 @@ impl Arguments {
             writeln!(output, "{}", toml::to_string(&recipe.text)?)?;
             let options = self.following.options(&recipe)?;
             writeln!(output, "# The stages of a run into {}:", options.out.display())?;
-            for PlannedStage { name, why } in plan(&recipe, &options)? {
+            for PlannedStage { name, why, .. } in plan(&recipe, &options)? {
                 writeln!(output, "# {name:<11} {}", why.map_or("done".to_owned(), |why| format!("to do ({why})")))?;
             }
             return Ok(());
