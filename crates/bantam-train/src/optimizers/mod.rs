@@ -80,8 +80,14 @@ impl Optimizer {
         let mut averages = average.map(Weights::tensors_mut);
         for ((entry, tensor), (first, second)) in weights.tensors_mut().zip(&mut self.moments) {
             let average = averages.as_mut().and_then(Iterator::next).map(|(_, average)| average.data_mut());
-            let Some(gradient) = gradients.take(tensor) else { continue };
+            let gradient = gradients.take(tensor);
             let numbers = tensor.data_mut();
+            let Some(gradient) = gradient else {
+                if let Some(average) = average {
+                    mix(average, keep, numbers);
+                }
+                continue;
+            };
             if is_muon(&self.plan, entry) {
                 let rate = self.plan.muon_rate * share;
                 muon::step(
