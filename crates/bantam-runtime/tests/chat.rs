@@ -261,6 +261,8 @@ fn no_template_fills_the_memory_or_the_stack() {
         "{% set l = [0] * 999999999 %}{{ l | length }}".to_owned(),
         "{{ ('x' * 99999999) ~ ('x' * 99999999) ~ ('x' * 99999999) }}".to_owned(),
         "{{ ([0] * 999999999) ~ '' }}".to_owned(),
+        // Little for a text, and much for the tokenizer.
+        "{{ 'x' * 9999999 }}".to_owned(),
         "{{ 'x' | indent(999999999, true) }}".to_owned(),
         "{{ 'x' | indent(width=999999999, first=true) }}".to_owned(),
         "{{ '%999999999d' | format(1) }}".to_owned(),

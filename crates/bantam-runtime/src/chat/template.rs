@@ -17,6 +17,9 @@ const MOST_STEPS: u64 = 10_000_000;
 /// template may copy all that it has so far for each of five hundred messages.
 const MOST_BYTES: usize = 16 << 20;
 const MOST_BYTES_PER_BYTE: usize = 256;
+/// Bytes of what it writes, beside its own source once for each message and tool: tokenizers take eighty for each.
+const MOST_TEXT: usize = 64 << 10;
+const MOST_TEXT_PER_BYTE: usize = 32;
 const NAME: &str = "chat";
 
 pub(super) struct Template {
@@ -57,7 +60,12 @@ impl Template {
         let bytes: usize = messages.iter().chain(tools).map(bytes_of).sum();
         let most = MOST_BYTES + MOST_BYTES_PER_BYTE * bytes;
         let program = Program::of(&self.source, NAME).map_err(|error| told(&error))?;
-        program.render(&self.engine, values, most).map_err(|error| told(&error))
+        let text = program.render(&self.engine, values, most).map_err(|error| told(&error))?;
+        let parts = messages.len() + tools.len() + 1;
+        if text.len() > MOST_TEXT + MOST_TEXT_PER_BYTE * bytes + self.source.len() * parts {
+            return Err(told(&bounded::too_long()));
+        }
+        Ok(text)
     }
 }
 
