@@ -90,3 +90,22 @@ fn print_json(value: &serde_json::Value) -> std::io::Result<()> {
     use std::io::Write;
     writeln!(std::io::stdout().lock(), "{value}")
 }
+
+/// Reads how long a measurement shall take.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    if (0.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("give seconds from 0 to 3600".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn a_measurement_ends() {
+        assert_eq!((seconds("0.5"), seconds("0"), seconds("3600")), (Ok(0.5), Ok(0.0), Ok(3600.0)));
+        for text in ["nan", "inf", "-1", "3601", "", "a"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     label: Option<String>,
     /// Seconds for each of the two measurements of speed
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = crate::commands::seconds)]
     seconds: f64,
     /// Threads; 0 takes all
     #[arg(long, default_value_t = 0)]
@@ -49,7 +49,7 @@ impl Arguments {
         let options = ReadOptions { text: self.text, label: self.label, ..ReadOptions::default() };
         let texts = labelled_texts(&self.texts, &options)?;
         let mut section = EvaluateSection::default();
-        section.cost.seconds = self.seconds.clamp(0.0, 3600.0);
+        section.cost.seconds = self.seconds;
         let measured = measure(&self.bundle, &texts, &section)?;
         let other = self.against.map(|path| measure(&path, &texts, &section)).transpose()?;
         let difference = other.as_ref().map(|other| {
