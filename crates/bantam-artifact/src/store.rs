@@ -110,7 +110,8 @@ impl Store {
         for entry in fs::read_dir(&self.root).map_err(Error::read(&self.root))? {
             let entry = entry.map_err(Error::read(&self.root))?;
             let file = entry.file_name().to_string_lossy().into_owned();
-            let name = file.strip_suffix(GONE).or_else(|| file.strip_suffix(".part")).unwrap_or(&file);
+            let bare = file.strip_suffix(GONE).unwrap_or(&file);
+            let name = bare.strip_suffix(".part").unwrap_or(bare);
             let is_own = name.rsplit_once('-').is_some_and(|(_, key)| Key::is_spelled(key));
             let is_kept = !file.ends_with(GONE) && names.iter().any(|kept| kept == name);
             if is_own && !is_kept && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -129,6 +130,10 @@ impl Store {
         let mut gone = folder.as_os_str().to_owned();
         if !folder.to_string_lossy().ends_with(GONE) {
             gone.push(GONE);
+            // What an earlier removal left of the same artifact.
+            if Path::new(&gone).exists() {
+                fs::remove_dir_all(&gone).map_err(Error::write(folder))?;
+            }
             fs::rename(folder, &gone).map_err(Error::write(folder))?;
         }
         fs::remove_dir_all(&gone).map_err(Error::write(folder))
