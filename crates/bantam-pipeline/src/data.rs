@@ -116,20 +116,22 @@ impl DataSource {
     /// # Errors
     /// When a file cannot be read.
     pub fn keys(&self, recipe: &Recipe) -> Result<Vec<Key>, Error> {
-        let mut paths = Vec::new();
+        let mut paths: Vec<(&str, PathBuf)> = Vec::new();
         match self {
-            Self::Benchmark(Benchmark::Clinc150, file) => paths.push(file.clone()),
+            Self::Benchmark(Benchmark::Clinc150, file) => paths.push(("clinc150", file.clone())),
             Self::Benchmark(Benchmark::Banking77, folder) => {
-                paths.extend([folder.join("train.csv"), folder.join("test.csv")]);
+                paths.extend(["train.csv", "test.csv"].map(|file| (file, folder.join(file))));
             }
             _ => {
                 for part in PARTS {
-                    paths.extend(self.files(recipe, part)?);
+                    paths.extend(self.files(recipe, part)?.into_iter().map(|file| (part, file)));
                 }
             }
         }
         let mut keys = Vec::new();
-        for path in paths {
+        for (part, path) in paths {
+            // The same file in another part makes another corpus.
+            keys.push(Key::of_bytes(part.as_bytes()));
             for file in files_below(&path)? {
                 keys.push(Key::of_file(&file)?);
             }
