@@ -1,6 +1,7 @@
 //! Where stages keep their results.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,8 @@ pub struct FileRecord {
     pub blake3: String,
 }
 
+/// How the name of a folder ends that is being made.
+const PART: &str = ".part";
 /// How the name of a folder ends whose removal has begun.
 const GONE: &str = ".gone";
 
@@ -94,7 +97,7 @@ impl Store {
         if target.join(MANIFEST).exists() {
             return Ok(Stage::Done(Artifact::open(&target)?));
         }
-        let folder = self.root.join(format!("{name}-{key}.part"));
+        let folder = self.root.join(format!("{name}-{key}{PART}"));
         create_folder(&folder)?;
         let inputs = inputs.iter().map(|&key| key.clone()).collect();
         Ok(Stage::Open(Work { folder, target, stage: name.to_owned(), key, inputs }))
@@ -111,7 +114,7 @@ impl Store {
             let entry = entry.map_err(Error::read(&self.root))?;
             let file = entry.file_name().to_string_lossy().into_owned();
             let bare = file.strip_suffix(GONE).unwrap_or(&file);
-            let name = bare.strip_suffix(".part").unwrap_or(bare);
+            let name = bare.strip_suffix(PART).unwrap_or(bare);
             let is_own = name.rsplit_once('-').is_some_and(|(_, key)| Key::is_spelled(key));
             let is_kept = !file.ends_with(GONE) && names.iter().any(|kept| kept == name);
             if is_own && !is_kept && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -127,16 +130,20 @@ impl Store {
     /// # Errors
     /// When it cannot be removed; what is left is no artifact any more, and [`Store::others`] tells it again.
     pub fn remove(&self, folder: &Path) -> Result<(), Error> {
-        let mut gone = folder.as_os_str().to_owned();
-        if !folder.to_string_lossy().ends_with(GONE) {
-            gone.push(GONE);
-            // What an earlier removal left of the same artifact.
-            if Path::new(&gone).exists() {
-                fs::remove_dir_all(&gone).map_err(Error::write(folder))?;
-            }
-            fs::rename(folder, &gone).map_err(Error::write(folder))?;
+        let removed = |folder: &Path| match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::write(folder)(error)),
+            _ => Ok(()),
+        };
+        if folder.to_string_lossy().ends_with(GONE) {
+            return removed(folder);
         }
-        fs::remove_dir_all(&gone).map_err(Error::write(folder))
+        let mut gone = folder.as_os_str().to_owned();
+        gone.push(GONE);
+        let gone = Path::new(&gone);
+        // An earlier removal of the same artifact may have been cut off.
+        removed(gone)?;
+        fs::rename(folder, gone).map_err(Error::write(folder))?;
+        removed(gone)
     }
 }
 
@@ -292,6 +299,16 @@ mod tests {
         others.iter().for_each(|folder| store.remove(folder).unwrap());
         assert!(store.others(&names[..2]).unwrap().is_empty());
         assert!(matches!(open(&store, 1), Stage::Done(_)) && matches!(open(&store, 3), Stage::Open(_)));
+        // Cut off while it was being made, and made again after it was cut off.
+        for left in [format!("{}.part.gone", names[3]), names[2].clone(), format!("{}.gone", names[2])] {
+            fs::create_dir(folder.path().join(&left)).unwrap();
+            fs::write(folder.path().join(left).join("corpus"), b"text").unwrap();
+        }
+        let others = store.others(&names[..2]).unwrap();
+        // With the third, which was just looked up.
+        assert_eq!(others.len(), 4, "{others:?}");
+        others.iter().for_each(|folder| store.remove(folder).unwrap());
+        assert!(store.others(&names[..2]).unwrap().is_empty());
         assert!(folder.path().join("notes-of-mine").exists());
     }
 

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bantam_artifact::{Lock, Store};
 use serde::Serialize;
 
 use crate::{Error, Recipe, RunOptions, plan};
@@ -22,13 +21,11 @@ pub struct Leftover {
 /// # Errors
 /// When a file of the recipe cannot be read, another run works in the folder, or something cannot be removed.
 pub fn clean(recipe: &Recipe, options: &RunOptions, only_tells: bool) -> Result<Vec<Leftover>, Error> {
-    let artifacts = options.out.join("artifacts");
     let kept: Vec<String> = plan(recipe, options)?.into_iter().map(|stage| stage.artifact).collect();
-    if !artifacts.is_dir() {
+    if !options.artifacts().is_dir() {
         return Ok(Vec::new());
     }
-    let store = Store::open(&artifacts)?;
-    let _lock = Lock::take(&artifacts.join(".lock"))?;
+    let (store, _lock) = options.store()?;
     let mut leftovers = Vec::new();
     for folder in store.others(&kept)? {
         let bytes = bytes_in(&folder);

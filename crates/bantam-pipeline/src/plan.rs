@@ -26,7 +26,7 @@ pub struct PlannedStage {
 /// When a file of the recipe cannot be read.
 pub fn plan(recipe: &Recipe, options: &RunOptions) -> Result<Vec<PlannedStage>, Error> {
     let text = &recipe.text;
-    let mut plan = Plan { artifacts: options.out.join("artifacts"), stages: Vec::new(), open: Vec::new() };
+    let mut plan = Plan { artifacts: options.artifacts(), stages: Vec::new(), open: Vec::new() };
     let files = options.source.keys(recipe)?;
     let files: Vec<&Key> = files.iter().collect();
     let texts = plan.add(

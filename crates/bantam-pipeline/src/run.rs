@@ -26,6 +26,19 @@ pub struct RunOptions {
     pub out: PathBuf,
 }
 
+impl RunOptions {
+    /// Where stages keep their results.
+    pub(crate) fn artifacts(&self) -> PathBuf {
+        self.out.join("artifacts")
+    }
+
+    /// The results of stages, for one process alone while the lock is held.
+    pub(crate) fn store(&self) -> Result<(Store, Lock), Error> {
+        let artifacts = self.artifacts();
+        Ok((Store::open(&artifacts)?, Lock::take(&artifacts.join(".lock"))?))
+    }
+}
+
 /// What a run leaves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
@@ -142,9 +155,7 @@ fn follow<T>(
     observer: &mut dyn Observer,
     steps: impl FnOnce(Chain) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let artifacts = options.out.join("artifacts");
-    let store = Store::open(&artifacts)?;
-    let _lock = Lock::take(&artifacts.join(".lock"))?;
+    let (store, _lock) = options.store()?;
     remove_leftovers(&options.out)?;
     let (seconds, curves) = (Vec::new(), Vec::new());
     steps(Chain { recipe, store, observer, seconds, curves, peak_bytes: 0, is_cached: true, found: Vec::new() })

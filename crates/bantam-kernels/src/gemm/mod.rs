@@ -12,7 +12,7 @@ mod pack;
 mod packed;
 pub(crate) mod part;
 mod portable;
-mod quantize;
+pub(crate) mod quantize;
 #[cfg(test)]
 mod tests;
 mod tile;

@@ -75,14 +75,14 @@ pub(super) fn quantize_token_portable(token: &[f32], words: &mut [u32]) -> f32 {
 
 /// The largest magnitude, as bits: among these, infinity and NaN are larger than any number.
 #[inline(always)]
-fn largest_bits(values: &[f32]) -> u32 {
+pub(crate) fn largest_bits(values: &[f32]) -> u32 {
     values.iter().fold(0, |most, value| most.max(value.abs().to_bits()))
 }
 
 /// From the bits of the largest magnitude: what to multiply numbers by to get codes, and codes by to get numbers. Where there is no such
 /// number, the codes are 0 (NaN converts to 0) and the scale is NaN.
 #[inline(always)]
-pub(super) fn scale_of(largest: u32) -> (f32, f32) {
+pub(crate) fn scale_of(largest: u32) -> (f32, f32) {
     let largest = f32::from_bits(largest);
     if !largest.is_finite() {
         return (0.0, f32::NAN);

@@ -86,12 +86,7 @@ pub fn softmax_rows(x: &mut [f32], width: usize) {
         x,
         width,
         #[inline(always)]
-        |row| {
-            let total = log_sum(row);
-            for x in row {
-                *x = exp(*x - total);
-            }
-        },
+        |x, total| exp(x - total),
     );
 }
 
@@ -101,17 +96,13 @@ pub fn log_softmax_rows(x: &mut [f32], width: usize) {
         x,
         width,
         #[inline(always)]
-        |row| {
-            let total = log_sum(row);
-            for x in row {
-                *x -= total;
-            }
-        },
+        |x, total| x - total,
     );
 }
 
+/// Changes each logit by its row's [`log_sum`].
 #[inline(always)]
-fn each_row(x: &mut [f32], width: usize, change: impl Fn(&mut [f32]) + Sync + Copy) {
+fn each_row(x: &mut [f32], width: usize, change: impl Fn(f32, f32) -> f32 + Sync + Copy) {
     assert!(x.len().is_multiple_of(width.max(1)), "softmax: {} numbers in rows of {width}", x.len());
     let (rows, shared) = (x.len() / width.max(1), Shared::new(x));
     for_each_range(rows, 4 * width, |range| {
@@ -121,7 +112,10 @@ fn each_row(x: &mut [f32], width: usize, change: impl Fn(&mut [f32]) + Sync + Co
             #[inline(always)]
             || {
                 for row in rows.chunks_exact_mut(width) {
-                    change(row);
+                    let total = log_sum(row);
+                    for x in row {
+                        *x = change(*x, total);
+                    }
                 }
             },
         );

@@ -75,51 +75,43 @@ impl Optimizer {
         scale: f32,
     ) {
         self.steps += 1;
-        let (average, keep) = average.unzip();
-        let keep = keep.unwrap_or(0.0);
-        let mut averages = average.map(Weights::tensors_mut);
+        let keep = average.as_ref().map_or(0.0, |(_, keep)| *keep);
+        let mut averages = average.map(|(weights, _)| weights.tensors_mut());
         for ((entry, tensor), (first, second)) in weights.tensors_mut().zip(&mut self.moments) {
-            let average = averages.as_mut().and_then(Iterator::next).map(|(_, average)| average.data_mut());
+            let average = averages.as_mut().and_then(Iterator::next);
+            let average = average.map(|(_, tensor)| Average { numbers: tensor.data_mut(), keep });
             let gradient = gradients.take(tensor);
             let numbers = tensor.data_mut();
-            let Some(gradient) = gradient else {
-                if let Some(average) = average {
-                    mix(average, keep, numbers);
-                }
-                continue;
-            };
-            if is_muon(&self.plan, entry) {
-                let rate = self.plan.muon_rate * share;
-                muon::step(
-                    entry,
-                    numbers,
-                    &gradient,
-                    first,
-                    &muon::Muon {
-                        learning_rate: rate,
+            match gradient {
+                Some(gradient) if is_muon(&self.plan, entry) => {
+                    let settings = muon::Muon {
+                        learning_rate: self.plan.muon_rate * share,
                         weight_decay: self.plan.weight_decay,
                         gradient_scale: scale,
                         momentum: 0.95,
-                    },
-                );
-                if let Some(average) = average {
-                    mix(average, keep, numbers);
+                    };
+                    muon::step(entry, numbers, &gradient, first, &settings);
                 }
-                continue;
+                Some(gradient) => {
+                    let table = if entry.kind == Kind::Table { self.plan.table_rate } else { 1.0 };
+                    let decay = if entry.kind == Kind::Matrix { self.plan.weight_decay } else { 0.0 };
+                    let settings = AdamW {
+                        learning_rate: self.plan.learning_rate * share * table,
+                        beta1: self.plan.beta1,
+                        beta2: self.plan.beta2,
+                        epsilon: self.plan.epsilon,
+                        weight_decay: decay,
+                        step: self.steps as u32,
+                        gradient_scale: scale,
+                    };
+                    adamw(numbers, &gradient, first, second, average, &settings);
+                    continue;
+                }
+                None => {}
             }
-            let table = if entry.kind == Kind::Table { self.plan.table_rate } else { 1.0 };
-            let decay = if entry.kind == Kind::Matrix { self.plan.weight_decay } else { 0.0 };
-            let settings = AdamW {
-                learning_rate: self.plan.learning_rate * share * table,
-                beta1: self.plan.beta1,
-                beta2: self.plan.beta2,
-                epsilon: self.plan.epsilon,
-                weight_decay: decay,
-                step: self.steps as u32,
-                gradient_scale: scale,
-            };
-            let average = average.map(|numbers| Average { numbers, keep });
-            adamw(numbers, &gradient, first, second, average, &settings);
+            if let Some(average) = average {
+                mix(average.numbers, keep, numbers);
+            }
         }
     }
 

@@ -1,13 +1,11 @@
 //! Keys and values as codes of 8 bits, each head of each token with a scale, widened before they are multiplied.
 
-use super::super::{AttentionShape, tiles};
-use super::{BLOCK, Block, Head, Numbers, PastBlock};
-use crate::gemm::block::{BlockProduct, Left, PANEL, Target};
+use super::super::AttentionShape;
+use super::{BLOCK, Block, Head, Numbers, PastBlock, wide};
+use crate::gemm::block::{BlockProduct, Left, PANEL};
+use crate::gemm::quantize::{largest_bits, scale_of};
 use crate::half::prefetch;
 use crate::memory::Buffer;
-
-/// The largest code.
-const MOST: f32 = 127.0;
 
 #[derive(Clone)]
 pub(super) struct CodeBlock {
@@ -51,15 +49,11 @@ impl CodeBlock {
     }
 }
 
-/// The scale of a row, and how many codes a one is; a row of zeros has none.
-fn scale_of(row: &[f32]) -> (f32, f32) {
-    let largest = row.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-    if largest == 0.0 { (0.0, 0.0) } else { (largest / MOST, MOST / largest) }
-}
-
-/// The nearest code.
-fn code_of(x: f32, codes: f32) -> i8 {
-    (x * codes).round_ties_even() as i8
+/// Writes the codes of a row to their places, and gives their scale.
+fn quantize<'a>(row: &[f32], places: impl Iterator<Item = &'a mut i8>) -> f32 {
+    let (inverse, scale) = scale_of(largest_bits(row));
+    places.zip(row).for_each(|(place, x)| *place = (x * inverse).round_ties_even() as i8);
+    scale
 }
 
 impl Block for CodeBlock {
@@ -79,14 +73,10 @@ impl Block for CodeBlock {
 
     fn write(&mut self, dim: usize, token: usize, keys: &[f32], values: &[f32]) {
         for (head, (key, value)) in keys.chunks_exact(dim).zip(values.chunks_exact(dim)).enumerate() {
-            let (scale, codes) = scale_of(key);
-            self.key_scales[head * BLOCK + token] = scale;
-            let places = self.keys[head * dim * BLOCK + token..].iter_mut().step_by(BLOCK);
-            places.zip(key).for_each(|(place, &x)| *place = code_of(x, codes));
-            let (scale, codes) = scale_of(value);
-            self.value_scales[head * BLOCK + token] = scale;
-            let places = &mut self.values[(head * BLOCK + token) * dim..][..dim];
-            places.iter_mut().zip(value).for_each(|(place, &x)| *place = code_of(x, codes));
+            let place = head * BLOCK + token;
+            let keys = self.keys[head * dim * BLOCK + token..].iter_mut().step_by(BLOCK);
+            self.key_scales[place] = quantize(key, keys);
+            self.value_scales[place] = quantize(value, self.values[place * dim..][..dim].iter_mut());
         }
     }
 
@@ -95,7 +85,7 @@ impl Block for CodeBlock {
     }
 
     fn panel_words(dim: usize) -> usize {
-        dim.next_multiple_of(PANEL) * BLOCK
+        wide::panel_words(dim)
     }
 
     #[inline(always)]
@@ -128,10 +118,7 @@ impl Block for CodeBlock {
         for (out, &code) in panel.iter_mut().zip(self.keys(head)) {
             *out = f32::from(code);
         }
-        for tile in tiles(0..rows) {
-            let target = Target { data: &mut scores[tile.start * scores_row..], row: scores_row, add: false };
-            product.multiply([tile.len(), BLOCK], queries.from(tile.start, 0), panel, target);
-        }
+        wide::score(product, rows, *queries, panel, scores, scores_row);
         let scales = &self.key_scales[head.index * BLOCK..][..BLOCK];
         for row in 0..rows {
             for (score, scale) in scores[row * scores_row..][..BLOCK].iter_mut().zip(scales) {
@@ -155,12 +142,6 @@ impl Block for CodeBlock {
     ) {
         let (dim, left) = (head.dim, probabilities.from(0, first));
         self.wide_values(head, tokens, panel);
-        for tile in tiles(0..rows) {
-            for (index, panel) in panel.chunks_exact(BLOCK * PANEL).enumerate() {
-                let target = Target { data: &mut out[tile.start * dim + index * PANEL..], row: dim, add };
-                let columns = PANEL.min(dim - index * PANEL);
-                product.multiply([tile.len(), columns], left.from(tile.start, 0), &panel[..tokens * PANEL], target);
-            }
-        }
+        wide::attend(product, dim, rows, tokens, left, panel, out, add);
     }
 }

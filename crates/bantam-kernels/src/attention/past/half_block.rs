@@ -3,8 +3,8 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::super::{AttentionShape, tiles};
-use super::{BLOCK, Block, Head, Numbers, PastBlock};
+use super::super::AttentionShape;
+use super::{BLOCK, Block, Head, Numbers, PastBlock, wide};
 use crate::gemm::block::{BlockProduct, Left, PANEL, ROWS, Target};
 use crate::half::{prefetch, widen};
 use crate::memory::Buffer;
@@ -82,7 +82,7 @@ impl Block for HalfBlock {
     }
 
     fn panel_words(dim: usize) -> usize {
-        dim.next_multiple_of(PANEL) * BLOCK
+        wide::panel_words(dim)
     }
 
     #[inline(always)]
@@ -117,10 +117,7 @@ impl Block for HalfBlock {
         }
         let panel = &mut panel[..head.dim * BLOCK];
         widen(self.keys(head), panel);
-        for tile in tiles(0..rows) {
-            let target = Target { data: &mut scores[tile.start * scores_row..], row: scores_row, add: false };
-            product.multiply([tile.len(), BLOCK], queries.from(tile.start, 0), panel, target);
-        }
+        wide::score(product, rows, *queries, panel, scores, scores_row);
     }
 
     #[inline(always)]
@@ -146,12 +143,6 @@ impl Block for HalfBlock {
             return;
         }
         self.wide_values(head, panel);
-        for tile in tiles(0..rows) {
-            for (index, panel) in panel.chunks_exact(BLOCK * PANEL).enumerate() {
-                let target = Target { data: &mut out[tile.start * dim + index * PANEL..], row: dim, add };
-                let columns = PANEL.min(dim - index * PANEL);
-                product.multiply([tile.len(), columns], left.from(tile.start, 0), &panel[..tokens * PANEL], target);
-            }
-        }
+        wide::attend(product, dim, rows, tokens, left, panel, out, add);
     }
 }

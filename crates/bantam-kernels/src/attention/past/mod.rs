@@ -23,6 +23,7 @@ mod pair_block;
 mod piece;
 #[cfg(test)]
 mod tests;
+mod wide;
 
 use code_block::CodeBlock;
 use half_block::HalfBlock;
