@@ -91,7 +91,7 @@ impl Chain<'_> {
         let (recipe, text) = (self.recipe, &self.recipe.text);
         let keys = source.keys(recipe)?;
         let inputs: Vec<&Key> = keys.iter().collect();
-        let settings = depends::corpus(text, source);
+        let settings = depends::corpus(text);
         let texts = self.stage("corpus", "reading and cleaning the texts", &settings, &inputs, |work, _| {
             corpus::make(source.read(recipe)?, &corpus::Settings::of(text), work)
         })?;

@@ -120,7 +120,7 @@ impl DataSource {
         match self {
             Self::Benchmark(Benchmark::Clinc150, file) => paths.push(("clinc150", file.clone())),
             Self::Benchmark(Benchmark::Banking77, folder) => {
-                paths.extend(["train.csv", "test.csv"].map(|file| (file, folder.join(file))));
+                paths.extend(["train.csv", "test.csv"].map(|file| ("banking77", folder.join(file))));
             }
             _ => {
                 for part in PARTS {
@@ -130,10 +130,10 @@ impl DataSource {
         }
         let mut keys = Vec::new();
         for (part, path) in paths {
-            // The same file in another part makes another corpus.
-            keys.push(Key::of_bytes(part.as_bytes()));
             for file in files_below(&path)? {
-                keys.push(Key::of_file(&file)?);
+                // The same contents in another part, or read in another way, make another corpus; where the folder is does not.
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                keys.extend([Key::of_bytes(format!("{part} {name}").as_bytes()), Key::of_file(&file)?]);
             }
         }
         Ok(keys)

@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use crate::stages::replies::Replies;
 use crate::stages::{bundle, corpus, teacher};
-use crate::{DataSource, Error, Recipe, RecipeText};
+use crate::{Error, Recipe, RecipeText};
 
-pub(crate) fn corpus<'a>(text: &'a RecipeText, source: &DataSource) -> impl Serialize + use<'a> {
-    (&text.data.read, corpus::Settings::of(text), format!("{source:?}"))
+pub(crate) fn corpus(text: &RecipeText) -> impl Serialize + use<'_> {
+    (&text.data.read, corpus::Settings::of(text))
 }
 
 pub(crate) fn linear(analysers: &[Analyser]) -> impl Serialize + use<'_> {

@@ -29,12 +29,7 @@ pub fn plan(recipe: &Recipe, options: &RunOptions) -> Result<Vec<PlannedStage>, 
     let mut plan = Plan { artifacts: options.artifacts(), stages: Vec::new(), open: Vec::new() };
     let files = options.source.keys(recipe)?;
     let files: Vec<&Key> = files.iter().collect();
-    let texts = plan.add(
-        "corpus",
-        "[curate], [data.read], data.held_out or seed",
-        &depends::corpus(text, &options.source),
-        &files,
-    );
+    let texts = plan.add("corpus", "[curate], [data.read], data.held_out or seed", &depends::corpus(text), &files);
     let baseline = plan.add("baseline", "this program", &depends::linear(&TfidfSvm::USUAL), &[&texts]);
     let tokens = plan.add("tokenizer", "[tokenizer]", &text.tokenizer, &[&texts]);
     let mut taught = Vec::new();

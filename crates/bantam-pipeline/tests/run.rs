@@ -324,3 +324,33 @@ fn a_plan_tells_what_a_run_then_does_and_why() {
     let all = follow(&good);
     assert!(all.len() == 12 && all[0].1.contains("a file"), "{all:?}");
 }
+
+#[test]
+fn a_corpus_is_known_by_what_it_holds_and_not_by_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = recipe_in(folder.path());
+    let text = fs::read_to_string(&file).unwrap();
+    let planned = |text: &str, source: DataSource| -> String {
+        fs::write(&file, text).unwrap();
+        let options = RunOptions { source, out: folder.path().join("out") };
+        plan(&Recipe::read(&file).unwrap(), &options).unwrap().remove(0).artifact
+    };
+    let test = planned(&text, DataSource::Recipe);
+    assert_eq!(planned(&text, DataSource::Recipe), test);
+    let validation = planned(&text.replace("test = [", "validation = ["), DataSource::Recipe);
+    assert_ne!(validation, test, "a file that moved from one part to another");
+    fs::copy(folder.path().join("test.tsv"), folder.path().join("test.txt")).unwrap();
+    assert_ne!(planned(&text.replace("test.tsv", "test.txt"), DataSource::Recipe), test, "read in another way");
+    let other = folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    for name in ["train.tsv", "test.tsv"] {
+        fs::copy(folder.path().join(name), other.join(name)).unwrap();
+    }
+    let spelled = |spelling: &str| planned(&text, DataSource::of_folder(&folder.path().join(spelling)).unwrap());
+    assert_eq!(spelled("other/"), spelled("other"));
+    assert_eq!(spelled("./other"), spelled("other"));
+    fs::rename(other.join("test.tsv"), other.join("validation.tsv")).unwrap();
+    let moved = spelled("other");
+    fs::rename(other.join("validation.tsv"), other.join("test.tsv")).unwrap();
+    assert_ne!(spelled("other"), moved);
+}
