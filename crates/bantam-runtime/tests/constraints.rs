@@ -290,7 +290,9 @@ fn what_cannot_be_met_is_refused_before_the_first_token_with_its_place() {
     assert!(refused(constraints.regex("a(?=b)")).contains("the regular expression: "));
     assert!(refused(constraints.grammar("start: other\n")).contains("other"));
     assert!(refused(constraints.grammar("start: \"a")).contains("the grammar: "));
-    assert!(refused(constraints.grammar(&"(".repeat(100_000))).contains("nested deeper"));
+    assert!(refused(constraints.grammar(&"(".repeat(10_000))).contains("nested deeper"));
+    assert!(refused(constraints.regex(&"[".repeat(10_000))).len() < 400);
+    assert!(refused(constraints.choices(&[])).contains("the choices: there are none"));
     let format = ChatFormat::plain();
     let tools = [Tool { parameters: json!({"properties": {"a": {"if": {}}}}), ..weather() }];
     assert!(
@@ -299,6 +301,85 @@ fn what_cannot_be_met_is_refused_before_the_first_token_with_its_place() {
     );
     let unknown = ToolChoice::Named("nothing".to_owned());
     assert!(refused(constraints.tool_call(&format, &[weather()], &unknown)).contains("nothing"));
+}
+
+/// `$defs` of which each refers to the next, as a schema of so many objects.
+fn referring(objects: usize) -> Value {
+    let last = objects - 3;
+    let named = (0..last).map(|index| (format!("d{index}"), json!({"$ref": format!("#/$defs/d{}", index + 1)})));
+    let definitions: serde_json::Map<_, _> = named.chain([(format!("d{last}"), json!({"type": "null"}))]).collect();
+    json!({"$defs": definitions, "$ref": "#/$defs/d0"})
+}
+
+/// Rules of which each stands for the next.
+fn following(rules: usize) -> String {
+    let each = (0..rules).map(|index| format!("r{index}: r{}\n", index + 1));
+    format!("start: r0\n{}r{rules}: \"x\"\n", each.collect::<String>())
+}
+
+#[test]
+fn forms_that_take_too_much_are_refused_and_long_ones_are_not() {
+    let model = &models()[0];
+    let constraints = &model.constraints;
+    let refused = |result: Result<Box<dyn Constraint>, _>| -> String {
+        let fault: bantam_runtime::constraints::ConstraintError = result.err().expect("it is too much");
+        fault.to_string()
+    };
+    // Chains of references and rules as long as they may be: reading them takes more than the stack of a thread.
+    assert_eq!(answer(model, constraints.json_schema(&referring(10_000)).unwrap(), 1).0.trim(), "null");
+    assert_eq!(answer(model, constraints.grammar(&following(1_000)).unwrap(), 1).0, "x");
+    assert!(refused(constraints.json_schema(&referring(10_001))).contains("10001 objects"));
+    assert!(refused(constraints.grammar(&following(5_000))).contains("bytes, more than"));
+    let format = ChatFormat::plain();
+    let tools = ["a", "b"].map(|name| Tool {
+        name: name.to_owned(),
+        description: None,
+        parameters: json!({
+            "$defs": referring(6_000)["$defs"],
+            "type": "object", "properties": {"x": {"$ref": "#/$defs/d0"}},
+        }),
+    });
+    assert!(refused(constraints.tool_call(&format, &tools, &ToolChoice::Required)).contains("\"b\""));
+    let one = ToolChoice::Named("b".to_owned());
+    assert_eq!(constraints.tool_call(&format, &tools, &one).err(), None);
+    // Expressions that are short, and stand for long ones.
+    assert!(refused(constraints.regex(&"a?".repeat(20_000))).contains("40000 bytes, more than"));
+    let doubled: String = (0..16).map(|index| format!("A{}: A{index} A{index}\n", index + 1)).collect();
+    let told = refused(constraints.grammar(&format!("start: A16\nA0: \"a\"?\n{doubled}")));
+    assert!(told.contains("too big"), "{told}");
+    // What is long and little work.
+    let words: Vec<String> = (0..3_000).map(|index| format!("word {index}?")).collect();
+    let (text, is_whole) = answer(model, constraints.choices(&words).unwrap(), 1);
+    assert!(is_whole && words.contains(&text), "{text}");
+    let fields: serde_json::Map<_, _> =
+        (0..1_500).map(|index| (format!("f{index}"), json!({"const": index}))).collect();
+    let schema = json!({"type": "object", "properties": fields, "additionalProperties": false});
+    let (text, is_whole) = answer(model, constraints.json_schema(&schema).unwrap(), 1);
+    assert!(!is_whole || serde_json::from_str::<Value>(&text).unwrap().is_object(), "{text}");
+}
+
+#[test]
+fn a_form_that_becomes_too_much_is_a_fault_and_no_whole_answer() {
+    let model = &models()[0];
+    let mut constraint = model.constraints.regex(&format!("a{}", "a{0,9}".repeat(2_000))).unwrap();
+    let token = model.tokenizer.id("a").unwrap();
+    for _ in 0..10 {
+        if constraint.fault().is_none() && constraint.mask().allows(token) {
+            constraint.accept(token);
+        }
+    }
+    assert!(constraint.fault().is_some_and(|fault| fault.contains("too many")) && !constraint.is_done());
+}
+
+#[test]
+fn what_nothing_meets_is_refused_where_a_space_may_stand_before_it() {
+    for model in models() {
+        let told = model.constraints.grammar("start: A\nA: /a/ & /b/\n").err().map(|fault| fault.to_string());
+        assert!(told.as_deref().is_some_and(|told| told.contains("meets it")), "{}: {told:?}", model.name);
+        if model.name != "wordpiece" {
+            assert!(model.constraints.regex("[ ]").is_ok() && model.constraints.regex("a?").is_ok(), "{}", model.name);
+        }
+    }
 }
 
 #[test]
@@ -315,7 +396,7 @@ fn a_model_without_end_stops_where_nothing_may_follow() {
     assert!(constraint.is_done());
     let mut other = constraints.regex("ab").unwrap();
     other.accept(tokenizer.id("b").unwrap());
-    assert!(other.is_done(), "a token that was not allowed ends it");
+    assert!(other.fault().is_some() && !other.is_done(), "what was not allowed makes no whole answer");
 }
 
 #[test]

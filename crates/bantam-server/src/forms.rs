@@ -17,6 +17,8 @@ pub(crate) enum Form {
     Schema(Value),
     /// Text that matches a regular expression as a whole.
     Pattern(String),
+    /// One of several texts.
+    Choice(Vec<String>),
     /// Text of a grammar, in Lark's notation.
     Grammar(String),
     /// Calls of tools.
@@ -92,9 +94,7 @@ fn named(fields: &mut Fields, names: &[(&str, Spelled)]) -> Result<Vec<Form>, Fa
             Spelled::Schema => fields.take(name)?.map(|schema| schema_of(schema, name)).transpose()?.map(Form::Schema),
             Spelled::Pattern => fields.take(name)?.map(Form::Pattern),
             Spelled::Grammar => fields.take(name)?.map(Form::Grammar),
-            Spelled::Choice => fields.take::<Vec<String>>(name)?.map(|choices| {
-                Form::Pattern(choices.iter().map(|choice| regex::escape(choice)).collect::<Vec<_>>().join("|"))
-            }),
+            Spelled::Choice => fields.take(name)?.map(Form::Choice),
         });
     }
     Ok(found)
@@ -168,12 +168,13 @@ impl Form {
             Self::Object => constraints.json_object(),
             Self::Schema(schema) => constraints.json_schema(schema),
             Self::Pattern(pattern) => constraints.regex(pattern),
+            Self::Choice(texts) => constraints.choices(texts),
             Self::Grammar(grammar) => constraints.grammar(grammar),
             Self::Calls(choice) => constraints.tool_call(language.chat(), tools, choice),
         };
         let field = match self {
             Self::Object | Self::Schema(_) => "response_format",
-            Self::Pattern(_) | Self::Grammar(_) => "structured_outputs",
+            Self::Pattern(_) | Self::Choice(_) | Self::Grammar(_) => "structured_outputs",
             Self::Calls(_) => "tools",
         };
         let remedy = match self {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bantam_tokens::TokenBytes;
+use llguidance::api::StopReason;
 use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
 use llguidance::toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
-use llguidance::{Matcher, ParserFactory};
+use llguidance::{Matcher, ParserFactory, TokenParser};
 use serde_json::{Value, json};
 
 use super::Form;
@@ -15,12 +16,24 @@ use crate::sampling::{Constraint, TokenMask};
 const MOST_TOKEN_BYTES: usize = 1000;
 /// What may stand between the parts of JSON: without a bound, a model can go on with spaces for ever.
 const WHITESPACE: &str = r"( |\r?\n[ \t]{0,60})";
+/// What may come next in one place: objects of thousands of properties that may be left out have as many.
+const MOST_CHOICES: usize = 10_000;
+/// The parts that the patterns of a form may have before any token, and the parts that one token may add to them. Their number does not
+/// bound the time, since a part may be as long as the pattern: with these, a step of `a?a?a?...` takes 0.1 s at most, and a list of 3,000
+/// words is taken. The engine's own bounds let it take minutes.
+const MOST_PARTS: u64 = 30_000;
+const MOST_STEP_PARTS: u64 = 100_000;
+/// Forms are compiled with a stack of their own: one call stands in another for each rule and each schema on the way from the first to the
+/// last, and [`MOST_OBJECTS`](super::schema) and [`MOST_BYTES`](super) need a quarter of it at most.
+const STACK_BYTES: usize = 256 << 20;
 
 pub(super) struct Engine {
     factory: ParserFactory,
     vocabulary: usize,
     drops_first_space: bool,
     never_first: Arc<[u32]>,
+    /// Tokens that are one space.
+    spaces: Vec<u32>,
 }
 
 impl Engine {
@@ -39,6 +52,7 @@ impl Engine {
         for (spelling, id) in special {
             words[*id as usize] = [&[TokTrie::SPECIAL_TOKEN_MARKER], spelling.as_bytes()].concat();
         }
+        let spaces = (0u32..).zip(&words).filter(|(_, word)| word.as_slice() == b" ").map(|(id, _)| id).collect();
         // The engine needs an end; where the model has none, this one is beyond all that can be chosen.
         let mut ends: Vec<u32> = ends.iter().copied().filter(|&end| (end as usize) < vocabulary).collect();
         if ends.is_empty() {
@@ -49,9 +63,13 @@ impl Engine {
         let environment: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
         let mut factory = ParserFactory::new_simple(&environment).map_err(|error| format!("{error:#}"))?;
         factory.quiet();
-        factory.limits_mut().verbose_errors = false;
+        let limits = factory.limits_mut();
+        limits.verbose_errors = false;
+        limits.max_items_in_row = MOST_CHOICES;
+        limits.initial_lexer_fuel = MOST_PARTS;
+        limits.step_lexer_fuel = MOST_STEP_PARTS;
         let never_first = bytes.never_first.into();
-        Ok(Self { factory, vocabulary, drops_first_space: bytes.drops_first_space, never_first })
+        Ok(Self { factory, vocabulary, drops_first_space: bytes.drops_first_space, never_first, spaces })
     }
 
     /// Follows one answer of a form.
@@ -69,7 +87,7 @@ impl Engine {
         } else {
             TopLevelGrammar::from_grammar(form)
         };
-        let parser = self.factory.create_parser(grammar).map_err(|error| told(&format!("{error:#}")))?;
+        let parser = self.compiled(grammar)?;
         let mut followed = Followed {
             matcher: Matcher::new(Ok(parser)),
             mask: TokenMask::none(self.vocabulary),
@@ -77,14 +95,37 @@ impl Engine {
             never_first: Some(Arc::clone(&self.never_first)),
             fault: None,
         };
-        let is_empty = followed.mask().words().iter().all(|&word| word == 0);
-        if let Some(fault) = followed.fault {
-            return Err(fault);
-        }
-        if is_empty && !followed.matcher.is_accepting().unwrap_or(false) {
-            return Err("no text that the model's tokens can spell meets it".to_owned());
-        }
+        self.expect_possible(&mut followed)?;
         Ok(Box::new(followed))
+    }
+
+    /// Refuses what no text can meet.
+    fn expect_possible(&self, followed: &mut Followed) -> Result<(), String> {
+        let mut first = followed.mask().clone();
+        if let Some(fault) = &followed.fault {
+            return Err(fault.clone());
+        }
+        // A space that is not part of the text can begin what nothing meets.
+        let space = self.spaces.iter().copied().find(|&space| first.allows(space));
+        self.spaces.iter().for_each(|&space| first.forbid(space));
+        if first.words().iter().any(|&word| word != 0) || followed.matcher.is_accepting().unwrap_or(false) {
+            return Ok(());
+        }
+        let mut after = followed.matcher.clone();
+        let goes_on =
+            space.is_some_and(|space| after.consume_token(space).and_then(|()| after.compute_mask_or_eos()).is_ok());
+        if goes_on { Ok(()) } else { Err(NOTHING_MEETS.to_owned()) }
+    }
+
+    fn compiled(&self, grammar: TopLevelGrammar) -> Result<TokenParser, String> {
+        let compile = || self.factory.create_parser(grammar).map_err(|error| told(&format!("{error:#}")));
+        std::thread::scope(|scope| {
+            let builder = std::thread::Builder::new().name("bantam-form".to_owned()).stack_size(STACK_BYTES);
+            let thread = builder
+                .spawn_scoped(scope, compile)
+                .map_err(|error| format!("the system gives no thread to read it: {error}"))?;
+            thread.join().unwrap_or_else(|_| Err("it cannot be read".to_owned()))
+        })
     }
 }
 
@@ -98,8 +139,22 @@ pub(super) fn with_whitespace(mut schema: Value) -> Value {
 
 /// What the engine says, without its inner state.
 fn told(error: &str) -> String {
-    error.split("\n<").next().unwrap_or(error).trim().to_owned()
+    let told = error.split("\n<").next().unwrap_or(error);
+    let told = told.split("; either increase").next().unwrap_or(told).trim();
+    if told == StopReason::NoExtensionBias.to_string() {
+        return NOTHING_MEETS.to_owned();
+    }
+    // It repeats expressions as a whole.
+    match told.char_indices().nth(MOST_TOLD) {
+        None => told.to_owned(),
+        Some((end, _)) => format!("{}...", &told[..end]),
+    }
 }
+
+/// Characters of what the engine says.
+const MOST_TOLD: usize = 300;
+
+const NOTHING_MEETS: &str = "no text that the model's tokens can spell meets it";
 
 /// One answer and its form.
 struct Followed {
@@ -139,7 +194,8 @@ impl Constraint for Followed {
     }
 
     fn is_done(&self) -> bool {
-        self.matcher.is_stopped()
+        // The engine also stops where it has broken, with a text that is not whole.
+        matches!(self.matcher.stop_reason(), StopReason::NoExtension | StopReason::EndOfSentence)
     }
 
     fn fault(&self) -> Option<&str> {

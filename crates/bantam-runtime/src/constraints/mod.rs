@@ -33,6 +33,9 @@ pub enum ConstraintError {
     /// A regular expression that is none, is not supported, or that nothing matches.
     #[error("the regular expression: {0}")]
     Regex(String),
+    /// Texts to choose from, of which there are none or too many.
+    #[error("the choices: {0}")]
+    Choices(String),
     /// A grammar that is none, or that nothing matches.
     #[error("the grammar: {0}")]
     Grammar(String),
@@ -110,7 +113,22 @@ impl Constraints {
     /// # Errors
     /// [`ConstraintError::Regex`].
     pub fn regex(&self, expression: &str) -> Result<Box<dyn Constraint>, ConstraintError> {
+        expect_short(expression, MOST_BYTES).map_err(ConstraintError::Regex)?;
         self.engine.follow(Form::Regex(expression.to_owned())).map_err(ConstraintError::Regex)
+    }
+
+    /// Answers that are one of several texts.
+    ///
+    /// # Errors
+    /// [`ConstraintError::Choices`].
+    pub fn choices(&self, texts: &[String]) -> Result<Box<dyn Constraint>, ConstraintError> {
+        let failed = ConstraintError::Choices;
+        if texts.is_empty() {
+            return Err(failed("there are none".to_owned()));
+        }
+        let expression = texts.iter().map(|text| regex::escape(text)).collect::<Vec<_>>().join("|");
+        expect_short(&expression, MOST_CHOICE_BYTES).map_err(failed)?;
+        self.engine.follow(Form::Regex(expression)).map_err(failed)
     }
 
     /// Answers that a grammar makes, written as for Lark (llguidance's documentation has the syntax).
@@ -119,6 +137,7 @@ impl Constraints {
     /// [`ConstraintError::Grammar`].
     pub fn grammar(&self, lark: &str) -> Result<Box<dyn Constraint>, ConstraintError> {
         let failed = ConstraintError::Grammar;
+        expect_short(lark, MOST_BYTES).map_err(failed)?;
         if deepest(lark) > MOST_NESTED {
             return Err(failed(format!("brackets are nested deeper than {MOST_NESTED}")));
         }
@@ -143,9 +162,15 @@ impl Constraints {
             let name = if let ToolChoice::Named(name) = choice { name.as_str() } else { "" };
             return Err(ConstraintError::UnknownTool(name.to_owned()));
         }
-        let mut checked = Vec::new();
+        let (mut checked, mut objects) = (Vec::new(), 0);
         for tool in &chosen {
             let failed = |place, cause| ConstraintError::Tool { tool: tool.name.clone(), place, cause };
+            objects += schema::objects(&tool.parameters);
+            if objects > schema::MOST_OBJECTS {
+                let cause =
+                    format!("this and the tools before it have {objects} objects, more than {}", schema::MOST_OBJECTS);
+                return Err(failed(String::new(), cause));
+            }
             let parameters = schema::checked(&tool.parameters).map_err(|(place, cause)| failed(place, cause))?;
             // By itself first, so that an error names the tool.
             self.engine.follow(Form::Schema(parameters.clone())).map_err(|cause| failed(String::new(), cause))?;
@@ -160,6 +185,15 @@ impl Constraints {
 
 /// More brackets inside each other are an attack.
 const MOST_NESTED: usize = 64;
+/// The longest expression or grammar, in bytes. A rule of a grammar may stand for the next, so this bounds how deep its reading goes.
+const MOST_BYTES: usize = 16 << 10;
+/// The same of texts to choose from, which are less work.
+const MOST_CHOICE_BYTES: usize = 64 << 10;
+
+fn expect_short(text: &str, most: usize) -> Result<(), String> {
+    let bytes = text.len();
+    if bytes <= most { Ok(()) } else { Err(format!("{bytes} bytes, more than {most}")) }
+}
 
 fn deepest(text: &str) -> usize {
     let (mut depth, mut deepest) = (0usize, 0);

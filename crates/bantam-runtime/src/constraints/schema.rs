@@ -30,13 +30,28 @@ const INSIDE: [&str; 8] =
 const NAMED: [&str; 4] = ["properties", "patternProperties", "$defs", "definitions"];
 /// Nested deeper is an attack.
 const DEEPEST: usize = 64;
+/// The most objects in a schema, which may all refer to each other: this bounds how deep its reading goes.
+pub(super) const MOST_OBJECTS: usize = 10_000;
 
 /// The schema without what changes nothing, or the place of what is not supported, and what it is.
 pub(super) fn checked(schema: &Value) -> Result<Value, (String, String)> {
+    let count = objects(schema);
+    if count > MOST_OBJECTS {
+        return Err((String::new(), format!("it has {count} objects, more than {MOST_OBJECTS}")));
+    }
     match schema {
         Value::Bool(true) => Ok(Value::Object(Map::new())),
         Value::Object(_) => at(schema, "", 0),
         _ => Err((String::new(), "it is no JSON object; write {\"type\": ...}".to_owned())),
+    }
+}
+
+/// The objects in a value, with itself.
+pub(super) fn objects(value: &Value) -> usize {
+    match value {
+        Value::Object(fields) => 1 + fields.values().map(objects).sum::<usize>(),
+        Value::Array(items) => items.iter().map(objects).sum(),
+        _ => 0,
     }
 }
 

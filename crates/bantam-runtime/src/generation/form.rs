@@ -23,10 +23,11 @@ impl Form {
 
     /// Takes note of the token that was chosen. Whether the answer is whole; `None` where it is broken.
     pub(super) fn accept(&mut self, token: u32) -> Option<bool> {
-        self.ask(|constraint| {
+        let told = self.ask(|constraint| {
             constraint.accept(token);
-            constraint.is_done()
-        })
+            constraint.fault().is_none().then(|| constraint.is_done())
+        });
+        told.flatten()
     }
 
     /// Why no token can follow.

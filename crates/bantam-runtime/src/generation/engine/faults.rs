@@ -39,6 +39,9 @@ impl Constraint for Breaking {
 
     fn accept(&mut self, _: u32) {
         self.asked("accept");
+        if self.question == "work" {
+            self.left -= 1;
+        }
     }
 
     fn is_done(&self) -> bool {
@@ -47,7 +50,8 @@ impl Constraint for Breaking {
     }
 
     fn fault(&self) -> Option<&str> {
-        panic!("fault broke")
+        assert!(self.question != "fault", "fault broke");
+        (self.question == "work" && self.left == 0).then_some("work broke")
     }
 }
 
@@ -57,7 +61,7 @@ fn a_form_that_panics_fails_its_answer_and_no_other() {
     let engine = Engine::start(Arc::clone(&model), EngineOptions::default());
     let free = options(12, SamplingOptions::greedy());
     let alone = generate(&model, &[7, 8], &free, None, &mut |_| true).unwrap();
-    for (question, answered) in [("mask", 3), ("accept", 4), ("is_done", 1)] {
+    for (question, answered) in [("mask", 3), ("accept", 4), ("is_done", 1), ("fault", 1), ("work", 3)] {
         let asked: Vec<_> = (0..4)
             .map(|index| {
                 let (mut request, events) = request(&[7, 8], free.clone(), usize::MAX);
