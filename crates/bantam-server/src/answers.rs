@@ -10,6 +10,7 @@ use bantam_runtime::generation::{GenerateError, GenerateOptions};
 use bantam_runtime::sampling::Constraint;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::conversation::finish_reason;
 use crate::failure::Failure;
 use crate::keys::Caller;
 use crate::metrics::Metrics;
@@ -42,6 +43,8 @@ pub(crate) struct Names {
 /// what can wait here.
 pub(crate) struct Answers {
     told: UnboundedReceiver<(usize, Told)>,
+    /// What happened first, where it was waited for.
+    first: Option<(usize, Told)>,
     count: usize,
 }
 
@@ -85,12 +88,24 @@ impl Answers {
             requests.push(Request { prompt, options, top_log_probabilities, constraint, deadline, has_left, sink });
         }
         language.engine.submit_all(requests, caller.owner()).map_err(|error| refused(error, names))?;
-        Ok(Self { told, count })
+        Ok(Self { told, first: None, count })
+    }
+
+    /// The same once the first of them has begun, so that a failure before that can be the status of a stream.
+    pub(crate) async fn begun(mut self) -> Result<Self, Failure> {
+        let first = self.told.recv().await.ok_or_else(ended)?;
+        if let (_, Told::Finished(finished)) = &first {
+            finish_reason(finished, false)?;
+        }
+        Ok(Self { first: Some(first), ..self })
     }
 
     /// What happens next, and to which answer; none where the engine has ended.
     pub(crate) async fn next(&mut self) -> Option<(usize, Told)> {
-        self.told.recv().await
+        match self.first.take() {
+            Some(first) => Some(first),
+            None => self.told.recv().await,
+        }
     }
 
     /// Waits for all of them.

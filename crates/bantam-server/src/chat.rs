@@ -72,7 +72,10 @@ pub(crate) async fn answer(
     let answers = conversation.ask(&service, &language, caller, deadline(&service, headers)?).await?;
     match stream {
         None => head.whole(answers.whole().await?).map(IntoResponse::into_response),
-        Some(stream) => Ok(events::respond(|writer| head.stream(answers, count, stream.with_usage, writer))),
+        Some(stream) => {
+            let answers = answers.begun().await?;
+            Ok(events::respond(|writer| head.stream(answers, count, stream.with_usage, writer)))
+        }
     }
 }
 
@@ -112,7 +115,7 @@ fn conversation(
         tool_use: tool_use(fields, &tools)?,
         tools,
         form: form(fields)?,
-        options: sampling::options(fields, &limits_named, language.model().max_tokens(), language, &service.limits)?,
+        options: sampling::options(fields, &limits_named, language.most_unasked(), language, &service.limits)?,
         top: top.unwrap_or(0),
         count: sampling::answers(fields)?,
     })

@@ -90,7 +90,10 @@ pub(crate) async fn completions(
     let answers = Answers::submit(&service, &language, asked, NAMES, caller, deadline(&service, &headers)?)?;
     match stream {
         None => head.whole(answers.whole().await?).map(IntoResponse::into_response),
-        Some(stream) => Ok(events::respond(|writer| head.stream(answers, total, stream.with_usage, writer))),
+        Some(stream) => {
+            let answers = answers.begun().await?;
+            Ok(events::respond(|writer| head.stream(answers, total, stream.with_usage, writer)))
+        }
     }
 }
 

@@ -7,9 +7,10 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use bantam_runtime::chat::{Message, Tool};
 use bantam_tokens::Tokenizer;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::body::{Fields, OneOrMany};
@@ -20,7 +21,28 @@ use crate::service::{Model, Service};
 
 const TEXT_SHAPE: &str = r#"send {"model": "...", "prompt": "..."}"#;
 const IDS_SHAPE: &str = r#"send {"model": "...", "tokens": [1, 2, 3]}"#;
+/// Tokens that are told one by one in one answer, at most.
+const MOST_TOLD: usize = 1 << 18;
 const LIST_SHAPE: &str = r#"send {"ids": [1, 2, 3]} or {"ids": [[1, 2], [3]]}"#;
+
+/// The tokens of a text.
+#[derive(Serialize)]
+struct Tokenized {
+    count: usize,
+    max_model_len: usize,
+    tokens: Vec<u32>,
+    token_strs: Option<Vec<String>>,
+}
+
+/// One token and where it stands in its text, in characters; nowhere, if it was put around it.
+#[derive(Serialize)]
+struct Placed {
+    id: u32,
+    text: Option<String>,
+    special: bool,
+    start: Option<usize>,
+    stop: Option<usize>,
+}
 
 /// What is turned into tokens, where one list of ids is asked for.
 struct Asked {
@@ -40,7 +62,7 @@ pub(crate) async fn tokenize(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Response, Failure> {
     let mut fields = service.read(&headers, body, TEXT_SHAPE).await?;
     let inputs = fields.take::<OneOrMany>("inputs")?.map(OneOrMany::into_list);
     let model = chosen(&service, &mut fields, inputs.is_some())?;
@@ -49,13 +71,18 @@ pub(crate) async fn tokenize(
         few(texts.len(), "inputs")?;
         let is_whole = fields.take("add_special_tokens")?.unwrap_or(true);
         let work = move || {
-            let tokenizer = model.tokenizer()?;
-            Ok(Json(texts.iter().map(|text| placed(tokenizer, text, is_whole)).collect()))
+            let (tokenizer, mut total) = (model.tokenizer()?, 0);
+            let each = texts.iter().map(|text| {
+                let found = placed(tokenizer, text, is_whole);
+                total += found.len();
+                expect_tellable(total, "inputs").map(|()| found)
+            });
+            Ok(Json(each.collect::<Result<Vec<_>, _>>()?).into_response())
         };
         return service.compute(work).await?;
     }
     let asked = asked(&mut fields)?;
-    service.compute(move || asked.tokenize(&model)).await?.map(Json)
+    service.compute(move || asked.tokenize(&model)).await?.map(|tokens| Json(tokens).into_response())
 }
 
 /// Ids to text.
@@ -121,6 +148,14 @@ fn few(count: usize, name: &str) -> Result<(), Failure> {
     Err(Failure::field(name, format!("`{name}` has {count} texts"), format!("send {MOST_TEXTS} or fewer at a time")))
 }
 
+fn expect_tellable(tokens: usize, name: &str) -> Result<(), Failure> {
+    if tokens <= MOST_TOLD {
+        return Ok(());
+    }
+    let message = format!("`{name}` has more than {MOST_TOLD} tokens, too many to tell one by one");
+    Err(Failure::field(name, message, "send it in parts"))
+}
+
 fn asked(fields: &mut Fields) -> Result<Asked, Failure> {
     let with_pieces = fields.take("return_token_strs")?.or(fields.take("with_pieces")?).unwrap_or(false);
     let conversation = fields.take("messages")?.map(messages).transpose()?;
@@ -136,7 +171,7 @@ fn asked(fields: &mut Fields) -> Result<Asked, Failure> {
 }
 
 impl Asked {
-    fn tokenize(&self, model: &Model) -> Result<Value, Failure> {
+    fn tokenize(&self, model: &Model) -> Result<Tokenized, Failure> {
         let tokenizer = model.tokenizer()?;
         let tokens = match (&self.conversation, model) {
             (Some(messages), Model::Language(language)) => language
@@ -154,22 +189,24 @@ impl Asked {
             Model::Language(language) => language.token_text(id),
             _ => tokenizer.token(id).unwrap_or_default(),
         };
-        let pieces = self.with_pieces.then(|| tokens.iter().map(piece).collect::<Vec<_>>());
-        let most = model.max_tokens();
-        Ok(json!({"count": tokens.len(), "max_model_len": most, "tokens": tokens, "token_strs": pieces}))
+        if self.with_pieces {
+            expect_tellable(tokens.len(), if self.conversation.is_some() { "messages" } else { "prompt" })?;
+        }
+        let token_strs = self.with_pieces.then(|| tokens.iter().map(piece).collect());
+        Ok(Tokenized { count: tokens.len(), max_model_len: model.max_tokens(), tokens, token_strs })
     }
 }
 
 /// A text's tokens with where they begin and end in it, in characters.
-fn placed(tokenizer: &Tokenizer, text: &str, is_whole: bool) -> Value {
+fn placed(tokenizer: &Tokenizer, text: &str, is_whole: bool) -> Vec<Placed> {
     let found = tokenizer.encode_placed(text, None);
     let characters: Vec<char> = text.chars().collect();
     let tokens = found.ids.iter().zip(&found.places).zip(&found.texts);
     let told = tokens.filter(|(_, of)| is_whole || of.is_some()).map(|((&id, &(start, stop)), of)| match of {
-        None => json!({"id": id, "text": tokenizer.token(id), "special": true, "start": null, "stop": null}),
+        None => Placed { id, text: tokenizer.token(id), special: true, start: None, stop: None },
         Some(_) => {
-            let text: String = characters.get(start..stop).unwrap_or_default().iter().collect();
-            json!({"id": id, "text": text, "special": false, "start": start, "stop": stop})
+            let text = characters.get(start..stop).unwrap_or_default().iter().collect();
+            Placed { id, text: Some(text), special: false, start: Some(start), stop: Some(stop) }
         }
     });
     told.collect()

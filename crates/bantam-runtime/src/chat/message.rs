@@ -37,7 +37,7 @@ pub struct ToolCall {
     pub id: String,
     /// The tool.
     pub name: String,
-    /// What it is called with: an object.
+    /// What it is called with: an object, or the text of what is none, such as a call that a limit cut.
     pub arguments: Value,
 }
 
@@ -81,14 +81,16 @@ impl<'de> Deserialize<'de> for ToolCall {
         let arguments = match function.arguments {
             Value::Null => json!({}),
             Value::String(text) if text.trim().is_empty() => json!({}),
-            Value::String(text) => serde_json::from_str(&text).map_err(|error| {
-                D::Error::custom(format!("arguments of the call of {:?} are not JSON: {error}", function.name))
-            })?,
-            other => other,
+            Value::String(text) => match serde_json::from_str(&text) {
+                Ok(object @ Value::Object(_)) => object,
+                _ => Value::String(text),
+            },
+            object @ Value::Object(_) => object,
+            _ => {
+                let fault = format!("arguments of the call of {:?} are neither text nor object", function.name);
+                return Err(D::Error::custom(fault));
+            }
         };
-        if !arguments.is_object() {
-            return Err(D::Error::custom(format!("arguments of the call of {:?} are no JSON object", function.name)));
-        }
         Ok(Self { id, name: function.name, arguments })
     }
 }
@@ -96,7 +98,8 @@ impl<'de> Deserialize<'de> for ToolCall {
 impl Serialize for ToolCall {
     /// The arguments become a text of JSON.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let function = json!({"name": self.name, "arguments": self.arguments.to_string()});
+        let text = self.arguments.as_str().map_or_else(|| self.arguments.to_string(), str::to_owned);
+        let function = json!({"name": self.name, "arguments": text});
         json!({"id": self.id, "type": "function", "function": function}).serialize(serializer)
     }
 }
@@ -178,11 +181,15 @@ mod tests {
         let fault = |json: Value| serde_json::from_value::<Message>(json).unwrap_err().to_string();
         let image = json!({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]});
         assert!(fault(image).contains("parts of the type text"));
-        let call = |arguments: &str| {
+        let call = |arguments: Value| {
             let function = json!({"name": "f", "arguments": arguments});
-            json!({"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": function}]})
+            json!({"role": "assistant", "content": null, "tool_calls": [{"id": "a", "type": "function", "function": function}]})
         };
-        assert!(fault(call("{")).contains("call of \"f\" are not JSON"));
-        assert!(fault(call("[1]")).contains("no JSON object"));
+        assert!(fault(call(json!([1]))).contains("call of \"f\" are neither"));
+        // A call that a limit cut comes back as it was told.
+        for cut in ["{", "{\"city\": \"Ro", "[1]"] {
+            let json = call(cut.into());
+            assert_eq!(serde_json::to_value(serde_json::from_value::<Message>(json.clone()).unwrap()).unwrap(), json);
+        }
     }
 }

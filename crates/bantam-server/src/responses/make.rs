@@ -108,7 +108,7 @@ fn read(service: &Arc<Service>, caller: Caller, fields: Fields) -> Result<(Makin
     let format = format.unwrap_or_else(|| json!({"type": "text"}));
     let form = format_of(&format, "text.format")?;
     let most_tokens = fields.peek("max_output_tokens");
-    let (tokens, named) = (language.model().max_tokens(), ["max_output_tokens"]);
+    let (tokens, named) = (language.most_unasked(), ["max_output_tokens"]);
     let options = sampling::options(&mut fields, &named, tokens, &language, &service.limits)?;
     let told = Told {
         id: identifier("resp_"),

@@ -37,6 +37,7 @@ pub(crate) async fn create(
     let is_streamed = Streaming::of(&mut fields)?.is_some();
     let (making, answers) = make::begin(&service, caller, fields, &headers).await?;
     if is_streamed {
+        let answers = answers.begun().await?;
         return Ok(crate::events::respond(|writer| making.stream(answers, writer)));
     }
     making.whole(answers).await.map(|value| Json(value).into_response())

@@ -117,6 +117,7 @@ pub(super) async fn generate(
     manner.prompt_tokens = asked.prompt.len();
     let answers = Answers::submit(service, language, vec![asked], NAMES, caller, deadline(service, headers)?)?;
     if is_streamed {
+        let answers = answers.begun().await?;
         return Ok(events::respond(|writer| manner.stream(answers, writer)));
     }
     let whole = answers.whole().await?.pop().ok_or_else(ended)?;

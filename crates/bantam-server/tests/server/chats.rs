@@ -216,6 +216,11 @@ fn a_call_that_a_limit_cuts_is_told_as_far_as_it_goes() {
             let arguments: String = arguments.chars().filter(|letter| !letter.is_whitespace()).collect();
             assert!(call["arguments"].as_str().unwrap().starts_with(&arguments), "{cut}");
             longest = longest.max(arguments.len());
+            let (asked, id) = (json!({"role": "user", "content": "order"}), &begun["id"]);
+            let told = json!({"role": "tool", "tool_call_id": id, "content": "it was cut"});
+            let next =
+                json!({"messages": [asked, choice["message"], told], "tools": tools(), "max_completion_tokens": 1});
+            server.fine(PATH, &with(&next));
         }
         let mut streamed = fields;
         streamed["stream"] = true.into();
@@ -277,6 +282,11 @@ fn what_does_not_fit_is_told_by_the_fields_of_a_chat() {
     assert_eq!(server.refused(PATH, &with(&long), 400), (json!("messages"), json!("context_length_exceeded")));
     let many = json!({"max_completion_tokens": 2000});
     assert_eq!(server.refused(PATH, &with(&many), 400).0, "max_completion_tokens");
+    // Who names no limit gets as much as there is place for, beside others.
+    let cut = server.fine(PATH, &with(&json!({"max_completion_tokens": null, "ignore_eos": true})));
+    assert_eq!(cut["choices"][0]["finish_reason"], "length");
+    let tokens = cut["usage"]["completion_tokens"].as_u64().unwrap();
+    assert!((64..POSITIONS as u64 / 2).contains(&tokens), "{cut}");
     let remedy = server.post(PATH, &with(&many)).json()["error"]["remedy"].clone();
     assert!(remedy.as_str().unwrap().starts_with("ask for fewer tokens"), "{remedy}");
 }

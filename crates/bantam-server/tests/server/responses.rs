@@ -113,7 +113,7 @@ fn what_cannot_be_asked_is_refused_by_its_field() {
         (json!({"input": []}), 400, "input"),
         (json!({"input": 5}), 400, "input"),
         (json!({"input": [{"type": "item_reference", "id": "a"}]}), 400, "input[0]"),
-        (json!({"input": [{"type": "function_call", "call_id": "a", "name": "b", "arguments": "{"}]}), 400, "input[0]"),
+        (json!({"input": [{"type": "function_call", "call_id": "a", "name": "b", "arguments": 5}]}), 400, "input[0]"),
         (json!({"input": [{"type": "function_call_output", "output": "b"}]}), 400, "input[0]"),
         (json!({"previous_response_id": "resp_0"}), 404, "previous_response_id"),
         (json!({"tools": [{"type": "web_search"}]}), 400, "tools[0]"),

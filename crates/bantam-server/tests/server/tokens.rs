@@ -83,4 +83,13 @@ fn what_cannot_be_asked_is_refused_by_its_field() {
     ] {
         assert_eq!(server.refused(path, &body, 400).0, field, "{path} {body}");
     }
+    // A text whose tokens take a thousand times its memory once they are told one by one.
+    let long = "a ".repeat(1 << 18);
+    for (body, field) in
+        [(json!({"inputs": [long, "b"]}), "inputs"), (json!({"prompt": long, "return_token_strs": true}), "prompt")]
+    {
+        let remedy = server.post("/tokenize", &body).json()["error"]["remedy"].clone();
+        assert_eq!((server.refused("/tokenize", &body, 400).0, remedy), (json!(field), json!("send it in parts")));
+    }
+    assert!(server.fine("/tokenize", &json!({"prompt": long}))["count"].as_u64() > Some(1 << 18));
 }

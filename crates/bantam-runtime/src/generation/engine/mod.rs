@@ -90,6 +90,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Tokens for which there is memory, of all texts together.
+    pub fn most_tokens(&self) -> usize {
+        (self.shared.options.past_bytes / self.block_bytes.max(1)).saturating_mul(bantam_model::Past::BLOCK)
+    }
+
     /// How things stand.
     pub fn status(&self) -> EngineStatus {
         self.shared.status()
