@@ -103,6 +103,11 @@ impl Store {
         Ok(Stage::Open(Work { folder, target, stage: name.to_owned(), key, inputs }))
     }
 
+    /// Whether an artifact of that name (`stage-key`) is there, finished or begun.
+    pub fn holds(&self, name: &str) -> bool {
+        self.root.join(name).is_dir() || self.root.join(format!("{name}{PART}")).is_dir()
+    }
+
     /// The artifacts, finished or begun, whose names (`stage-key`) are not among these, in the order of their names. What a store does not
     /// make itself is passed over.
     ///

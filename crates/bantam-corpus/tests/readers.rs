@@ -165,6 +165,18 @@ fn tables_of_spreadsheets_are_read_as_they_are_exported() {
         let documents = read(file(folder.path(), name, bytes), &ReadOptions::default()).unwrap();
         assert_eq!((pairs(&documents).as_slice(), documents[0].source.line), (&wanted[..], first_line), "{name}");
     }
+    for (name, text) in [
+        ("marked.tsv", "\u{feff}text\tlabel\na\tb\n"),
+        ("marked.jsonl", "\u{feff}{\"text\": \"a\", \"label\": \" b \"}\n"),
+    ] {
+        let documents = read(file(folder.path(), name, text), &ReadOptions::default()).unwrap();
+        assert_eq!(pairs(&documents), [("a", Some("b"))], "{name}");
+    }
+    let blank = file(folder.path(), "blank.jsonl", "{\"text\": \"a\", \"label\": \" \"}\n");
+    assert_eq!(pairs(&read(blank, &ReadOptions::default()).unwrap()), [("a", None)]);
+    let tags = file(folder.path(), "tags.jsonl", "{\"text\": \"a\", \"label\": [\"b\", \"c\"]}\n");
+    let ignoring = ReadOptions { ignores_labels: true, label: Some("none".into()), ..ReadOptions::default() };
+    assert_eq!(pairs(&read(tags, &ignoring).unwrap()), [("a", None)]);
     let path = file(folder.path(), "a.jsonl", utf16("{\"text\": \"größer\"}\r\n", u16::to_le_bytes));
     assert_eq!(pairs(&read(path, &ReadOptions::default()).unwrap()), [("größer", None)]);
     let cut = refused(&file(folder.path(), "cut.txt", b"\xff\xfea"), &ReadOptions::default());

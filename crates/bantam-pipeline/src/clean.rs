@@ -19,15 +19,24 @@ pub struct Leftover {
 /// Removes what a run with these options would not look up, and tells what that was; with `only_tells` everything stays.
 ///
 /// # Errors
-/// When a file of the recipe cannot be read, another run works in the folder, or something cannot be removed.
+/// When a file of the recipe cannot be read, another run works in the folder, or something cannot be removed; and where nothing in the folder
+/// is of this recipe, with these data and this seed.
 pub fn clean(recipe: &Recipe, options: &RunOptions, only_tells: bool) -> Result<Vec<Leftover>, Error> {
     let kept: Vec<String> = plan(recipe, options)?.into_iter().map(|stage| stage.artifact).collect();
     if !options.artifacts().is_dir() {
         return Ok(Vec::new());
     }
     let (store, _lock) = options.store()?;
+    let others = store.others(&kept)?;
+    if !others.is_empty() && !kept.iter().any(|name| store.holds(name)) {
+        let what = format!(
+            "nothing in {} is of this recipe as it stands with these data and this seed, so that what is there may be another's: run it first, or remove the folder by hand",
+            options.out.display()
+        );
+        return Err(Error::Data { what });
+    }
     let mut leftovers = Vec::new();
-    for folder in store.others(&kept)? {
+    for folder in others {
         let bytes = bytes_in(&folder);
         if !only_tells {
             store.remove(&folder)?;

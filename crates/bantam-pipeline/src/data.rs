@@ -166,12 +166,11 @@ impl DataSource {
         texts.train = all("train", options)?;
         texts.test = all("test", options)?;
         texts.validation = all("validation", options)?;
-        let unlabelled = ReadOptions { label: None, ..options.clone() };
+        let unlabelled = ReadOptions { ignores_labels: true, ..options.clone() };
         texts.unlabelled = all("unlabelled", &unlabelled)?;
         if options.empty_labels == EmptyLabels::Unlabelled {
             texts.unlabelled.extend(texts.train.extract_if(.., |document| document.label.is_none()));
         }
-        texts.unlabelled.iter_mut().for_each(|document| document.label = None);
         for (part, into) in [
             ("out_of_scope_train", &mut texts.train),
             ("out_of_scope_validation", &mut texts.validation),

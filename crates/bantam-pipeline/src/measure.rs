@@ -31,7 +31,7 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// The difference in accuracy to another bundle on the same texts, text by text; `None` where the two did not answer the same texts.
+    /// The difference in accuracy to another bundle on the same texts, text by text; `None` where one knows labels that the other does not.
     pub fn difference(&self, other: &Measurement) -> Option<Difference> {
         let right = |measured: &Measurement| {
             let outcomes = measured.evaluation.outcomes.as_ref()?;
@@ -39,7 +39,7 @@ impl Measurement {
             Some(outcomes.in_scope().map(|(index, _)| right[index]).collect::<Vec<bool>>())
         };
         let (first, second) = (right(self)?, right(other)?);
-        (first.len() == second.len()).then(|| paired_difference(&first, &second))
+        (self.unknown_labels == other.unknown_labels).then(|| paired_difference(&first, &second))
     }
 }
 

@@ -118,6 +118,12 @@ fn changing_a_value_reruns_only_what_depends_on_it() {
     }
     assert!(clean(&recipe, &options, false).unwrap().is_empty());
     assert!(run_in(folder.path(), "out", &mut Silent).unwrap().is_cached);
+    // A recipe of which nothing is there has no say over what is.
+    fs::write(&file, text.replace("seed = ", "seed = 1")).unwrap();
+    let told = clean(&Recipe::read(&file).unwrap(), &options, false).unwrap_err().to_string();
+    assert!(told.contains("nothing in") && told.contains("run it first"), "{told}");
+    fs::write(&file, text.replace("channels = 8\n", "channels = 4\n")).unwrap();
+    assert!(run_in(folder.path(), "out", &mut Silent).unwrap().is_cached);
     let nothing = RunOptions { out: folder.path().join("none"), ..options };
     assert!(clean(&recipe, &nothing, false).unwrap().is_empty() && !nothing.out.exists());
 }

@@ -1,25 +1,27 @@
-//! Files in UTF-16, as spreadsheets write them: told by their byte order mark, and read as UTF-8.
+//! What spreadsheets write: files in UTF-16, told by their byte order mark and read as UTF-8, and that mark before UTF-8.
 
 use std::io::{self, BufReader, Read};
 
 /// Bytes that are decoded at a time.
 const CHUNK: usize = 16 * 1024;
 
-/// A stream as UTF-8: decoded where it begins with the byte order mark of UTF-16, else as it is.
+/// A stream as UTF-8 without a byte order mark: decoded where it begins with that of UTF-16, else as it is.
 ///
 /// # Errors
 /// What reading the first bytes says; or that it seems to be UTF-16 without the mark, with what converts it.
 pub(super) fn utf8(mut input: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
     let mut mark = Vec::new();
-    (&mut input).take(2).read_to_end(&mut mark)?;
+    (&mut input).take(3).read_to_end(&mut mark)?;
     let unit = match mark[..] {
-        [0xff, 0xfe] => u16::from_le_bytes,
-        [0xfe, 0xff] => u16::from_be_bytes,
-        [first, 0] if first != 0 => return Err(unmarked("utf-16le")),
-        [0, second] if second != 0 => return Err(unmarked("utf-16be")),
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        [first, 0, ..] if first != 0 => return Err(unmarked("utf-16le")),
+        [0, second, ..] if second != 0 => return Err(unmarked("utf-16be")),
+        [0xef, 0xbb, 0xbf] => return Ok(input),
         _ => return Ok(Box::new(io::Cursor::new(mark).chain(input))),
     };
-    Ok(Box::new(Utf16 { input: BufReader::new(input), unit, high: None, text: Vec::new(), given: 0 }))
+    let input = BufReader::new(io::Cursor::new(mark.split_off(2)).chain(input));
+    Ok(Box::new(Utf16 { input, unit, high: None, text: Vec::new(), given: 0 }))
 }
 
 fn unmarked(name: &str) -> io::Error {
@@ -91,6 +93,7 @@ mod tests {
             let big = [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_be_bytes).collect();
             assert!(decoded(little).unwrap() == text && decoded(big).unwrap() == text);
             assert!(decoded(text.clone().into_bytes()).unwrap() == text);
+            assert!(decoded(format!("\u{feff}{text}").into_bytes()).unwrap() == text);
         }
         assert_eq!(decoded(vec![b'x']).unwrap(), "x");
     }

@@ -76,6 +76,7 @@ impl Fields {
             })?,
         };
         let label = match &options.label {
+            _ if options.ignores_labels => None,
             Some(wanted) => Some(named("label", wanted)?),
             None => first(usual_labels(names)).filter(|label| *label != text),
         };

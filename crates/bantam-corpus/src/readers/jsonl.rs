@@ -75,11 +75,11 @@ fn document(place: &Place, line: u64, record: &Map<String, Value>, options: &Rea
     // Numbers and truth values are labels and identifiers as good as words; null is none.
     let word = |field: &Option<String>| match field.as_ref().map(|field| (field, alone(&record[field]))) {
         None | Some((_, Value::Null)) => Ok(None),
-        Some((_, Value::String(word))) => Ok(Some(word.clone())),
+        Some((_, Value::String(word))) => Ok(Some(word.trim().to_owned()).filter(|word| !word.is_empty())),
         Some((_, value @ (Value::Number(_) | Value::Bool(_)))) => Ok(Some(value.to_string())),
         Some((field, other)) => Err(not_text(field, kind(other), "a single word or number")),
     };
-    Ok(place.document(line, word(&fields.id)?, text, word(&fields.label)?.filter(|label| !label.is_empty())))
+    Ok(place.document(line, word(&fields.id)?, text, word(&fields.label)?))
 }
 
 /// The word in a list of one, as multi-label formats write a single label; an empty list is no value.

@@ -38,6 +38,9 @@ pub struct ReadOptions {
     /// Name of the field that holds the label; `None`: the first of the usual names (`label`, `intent`, `category`,
     /// `class`, ...), or no label. A field named here must be there.
     pub label: Option<String>,
+    /// Whether labels are passed over, whatever they are.
+    #[serde(skip)]
+    pub ignores_labels: bool,
     /// What a text without a label is where labels are learnt.
     pub empty_labels: EmptyLabels,
     /// Most bytes of one record; more is an error that names the line.
@@ -51,6 +54,7 @@ impl Default for ReadOptions {
         ReadOptions {
             text: None,
             label: None,
+            ignores_labels: false,
             empty_labels: EmptyLabels::Refused,
             max_bytes: 1_000_000,
             plain: Plain::Lines,

@@ -34,7 +34,6 @@ pub(super) fn look(input: Box<dyn Read + Send>) -> io::Result<Beginning> {
 }
 
 fn named(line: &[u8]) -> Option<u8> {
-    let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match line {

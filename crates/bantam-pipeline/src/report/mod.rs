@@ -110,6 +110,14 @@ impl Report {
             .map_err(|error| Error::Write { path: path.clone(), source: io::Error::other(error) })?;
         json.push(b'\n');
         write_atomic(&path, &json)?;
+        self.write_page(folder)
+    }
+
+    /// Writes `report.html` into `folder`, whole or not at all.
+    ///
+    /// # Errors
+    /// As for [`Report::write`].
+    pub fn write_page(&self, folder: &Path) -> Result<(), Error> {
         write_atomic(&folder.join(HTML_FILE), to_html(self).as_bytes())
     }
 

@@ -13,7 +13,7 @@ use super::print_json;
 pub(crate) struct Arguments {
     /// The folder of a run, or its report.json
     run: PathBuf,
-    /// Write report.html anew beside report.json
+    /// Write report.html anew beside it
     #[arg(long)]
     html: bool,
     /// Print the report as one JSON object
@@ -28,7 +28,7 @@ impl Arguments {
         if self.html
             && let Some(folder) = path.parent()
         {
-            report.write(folder)?;
+            report.write_page(folder)?;
         }
         if self.json {
             print_json(&serde_json::to_value(&report)?)?;
