@@ -15,6 +15,13 @@ pub(super) fn values(text: &RecipeText) -> Checked {
     }
     below("data.held_out", text.data.held_out, 0.01, 0.9)?;
     within("data.read.max_bytes", text.data.read.max_bytes, 1, 1 << 30)?;
+    let limits = &text.curate.limits;
+    if limits.min_characters > limits.max_characters {
+        let (least, most) = (limits.min_characters, limits.max_characters);
+        return Err(format!(
+            "curate.limits: no text has {least} characters at least and {most} at most; make max_characters the larger"
+        ));
+    }
     bantam_corpus::filters::chosen(text.curate.filters.as_deref())
         .map_err(|error| format!("curate.filters: {error}"))?;
     if let Some(near) = &text.curate.near {
@@ -29,7 +36,7 @@ pub(super) fn values(text: &RecipeText) -> Checked {
 fn teacher(text: &RecipeText) -> Checked {
     let (section, objective) = (&text.teacher, &text.teacher.objective);
     within("teacher.members", section.members, 1, 16)?;
-    below("teacher.masked", section.masked.into(), 0.01, 0.9)?;
+    below("teacher.masked", spelled(section.masked), 0.01, 0.9)?;
     model("teacher.model", &section.model)?;
     training("teacher.pretraining", &section.pretraining)?;
     training("teacher.training", &section.training)?;
@@ -37,26 +44,26 @@ fn teacher(text: &RecipeText) -> Checked {
         learns("teacher.training", &section.training)?;
     }
     within("teacher.objective.batch", objective.batch, 1, 4096)?;
-    below("teacher.objective.dropout", objective.dropout.into(), 0.0, 0.9)?;
-    below("teacher.objective.word_dropout", objective.word_dropout.into(), 0.0, 0.9)?;
-    below("teacher.objective.smoothing", objective.smoothing.into(), 0.0, 0.9)?;
-    below("teacher.objective.consistency", objective.consistency.into(), 0.0, 1_000.0)?;
-    below("teacher.objective.contrastive", objective.contrastive.into(), 0.0, 1_000.0)
+    below("teacher.objective.dropout", spelled(objective.dropout), 0.0, 0.9)?;
+    below("teacher.objective.word_dropout", spelled(objective.word_dropout), 0.0, 0.9)?;
+    below("teacher.objective.smoothing", spelled(objective.smoothing), 0.0, 0.9)?;
+    below("teacher.objective.consistency", spelled(objective.consistency), 0.0, 1_000.0)?;
+    below("teacher.objective.contrastive", spelled(objective.contrastive), 0.0, 1_000.0)
 }
 
 fn student(text: &RecipeText) -> Checked {
     let (section, objective) = (&text.student, &text.student.objective);
     model("student.model", &section.model)?;
     within("student.variants", section.variants, 0, 100)?;
-    below("student.word_dropout", section.word_dropout.into(), 0.0, 0.9)?;
+    below("student.word_dropout", spelled(section.word_dropout), 0.0, 0.9)?;
     training("student.training", &section.training)?;
     learns("student.training", &section.training)?;
     within("student.objective.batch", objective.batch, 1, 4096)?;
-    below("student.objective.dropout", objective.dropout.into(), 0.0, 0.9)?;
-    below("student.objective.temperature", objective.temperature.into(), 0.1, 100.0)?;
-    up_to("student.objective.labels", objective.labels.into(), 0.0, 1.0)?;
-    below("student.objective.relations", objective.relations.into(), 0.0, 1_000.0)?;
-    below("student.objective.states", objective.states.into(), 0.0, 1_000.0)?;
+    below("student.objective.dropout", spelled(objective.dropout), 0.0, 0.9)?;
+    below("student.objective.temperature", spelled(objective.temperature), 0.1, 100.0)?;
+    up_to("student.objective.labels", spelled(objective.labels), 0.0, 1.0)?;
+    below("student.objective.relations", spelled(objective.relations), 0.0, 1_000.0)?;
+    below("student.objective.states", spelled(objective.states), 0.0, 1_000.0)?;
     inner(text)?;
     prune(&section.prune, &section.model)
 }
@@ -126,18 +133,23 @@ fn model(place: &str, section: &ModelSection) -> Checked {
 
 fn training(place: &str, section: &TrainingSection) -> Checked {
     below(&format!("{place}.epochs"), section.epochs, 0.0, 10_000.0)?;
-    below(&format!("{place}.learning_rate"), section.learning_rate.into(), 0.0, 10.0)?;
-    below(&format!("{place}.muon_rate"), section.muon_rate.into(), 0.0, 10.0)?;
-    below(&format!("{place}.table_rate"), section.table_rate.into(), 0.0, 1_000.0)?;
-    below(&format!("{place}.weight_decay"), section.weight_decay.into(), 0.0, 10.0)?;
+    below(&format!("{place}.learning_rate"), spelled(section.learning_rate), 0.0, 10.0)?;
+    below(&format!("{place}.muon_rate"), spelled(section.muon_rate), 0.0, 10.0)?;
+    below(&format!("{place}.table_rate"), spelled(section.table_rate), 0.0, 1_000.0)?;
+    below(&format!("{place}.weight_decay"), spelled(section.weight_decay), 0.0, 10.0)?;
     below(&format!("{place}.warmup"), section.warmup, 0.0, 1.0)?;
-    below(&format!("{place}.averaging"), section.averaging.into(), 0.0, 1.0)?;
+    below(&format!("{place}.averaging"), spelled(section.averaging), 0.0, 1.0)?;
     below(&format!("{place}.validate_every"), section.validate_every, 0.0, 10_000.0)
 }
 
 /// A model that sees no text would be what it was made as.
 fn learns(place: &str, section: &TrainingSection) -> Checked {
     if section.epochs > 0.0 { Ok(()) } else { Err(format!("{place}.epochs = 0: choose more than 0")) }
+}
+
+/// A number as the recipe spells it: 0.9 of 32 bits is less than 0.9.
+fn spelled(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::NAN)
 }
 
 fn within(key: &str, value: usize, least: usize, most: usize) -> Checked {
@@ -177,6 +189,12 @@ mod tests {
             ("student.prune.channels = 0", "student.prune.channels = 0"),
             ("student.prune.channels = 200", "student.prune.channels = 200"),
             ("curate.near.bands = 0", "near.bands"),
+            (
+                "curate.limits.min_characters = 9\ncurate.limits.max_characters = 8",
+                "9 characters at least and 8 at most",
+            ),
+            ("teacher.masked = 0.9", "teacher.masked = 0.9: choose from 0.01 to below 0.9"),
+            ("student.training.averaging = 1.0", "student.training.averaging = 1: "),
             ("curate.filters = [\"nothing\"]", "nothing"),
             ("student.objective.states = 1.0", "64 numbers wide (student.model.width), the teacher's 192"),
             ("student.objective.relations = 1.0\nstudent.model.max_tokens = 32", "student.objective.relations"),

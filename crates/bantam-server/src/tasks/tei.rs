@@ -193,7 +193,7 @@ pub(crate) fn told(name: &str, model: &Model) -> Value {
         "model_id": name, "model_sha": null, "model_dtype": number_type, "model_type": kind, "tasks": tasks,
         "max_concurrent_requests": crate::connections::MOST, "max_input_length": most,
         "max_batch_tokens": crate::batcher::MOST_TOKENS, "max_batch_requests": crate::batcher::MOST_DOCUMENTS,
-        "max_client_batch_size": MOST_TEXTS, "auto_truncate": false, "tokenization_workers": 1,
+        "max_client_batch_size": MOST_TEXTS, "auto_truncate": matches!(model, Model::Bundle(_)), "tokenization_workers": 1,
         "version": env!("CARGO_PKG_VERSION"), "sha": null, "docker_label": null,
     })
 }

@@ -10,12 +10,14 @@ use super::print_json;
 
 /// The arguments of `bantam clean`.
 #[derive(clap::Args)]
-#[command(after_help = "What a run of the recipe as it stands would look up stays, and so do reports and bundles. \
+#[command(
+    after_help = "Looks into OUT/artifacts only. What a run of the recipe as it stands would look up stays, and so do reports, models and bundles beside that folder. \
 Other seeds of the recipe are other results: name the one to keep, and its --out.
 
 Examples:
   bantam clean recipes/support --dry-run
-  bantam clean recipes/support --data clinc150 --out runs/clinc")]
+  bantam clean recipes/support --data clinc150 --out runs/clinc"
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     following: Following,

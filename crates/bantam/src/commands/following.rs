@@ -13,7 +13,7 @@ pub(super) struct Following {
     /// A folder of other texts: CLINC150, BANKING77, or files named train.*, test.*, validation.*, unlabelled.*, and the first three with out_of_scope_ before them
     #[arg(long)]
     pub(super) data: Option<PathBuf>,
-    /// Where what is made goes; runs/NAME when absent. What is there already is not made again
+    /// The folder of what is made; runs/NAME when absent. What is there already is not made again
     #[arg(long)]
     pub(super) out: Option<PathBuf>,
     /// Another seed than the recipe's

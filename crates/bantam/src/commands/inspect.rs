@@ -52,7 +52,8 @@ impl Arguments {
 
 /// What a bundle holds. Reading its parts verifies every hash, and making a model of them that they fit together.
 fn bundle(path: &Path) -> anyhow::Result<Value> {
-    let parts = BundleParts::read(path)?;
+    let others = "; inspect also takes a GGUF file or a model folder (`bantam export` makes one of a llama2.c file)";
+    let parts = BundleParts::read(path).map_err(|error| anyhow::anyhow!("{error}{others}"))?;
     let classifier = parts.classifier(path)?;
     let bytes = Mapped::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let reader = Reader::new(&bytes)?;

@@ -40,7 +40,7 @@ pub(crate) enum Command {
     Export(export::Arguments),
     /// Show the results of a run again
     Report(report::Arguments),
-    /// Remove what earlier states of a recipe left in a run's folder
+    /// Remove the artifacts that earlier states of a recipe left in a run's folder
     Clean(clean::Arguments),
     /// Measure a bundle on labelled texts, or a language model on plain text
     Eval(eval::Arguments),

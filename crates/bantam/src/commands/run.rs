@@ -32,6 +32,9 @@ impl Arguments {
         if self.plan {
             writeln!(output, "{}", toml::to_string(&recipe.text)?)?;
             let options = self.following.options(&recipe)?;
+            if let Some(folder) = &self.following.data {
+                writeln!(output, "# The texts are those in {}, not those that [data] names.", folder.display())?;
+            }
             writeln!(output, "# The stages of a run into {}:", options.out.display())?;
             for PlannedStage { name, why, .. } in plan(&recipe, &options)? {
                 writeln!(output, "# {name:<11} {}", why.map_or("done".to_owned(), |why| format!("to do ({why})")))?;

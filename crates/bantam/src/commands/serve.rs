@@ -93,7 +93,7 @@ pub(crate) struct Arguments {
     /// Seconds that started requests may go on after Ctrl-C or a signal to end
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     drain: f64,
-    /// Log requests to standard error; never what they say
+    /// Log requests to standard error; what they say only with --log-prompts
     #[arg(long, value_enum)]
     log: Option<LogForm>,
     /// Log prompts, too

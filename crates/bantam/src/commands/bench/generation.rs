@@ -20,9 +20,9 @@ use crate::commands::print_json;
 #[derive(clap::Args)]
 #[command(after_help = "Example: bantam bench decode stories --format int4 --tokens 128 --json")]
 pub(super) struct Arguments {
-    /// The model: a Hugging Face folder, or a GGUF file, also one without a tokenizer
+    /// The model: a Hugging Face folder, a GGUF file or a llama2.c file; a tokenizer is not needed
     model: PathBuf,
-    /// Tokens that are read or written in each try; 512 and 128 when absent
+    /// Tokens in each try; when absent 512 are read or 128 written
     #[arg(long)]
     tokens: Option<usize>,
     /// Tokens that were read before

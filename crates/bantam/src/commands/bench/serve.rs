@@ -21,7 +21,7 @@ use crate::commands::print_json;
 #[derive(clap::Args)]
 #[command(after_help = "Example: bantam bench serve stories.gguf --chats 16 --prompt 128 --tokens 128 --json")]
 pub(super) struct Arguments {
-    /// The model: a Hugging Face folder, or a GGUF file, also one without a tokenizer
+    /// The model: a Hugging Face folder, a GGUF file or a llama2.c file; a tokenizer is not needed
     model: PathBuf,
     /// Chats at the same time
     #[arg(long, default_value_t = 16)]

@@ -27,7 +27,7 @@ use super::sampling::Sampling;
   echo 'where is my order?' | bantam chat runs/support/support.bantam --json
   bantam chat model.gguf --system 'Answer in one sentence.'
 
-With a language model, /help lists the commands, and Ctrl-C stops an answer. A conversation that has become too long for
+With a language model on a terminal, /help lists the commands, and Ctrl-C stops an answer. A conversation that has become too long for
 the model is not cut silently: the next message is refused until /forget has dropped the oldest turn.
 With --json each line of input is a message, or an object {\"role\": ..., \"content\": ...}, and each answer one object. What the
 system, the assistant or a tool said is taken into the conversation without an answer.")]

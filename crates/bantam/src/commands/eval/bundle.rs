@@ -18,7 +18,7 @@ const SHOWN: usize = 5;
 /// The arguments of `bantam eval` for a bundle.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The bundle: a .bantam file
+    /// The bundle: a .bantam file, or the folder of a model that a recipe left
     bundle: PathBuf,
     /// Files of labelled texts (CSV, TSV, JSONL), or folders of them
     #[arg(required = true)]
