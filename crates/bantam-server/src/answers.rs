@@ -21,6 +21,9 @@ const RETRY_SECONDS: u32 = 1;
 /// Says how many seconds an answer may take, beside the server's own limit.
 pub(crate) const DEADLINE_HEADER: &str = "x-deadline-seconds";
 
+/// How long a stream's status may wait for the first token.
+const MOST_SILENCE: Duration = Duration::from_secs(1);
+
 /// One answer that is asked for.
 pub(crate) struct Asked {
     pub(crate) prompt: Vec<u32>,
@@ -91,9 +94,11 @@ impl Answers {
         Ok(Self { told, first: None, count })
     }
 
-    /// The same once the first of them has begun, so that a failure before that can be the status of a stream.
+    /// The same once the first of them has begun, so that a failure before that can be the status of a stream; but a stream that has to wait
+    /// is begun without, or whoever stands between would take its silence for an end.
     pub(crate) async fn begun(mut self) -> Result<Self, Failure> {
-        let first = self.told.recv().await.ok_or_else(ended)?;
+        let Ok(first) = tokio::time::timeout(MOST_SILENCE, self.told.recv()).await else { return Ok(self) };
+        let first = first.ok_or_else(ended)?;
         if let (_, Told::Finished(finished)) = &first {
             finish_reason(finished, false)?;
         }

@@ -57,6 +57,7 @@ fn made(target: &str) -> Vec<Vec<u8>> {
             [Kind::Bpe, Kind::Unigram, Kind::WordPiece].into_iter().map(trained).collect()
         }
         "template" => TEMPLATES.iter().map(|text| text.as_bytes().to_vec()).collect(),
+        "form" => FORMS.iter().map(|text| text.as_bytes().to_vec()).chain([references(), rules()]).collect(),
         "body" => BODIES.iter().map(|text| text.as_bytes().to_vec()).collect(),
         other => panic!("no target is called {other}"),
     }
@@ -104,6 +105,39 @@ const TEMPLATES: [&str; 3] = [
      {{ bos_token if loop.first else '' }}[{{ m.role.upper() }}] {{ m.content[:20].split(' ') | join('_') }}{% if last %}!{% endif %}{% endfor %}",
     "{% macro show(m, depth=1) -%}{{ m.role.strip() }}: {{ m.content.replace('a', 'b') }}{%- endmacro %}{% for m in messages | reverse %}\
      {{ show(m, depth=loop.index0) }}{{ raise_exception('no') if m.role == 'tool' }}{% endfor %}{{ strftime_now('%Y') }}",
+];
+
+/// A schema whose parts refer to each other, one after another.
+fn references() -> Vec<u8> {
+    let each = (0..300).map(|index| format!(r##""d{index}": {{"$ref": "#/$defs/d{}"}}, "##, index + 1));
+    let definitions: String = each.collect();
+    format!(r##"schema\n{{"$defs": {{{definitions}"d300": {{"type": "null"}}}}, "$ref": "#/$defs/d0"}}"##).into_bytes()
+}
+
+/// A grammar whose rules stand for each other, one after another.
+fn rules() -> Vec<u8> {
+    let each: String = (0..300).map(|index| format!("r{index}: r{}\n", index + 1)).collect();
+    format!("grammar\nstart: r0\n{each}r300: \"x\"\n").into_bytes()
+}
+
+const FORMS: [&str; 9] = [
+    r##"schema
+{"type": "object", "properties": {"name": {"type": "string", "maxLength": 8}, "age": {"type": "integer", "minimum": 3, "maximum": 120},
+"tags": {"type": "array", "items": {"enum": ["a", "b", null, 7]}, "minItems": 1, "maxItems": 3}}, "required": ["name", "tags"],
+"additionalProperties": false}"##,
+    r##"schema
+{"$defs": {"node": {"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}}}}, "$ref": "#/$defs/node",
+"patternProperties": {"^x": {"type": "number", "exclusiveMaximum": 1.5}}}"##,
+    r##"schema
+{"allOf": [{"type": "string", "pattern": "^[A-Z]{2}-[0-9]{3}$"}, {"type": "string", "format": "date"}], "oneOf": [{"const": "a"}], "prefixItems": [true]}"##,
+    r##"tools
+[{"type": "function", "function": {"name": "find", "parameters": {"type": "object", "properties": {"city": {"$ref": "#/$defs/city"}},
+"$defs": {"city": {"type": "string"}}}}}]"##,
+    "regex\n(yes|no|perhaps), [0-9]{2,4} (a/b|é)?.*\\p{L}+(?i:x)[^a-z]{0,9}",
+    "choices\nrefund\ndelivery (5)\nnaïve",
+    "grammar\nstart: \"sum \" number (\"+\" number)*\nnumber: /[0-9]{1,3}/ | \"(\" start \")\"\n%ignore / +/\n",
+    "grammar\nstart: A B? c{2,3}\nA: \"a\"..\"f\" & /[^c]/ | ~/[a-z]+/\nB: (\"x\"i | A)+\nc: %json {\"type\": \"boolean\"} | <|im_end|> | a[max_tokens=3]\na: /.*/\n",
+    "grammar\n%llguidance {\"no_forcing\": true}\nstart[stop=\"x\"]: gen | %regex {\"substring_words\": \"a b c\"}\ngen[capture, temperature=0.5]: /[^x]*/\n",
 ];
 
 const BODIES: [&str; 6] = [

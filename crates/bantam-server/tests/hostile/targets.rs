@@ -13,7 +13,8 @@ use bantam_model::architectures::Architecture;
 use bantam_model::architectures::llama::{Llama, LlamaConfig};
 use bantam_model::arrays::read_safetensors;
 use bantam_model::gguf::{Gguf, llama_of, vocabulary_of};
-use bantam_runtime::chat::{ChatFormat, Message, Tool};
+use bantam_runtime::chat::{ChatFormat, Message, Tool, ToolChoice};
+use bantam_runtime::constraints::Constraints;
 use bantam_runtime::generation::{LanguageModel, WeightFormat};
 use bantam_runtime::{Assistant, BundleParts, sample};
 use bantam_server::{Place, ServeOptions, Served, ServedModel, serve};
@@ -25,12 +26,13 @@ const TEXT: &str = "Where is my order 4711? <|im_end|> \u{1f414} naïve\t\u{0}";
 pub(crate) type Target = fn(&[u8]);
 
 /// All targets by name, as their folders of seeds are called.
-pub(crate) const TARGETS: [(&str, Target); 6] = [
+pub(crate) const TARGETS: [(&str, Target); 7] = [
     ("gguf", gguf),
     ("safetensors", safetensors),
     ("bundle", bundle),
     ("tokenizer", tokenizer),
     ("template", template),
+    ("form", form),
     ("body", body),
 ];
 
@@ -107,6 +109,45 @@ pub(crate) fn template(bytes: &[u8]) {
         let tool = serde_json::json!({"name": "find", "description": TEXT, "parameters": {"type": "object"}});
         let tools: Vec<Tool> = serde_json::from_value(serde_json::json!([tool])).unwrap_or_default();
         drop(format.render(&TOKENIZER, &conversation(), &tools, true));
+    }
+}
+
+/// Tokens of an answer that must have a form.
+const FORMED: usize = 64;
+
+/// The form of an answer: what it is called, a line break, and how it is spelled. An answer is followed as far as it goes, its tokens chosen by
+/// the bytes.
+pub(crate) fn form(bytes: &[u8]) {
+    static MODEL: LazyLock<(Tokenizer, Constraints)> = LazyLock::new(|| {
+        let tokenizer = trained();
+        let ends: Vec<u32> = tokenizer.special().end.into_iter().collect();
+        let constraints = Constraints::new(&tokenizer, &ends, tokenizer.vocabulary_size());
+        (tokenizer, constraints.expect("its tokens have bytes"))
+    });
+    let (tokenizer, constraints) = &*MODEL;
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Some((kind, spelled)) = text.split_once('\n') else { return };
+    let json = || serde_json::from_str::<serde_json::Value>(spelled).ok();
+    let made = match kind {
+        "schema" => json().map(|schema| constraints.json_schema(&schema)),
+        "tools" => json().and_then(|tools| serde_json::from_value::<Vec<Tool>>(tools).ok()).map(|tools| {
+            let format = ChatFormat::new("<tool_call>", tokenizer).unwrap_or_else(|_| ChatFormat::plain());
+            constraints.tool_call(&format, &tools, &ToolChoice::Required)
+        }),
+        "regex" => Some(constraints.regex(spelled)),
+        "choices" => Some(constraints.choices(&spelled.lines().map(str::to_owned).collect::<Vec<_>>())),
+        "grammar" => Some(constraints.grammar(spelled)),
+        _ => None,
+    };
+    let Some(Ok(mut constraint)) = made else { return };
+    for byte in bytes.iter().cycle().take(FORMED) {
+        let mask = constraint.mask();
+        let allowed: Vec<u32> = (0..tokenizer.vocabulary_size() as u32).filter(|&token| mask.allows(token)).collect();
+        let Some(&token) = allowed.get(usize::from(*byte) % allowed.len().max(1)) else { break };
+        constraint.accept(token);
+        if constraint.is_done() || constraint.fault().is_some() {
+            break;
+        }
     }
 }
 
