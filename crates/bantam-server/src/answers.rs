@@ -22,7 +22,7 @@ const RETRY_SECONDS: u32 = 1;
 pub(crate) const DEADLINE_HEADER: &str = "x-deadline-seconds";
 
 /// How long a stream's status may wait for the first token.
-const MOST_SILENCE: Duration = Duration::from_secs(1);
+const MOST_SILENCE: Duration = Duration::from_millis(100);
 
 /// One answer that is asked for.
 pub(crate) struct Asked {

@@ -1,7 +1,7 @@
 //! Tiles of up to 6 rows, where no instruction multiplies and adds four bytes into a sum of 32 bits. A group's codes for one vector of outputs
 //! are unpacked into registers and used by all rows.
 
-use super::{Bits, Codes, GROUP, PANEL, ROWS, Tile};
+use super::{Bits, Codes, GROUP, PANEL, Tile};
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
@@ -15,22 +15,22 @@ const AHEAD: usize = 4;
 ///
 /// # Safety
 /// The tile's pointers cover its groups and rows, and the machine has AVX2, FMA and F16C.
-pub(super) unsafe fn tile(tile: &Tile, bits: Bits, sums: &mut [f32; ROWS * PANEL]) {
+pub(super) unsafe fn tile(tile: &Tile, bits: Bits) {
     // SAFETY: as promised.
     unsafe {
         match (bits, tile.rows) {
-            (Bits::Four, 1) => rows4::<1, VECTORS>(tile, sums),
-            (Bits::Four, 2) => rows4::<2, 1>(tile, sums),
-            (Bits::Four, 3) => rows4::<3, 1>(tile, sums),
-            (Bits::Four, 4) => rows4::<4, 1>(tile, sums),
-            (Bits::Four, 5) => rows4::<5, 1>(tile, sums),
-            (Bits::Four, _) => rows4::<6, 1>(tile, sums),
-            (Bits::Eight, 1) => rows8::<1, VECTORS>(tile, sums),
-            (Bits::Eight, 2) => rows8::<2, 1>(tile, sums),
-            (Bits::Eight, 3) => rows8::<3, 1>(tile, sums),
-            (Bits::Eight, 4) => rows8::<4, 1>(tile, sums),
-            (Bits::Eight, 5) => rows8::<5, 1>(tile, sums),
-            (Bits::Eight, _) => rows8::<6, 1>(tile, sums),
+            (Bits::Four, 1) => rows4::<1, VECTORS>(tile),
+            (Bits::Four, 2) => rows4::<2, 1>(tile),
+            (Bits::Four, 3) => rows4::<3, 1>(tile),
+            (Bits::Four, 4) => rows4::<4, 1>(tile),
+            (Bits::Four, 5) => rows4::<5, 1>(tile),
+            (Bits::Four, _) => rows4::<6, 1>(tile),
+            (Bits::Eight, 1) => rows8::<1, VECTORS>(tile),
+            (Bits::Eight, 2) => rows8::<2, 1>(tile),
+            (Bits::Eight, 3) => rows8::<3, 1>(tile),
+            (Bits::Eight, 4) => rows8::<4, 1>(tile),
+            (Bits::Eight, 5) => rows8::<5, 1>(tile),
+            (Bits::Eight, _) => rows8::<6, 1>(tile),
         }
     }
 }
@@ -40,7 +40,7 @@ pub(super) unsafe fn tile(tile: &Tile, bits: Bits, sums: &mut [f32; ROWS * PANEL
 macro_rules! define_rows {
     ($name:ident, $bits:expr, $group:ident) => {
         #[target_feature(enable = "avx2,fma,f16c")]
-        unsafe fn $name<const R: usize, const V: usize>(tile: &Tile, out: &mut [f32; ROWS * PANEL]) {
+        unsafe fn $name<const R: usize, const V: usize>(tile: &Tile) {
             const STEPS: usize = Codes { bits: $bits }.words();
             for first in (0..VECTORS).step_by(V) {
                 let mut sums = [[_mm256_setzero_ps(); V]; R];
@@ -75,9 +75,15 @@ macro_rules! define_rows {
                 }
                 for row in 0..R {
                     for vector in 0..V {
-                        let out = &mut out[row * PANEL + (first + vector) * LANES..][..LANES];
-                        // SAFETY: the slice has as many numbers as the vector.
-                        unsafe { _mm256_storeu_ps(out.as_mut_ptr(), sums[row][vector]) };
+                        let place = row * tile.out_row + (first + vector) * LANES;
+                        let mut sum = sums[row][vector];
+                        // SAFETY: as promised to `tile`.
+                        unsafe {
+                            if let Some(residual) = tile.residual {
+                                sum = _mm256_add_ps(sum, _mm256_loadu_ps(residual.add(place)));
+                            }
+                            _mm256_storeu_ps(tile.out.add(place), sum);
+                        }
                     }
                 }
             }

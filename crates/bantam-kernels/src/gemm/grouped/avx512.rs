@@ -2,7 +2,7 @@
 //! registers; each vector of weights is used by all rows.
 
 use super::input::{WORDS, scale_of};
-use super::{Bits, Codes, GROUP, PANEL, ROWS, Tile};
+use super::{Bits, Codes, GROUP, PANEL, Tile};
 use std::arch::x86_64::*;
 
 const LANES: usize = 16;
@@ -13,23 +13,23 @@ const AHEAD: usize = 4;
 /// See [`super::portable::tile`].
 ///
 /// # Safety
-/// The tile's pointers cover its groups and rows, and the machine has AVX-512 with VNNI.
-pub(super) unsafe fn tile(tile: &Tile, bits: Bits, sums: &mut [f32; ROWS * PANEL]) {
+/// The tile's pointers cover its groups and rows, `out` and the residual its outputs, and the machine has AVX-512 with VNNI.
+pub(super) unsafe fn tile(tile: &Tile, bits: Bits) {
     // SAFETY: as promised.
     unsafe {
         match (bits, tile.rows) {
-            (Bits::Four, 1) => rows4::<1>(tile, sums),
-            (Bits::Four, 2) => rows4::<2>(tile, sums),
-            (Bits::Four, 3) => rows4::<3>(tile, sums),
-            (Bits::Four, 4) => rows4::<4>(tile, sums),
-            (Bits::Four, 5) => rows4::<5>(tile, sums),
-            (Bits::Four, _) => rows4::<6>(tile, sums),
-            (Bits::Eight, 1) => rows8::<1>(tile, sums),
-            (Bits::Eight, 2) => rows8::<2>(tile, sums),
-            (Bits::Eight, 3) => rows8::<3>(tile, sums),
-            (Bits::Eight, 4) => rows8::<4>(tile, sums),
-            (Bits::Eight, 5) => rows8::<5>(tile, sums),
-            (Bits::Eight, _) => rows8::<6>(tile, sums),
+            (Bits::Four, 1) => rows4::<1>(tile),
+            (Bits::Four, 2) => rows4::<2>(tile),
+            (Bits::Four, 3) => rows4::<3>(tile),
+            (Bits::Four, 4) => rows4::<4>(tile),
+            (Bits::Four, 5) => rows4::<5>(tile),
+            (Bits::Four, _) => rows4::<6>(tile),
+            (Bits::Eight, 1) => rows8::<1>(tile),
+            (Bits::Eight, 2) => rows8::<2>(tile),
+            (Bits::Eight, 3) => rows8::<3>(tile),
+            (Bits::Eight, 4) => rows8::<4>(tile),
+            (Bits::Eight, 5) => rows8::<5>(tile),
+            (Bits::Eight, _) => rows8::<6>(tile),
         }
     }
 }
@@ -38,7 +38,7 @@ pub(super) unsafe fn tile(tile: &Tile, bits: Bits, sums: &mut [f32; ROWS * PANEL
 macro_rules! define_rows {
     ($name:ident, $bits:expr, $group:ident) => {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-        unsafe fn $name<const R: usize>(tile: &Tile, out: &mut [f32; ROWS * PANEL]) {
+        unsafe fn $name<const R: usize>(tile: &Tile) {
             const WORDS: usize = Codes { bits: $bits }.words();
             let mut sums = [[_mm512_setzero_ps(); VECTORS]; R];
             // SAFETY: as promised.
@@ -71,7 +71,12 @@ macro_rules! define_rows {
                 }
                 for row in 0..R {
                     for vector in 0..VECTORS {
-                        _mm512_storeu_ps(out.as_mut_ptr().add(row * PANEL + vector * LANES), sums[row][vector]);
+                        let place = row * tile.out_row + vector * LANES;
+                        let mut sum = sums[row][vector];
+                        if let Some(residual) = tile.residual {
+                            sum = _mm512_add_ps(sum, _mm512_loadu_ps(residual.add(place)));
+                        }
+                        _mm512_storeu_ps(tile.out.add(place), sum);
                     }
                 }
             }

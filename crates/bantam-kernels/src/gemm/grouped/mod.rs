@@ -73,6 +73,22 @@ pub(super) struct Tile {
     input: *const u32,
     input_scales: *const f32,
     starts: *const i32,
+    out: *mut f32,
+    out_row: usize,
+    residual: Option<*const f32>,
+}
+
+/// Where a tile's sums go: the first number, numbers from one row to the next, and what is added to them, which lies in the same way.
+struct Place {
+    out: *mut f32,
+    row: usize,
+    residual: Option<*const f32>,
+}
+
+impl Place {
+    fn of(sums: &mut [f32; ROWS * PANEL]) -> Self {
+        Self { out: sums.as_mut_ptr(), row: PANEL, residual: None }
+    }
 }
 
 /// A panel that is being written.
@@ -184,20 +200,32 @@ impl GroupedMatrix {
         let (panels, isa) = (self.n.div_ceil(PANEL), Isa::current());
         let step = self.panels_per_task(m);
         let out = Shared::new(out);
+        // What is added to whole panels is added in the tile, whose sums are in registers.
+        let is_plain =
+            epilogue.bias.is_none() && epilogue.activation == super::Activation::None && !epilogue.accumulate;
         pool::for_each(panels.div_ceil(step), |task| {
             let mut sums = [0.0f32; ROWS * PANEL];
             for row in (0..m).step_by(ROWS) {
                 let rows = ROWS.min(m - row);
                 for panel in task * step..panels.min((task + 1) * step) {
-                    self.tile(isa, panel, &input, row, rows, &mut sums);
-                    let columns = PANEL.min(self.n - panel * PANEL);
+                    let (column, columns) = (panel * PANEL, PANEL.min(self.n - panel * PANEL));
+                    if is_plain && columns == PANEL {
+                        let place = row * self.n + column;
+                        let residual = epilogue.residual.map(|residual| residual[place..].as_ptr());
+                        let out = out.pointer().wrapping_add(place);
+                        // SAFETY: the panel is whole, so all its rows are within `out` and the residual; tasks have different panels.
+                        unsafe { self.tile(isa, panel, &input, row, rows, &Place { out, row: self.n, residual }) };
+                        continue;
+                    }
+                    // SAFETY: the sums are there for all rows.
+                    unsafe { self.tile(isa, panel, &input, row, rows, &Place::of(&mut sums)) };
                     for (row, sums) in (row..row + rows).zip(sums.chunks_exact_mut(PANEL)) {
-                        let place = row * self.n + panel * PANEL;
+                        let place = row * self.n + column;
                         // SAFETY: tasks have different panels.
                         let out = unsafe { out.slice(place, columns) };
                         vectorized(
                             #[inline(always)]
-                            || finish_row(&mut sums[..columns], panel * PANEL, place, epilogue, out),
+                            || finish_row(&mut sums[..columns], column, place, epilogue, out),
                         );
                     }
                 }
@@ -222,8 +250,11 @@ impl GroupedMatrix {
         loads.min_by_key(|&(load, step)| (load, usize::MAX - step)).map_or(most.min(panels), |(_, step)| step).max(1)
     }
 
-    /// The products of some rows with a panel, into `sums` `[rows][PANEL]`.
-    fn tile(&self, isa: Isa, panel: usize, input: &Input, row: usize, rows: usize, sums: &mut [f32; ROWS * PANEL]) {
+    /// The products of some rows with a panel.
+    ///
+    /// # Safety
+    /// All rows of the panel are within what the place points to, and nobody else uses them.
+    unsafe fn tile(&self, isa: Isa, panel: usize, input: &Input, row: usize, rows: usize, place: &Place) {
         let groups = self.k.div_ceil(GROUP);
         let words = groups * Codes { bits: self.bits }.words() * PANEL;
         let tile = Tile {
@@ -234,16 +265,19 @@ impl GroupedMatrix {
             input: input.codes(row, rows).as_ptr(),
             input_scales: input.scales(row, rows).as_ptr(),
             starts: input.starts(row, rows).as_ptr(),
+            out: place.out,
+            out_row: place.row,
+            residual: place.residual,
         };
         match isa {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the set is there, and the slices above cover the tile.
-            Isa::Avx512 => unsafe { avx512::tile(&tile, self.bits, sums) },
+            // SAFETY: the set is there, the slices above cover the tile, and the place is as promised.
+            Isa::Avx512 => unsafe { avx512::tile(&tile, self.bits) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Isa::Avx2 => unsafe { avx2::tile(&tile, self.bits, sums) },
-            // SAFETY: the slices above cover the tile.
-            _ => unsafe { portable::tile(&tile, self.bits, sums) },
+            Isa::Avx2 => unsafe { avx2::tile(&tile, self.bits) },
+            // SAFETY: as above.
+            _ => unsafe { portable::tile(&tile, self.bits) },
         }
     }
 

@@ -1,19 +1,28 @@
 //! The tile in plain Rust, which the compiler makes vectors of where it can.
 
-use super::{Bits, Codes, GROUP, PANEL, ROWS, Tile};
+use super::{Bits, Codes, GROUP, PANEL, Tile};
 use crate::vectorized::vectorized;
 
-/// The products of a tile, into `sums` `[rows][PANEL]`.
+/// The products of a tile, into its `out`, with what is added to them.
 ///
 /// # Safety
-/// The tile's pointers cover its groups and rows.
-pub(super) unsafe fn tile(tile: &Tile, bits: Bits, sums: &mut [f32; ROWS * PANEL]) {
+/// The tile's pointers cover its groups and rows, `out` and the residual its outputs.
+pub(super) unsafe fn tile(tile: &Tile, bits: Bits) {
     vectorized(
         #[inline(always)]
         || {
-            for (row, sums) in sums.as_chunks_mut::<PANEL>().0.iter_mut().take(tile.rows).enumerate() {
+            for row in 0..tile.rows {
+                let mut sums = [0.0; PANEL];
                 // SAFETY: as promised.
-                unsafe { one_row(tile, bits, row, sums) };
+                let out = unsafe {
+                    one_row(tile, bits, row, &mut sums);
+                    if let Some(residual) = tile.residual {
+                        let residual = &*residual.add(row * tile.out_row).cast::<[f32; PANEL]>();
+                        sums.iter_mut().zip(residual).for_each(|(sum, residual)| *sum += residual);
+                    }
+                    &mut *tile.out.add(row * tile.out_row).cast::<[f32; PANEL]>()
+                };
+                *out = sums;
             }
         },
     );
@@ -22,7 +31,6 @@ pub(super) unsafe fn tile(tile: &Tile, bits: Bits, sums: &mut [f32; ROWS * PANEL
 #[inline(always)]
 unsafe fn one_row(tile: &Tile, bits: Bits, row: usize, sums: &mut [f32; PANEL]) {
     let words = Codes { bits }.words();
-    *sums = [0.0; PANEL];
     for group in 0..tile.groups {
         // SAFETY: as promised.
         let (panel, scales, input, scale, start) = unsafe {

@@ -93,9 +93,9 @@ impl Arguments {
         let scored = if phase == Phase::Prefill { 1.0 / tokens as f64 } else { 1.0 };
         let [layers, head] = model.products().map(|products| products as f64);
         let ceiling = speed * 2.0 * (layers + head * scored) / ceiling::measure(Unit::Int8, threads);
-        let bandwidth = speed * model.bytes() as f64 / ceiling::read_bandwidth(threads);
         // A prompt reads each weight once for many tokens.
-        let bandwidth = (phase == Phase::Decode).then_some(bandwidth);
+        let bandwidth =
+            (phase == Phase::Decode).then(|| speed * model.bytes() as f64 / ceiling::read_bandwidth(threads));
         let phase = if phase == Phase::Prefill { "prefill" } else { "decode" };
         if self.json {
             return Ok(print_json(&json!({
