@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use bantam_tokens::TokenBytes;
-use llguidance::api::StopReason;
-use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
+use llguidance::api::{GrammarWithLexer, StopReason, TopLevelGrammar};
 use llguidance::toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
 use llguidance::{Matcher, ParserFactory, TokenParser};
 use serde_json::{Value, json};
@@ -23,6 +22,8 @@ const MOST_CHOICES: usize = 10_000;
 /// words is taken. The engine's own bounds let it take minutes.
 const MOST_PARTS: u64 = 30_000;
 const MOST_STEP_PARTS: u64 = 100_000;
+/// States that following patterns may come to, of 1 to 2 KB each.
+const MOST_STATES: usize = 30_000;
 /// Forms are compiled with a stack of their own: one call stands in another for each rule and each schema on the way from the first to the
 /// last, and [`MOST_OBJECTS`](super::schema) and [`MOST_BYTES`](super) need a quarter of it at most.
 const STACK_BYTES: usize = 256 << 20;
@@ -68,6 +69,7 @@ impl Engine {
         limits.max_items_in_row = MOST_CHOICES;
         limits.initial_lexer_fuel = MOST_PARTS;
         limits.step_lexer_fuel = MOST_STEP_PARTS;
+        limits.max_lexer_states = MOST_STATES;
         let never_first = bytes.never_first.into();
         Ok(Self { factory, vocabulary, drops_first_space: bytes.drops_first_space, never_first, spaces })
     }
