@@ -285,7 +285,7 @@ impl Language {
     /// Tokens of an answer in a conversation at most, where the request does not say: as far as the model goes, but no more than a quarter
     /// of what there is memory for, which an answer has for itself until it ends.
     pub(crate) fn most_unasked(&self) -> usize {
-        self.model().max_tokens().min(self.engine.most_tokens() / 4)
+        self.model().max_tokens().min(self.engine.past_capacity() / 4)
     }
 
     /// Its tokenizer.

@@ -21,9 +21,9 @@ use crate::service::{Model, Service};
 
 const TEXT_SHAPE: &str = r#"send {"model": "...", "prompt": "..."}"#;
 const IDS_SHAPE: &str = r#"send {"model": "...", "tokens": [1, 2, 3]}"#;
+const LIST_SHAPE: &str = r#"send {"ids": [1, 2, 3]} or {"ids": [[1, 2], [3]]}"#;
 /// Tokens that are told one by one in one answer, at most.
 const MOST_TOLD: usize = 1 << 18;
-const LIST_SHAPE: &str = r#"send {"ids": [1, 2, 3]} or {"ids": [[1, 2], [3]]}"#;
 
 /// The tokens of a text.
 #[derive(Serialize)]

@@ -5,21 +5,25 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use bantam_artifact::bundle::Reader;
+use anyhow::{Context, anyhow};
+use bantam_artifact::bundle::{BundleError, Reader};
 use bantam_kernels::gemm::Precision;
 use bantam_kernels::memory::Mapped;
 use bantam_model::architectures::{Architecture, Head, LlamaFamily};
 use bantam_model::folder::{is_folder, model_and_adapter, read_classifier, read_predictor};
 use bantam_model::gguf::{Gguf, List};
 use bantam_model::task_folder::{is_encoder, read_task_encoder};
-use bantam_runtime::BundleParts;
+use bantam_runtime::{BundleParts, LoadError};
 use serde_json::{Map, Value, json};
 
 use super::print_json;
 
 /// Labels listed before the rest is only counted.
 const SHOWN: usize = 12;
+
+/// What may be meant by a file that is no bundle.
+const OTHERS: &str =
+    "; inspect also takes a GGUF file or a model folder (`bantam export` makes one of a llama2.c file)";
 
 /// The arguments of `bantam inspect`.
 #[derive(clap::Args)]
@@ -52,8 +56,10 @@ impl Arguments {
 
 /// What a bundle holds. Reading its parts verifies every hash, and making a model of them that they fit together.
 fn bundle(path: &Path) -> anyhow::Result<Value> {
-    let others = "; inspect also takes a GGUF file or a model folder (`bantam export` makes one of a llama2.c file)";
-    let parts = BundleParts::read(path).map_err(|error| anyhow::anyhow!("{error}{others}"))?;
+    let parts = BundleParts::read(path).map_err(|error| match error {
+        LoadError::Bundle { source: BundleError::Foreign, .. } => anyhow!("{error}{OTHERS}"),
+        error => error.into(),
+    })?;
     let classifier = parts.classifier(path)?;
     let bytes = Mapped::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let reader = Reader::new(&bytes)?;

@@ -91,7 +91,7 @@ impl Engine {
     }
 
     /// Tokens for which there is memory, of all texts together.
-    pub fn most_tokens(&self) -> usize {
+    pub fn past_capacity(&self) -> usize {
         (self.shared.options.past_bytes / self.block_bytes.max(1)).saturating_mul(bantam_model::Past::BLOCK)
     }
 
