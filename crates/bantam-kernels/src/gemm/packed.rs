@@ -60,7 +60,7 @@ impl PackedMatrix {
         };
         let source = Source { data: weight, stride: k, lines_are_items: true };
         let panel_words = k.div_ceil(arithmetic.elements()) * PANEL;
-        let mut words = Buffer::scratch(n.div_ceil(PANEL) * panel_words);
+        let mut words = Buffer::lasting(n.div_ceil(PANEL) * panel_words);
         pool::for_each_chunk(words.words_mut(), panel_words, |panel, words| {
             let first_item = panel * PANEL;
             let range = Range { first_item, items: PANEL.min(n - first_item), first_k: 0, k };
@@ -79,7 +79,7 @@ impl PackedMatrix {
         );
         let columns = n.next_multiple_of(PANEL);
         let panel_words = k.div_ceil(4) * PANEL;
-        let mut words = Buffer::zeroed(n.div_ceil(PANEL) * panel_words);
+        let mut words = Buffer::lasting(n.div_ceil(PANEL) * panel_words);
         pool::for_each_chunk(words.words_mut(), panel_words, |panel, words| {
             for (column, row) in codes[panel * PANEL * k..].chunks_exact(k.max(1)).take(PANEL).enumerate() {
                 for (step, four) in row.chunks(4).enumerate() {

@@ -4,6 +4,7 @@
 //! to quarters of a power of two. Together with what is in use, the lists hold at most
 //! five quarters of what was once in use at the same time (and a little slack); sizes that nobody asks for any more go first.
 
+use super::region::{HUGE_PAGE, Piece, Region};
 use half::f16;
 use memmap2::MmapMut;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -18,8 +19,6 @@ const ALIGNMENT: usize = 64;
 /// Blocks from this size are mapped on their own: pages become zeros where and when they are written first, and not one after another by the
 /// thread that asks for them, as an allocator clears aligned memory.
 const MAPPED: usize = 128 << 10;
-/// Blocks from this size ask for huge pages.
-const HUGE_PAGE: usize = 2 << 20;
 /// Blocks that a thread keeps for itself, and the largest of them in elements.
 const LOCAL_BLOCKS: usize = 16;
 const LOCAL_CAPACITY: usize = 1 << 18;
@@ -45,6 +44,15 @@ impl Buffer {
     /// `length` numbers left over from earlier use: for results that are written whole before they are read.
     pub fn scratch(length: usize) -> Buffer {
         Buffer::take(length).0
+    }
+
+    /// `length` zeros for what stays, such as weights: side by side with others of their kind on huge pages, and given back to the system and not
+    /// kept when they are dropped.
+    pub fn lasting(length: usize) -> Buffer {
+        let piece = if length == 0 { None } else { Piece::take(length * size_of::<f32>()) };
+        let Some(piece) = piece else { return Buffer::zeroed(length) };
+        let (pointer, home) = (piece.pointer, Home::Piece(piece));
+        Buffer { block: Some(Block { pointer, capacity: length, home }), length }
     }
 
     /// A copy of `data`.
@@ -127,7 +135,7 @@ impl std::fmt::Debug for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let Some(block) = self.block.take() else { return };
+        let Some(block) = self.block.take().filter(|block| !matches!(block.home, Home::Piece(_))) else { return };
         // While a thread ends its cache is gone; its blocks then go straight to the shared lists.
         let mut block = Some(block);
         let _ = LOCAL.try_with(|local| {
@@ -165,8 +173,18 @@ fn round_up(length: usize) -> usize {
 struct Block {
     pointer: NonNull<f32>,
     capacity: usize,
-    /// The mapping that the memory lies in; `None` for memory of the allocator.
-    mapping: Option<MmapMut>,
+    home: Home,
+}
+
+/// Where a block's memory comes from, and what holds it.
+enum Home {
+    Allocator,
+    /// A mapping of its own.
+    Mapping(#[expect(dead_code, reason = "held")] MmapMut),
+    /// A region of its own, of huge pages.
+    Region(#[expect(dead_code, reason = "held")] Region),
+    /// A part of a region, which is not handed out again.
+    Piece(#[expect(dead_code, reason = "held")] Piece),
 }
 
 // SAFETY: a block owns its memory alone.
@@ -186,7 +204,7 @@ impl Block {
         // SAFETY: the layout's size is not zero, since buffers of length 0 have no block.
         let pointer = unsafe { alloc_zeroed(layout) };
         let Some(pointer) = NonNull::new(pointer.cast::<f32>()) else { handle_alloc_error(layout) };
-        Block { pointer, capacity, mapping: None }
+        Block { pointer, capacity, home: Home::Allocator }
     }
 
     /// An anonymous mapping whose used part starts at a huge page, if it is as long as one; `None` where the system has none to give.
@@ -194,16 +212,10 @@ impl Block {
         if bytes < HUGE_PAGE {
             let mut mapping = MmapMut::map_anon(bytes).ok()?;
             let pointer = NonNull::new(mapping.as_mut_ptr().cast())?;
-            return Some(Block { pointer, capacity, mapping: Some(mapping) });
+            return Some(Block { pointer, capacity, home: Home::Mapping(mapping) });
         }
-        let mut mapping = MmapMut::map_anon(bytes + HUGE_PAGE).ok()?;
-        #[cfg(target_os = "linux")]
-        // Advice only: without huge pages everything works, a little slower.
-        let _ = mapping.advise(memmap2::Advice::HugePage);
-        let start = mapping.as_mut_ptr();
-        // SAFETY: the mapping is one huge page longer than what is used of it.
-        let aligned = unsafe { start.add(start.align_offset(HUGE_PAGE)) };
-        Some(Block { pointer: NonNull::new(aligned.cast())?, capacity, mapping: Some(mapping) })
+        let region = Region::map(bytes)?;
+        Some(Block { pointer: region.start(), capacity, home: Home::Region(region) })
     }
 
     fn layout(capacity: usize) -> Layout {
@@ -214,7 +226,7 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        if self.mapping.is_none() {
+        if matches!(self.home, Home::Allocator) {
             // SAFETY: allocated with this very layout.
             unsafe { dealloc(self.pointer.as_ptr().cast(), Block::layout(self.capacity)) };
         }

@@ -1,9 +1,10 @@
-//! Memory without allocations per step: recycled aligned buffers, mapped files, and what the process uses.
+//! Memory without allocations per step: recycled aligned buffers, regions for weights, mapped files, and what the process uses.
 
 mod buffer;
 mod counting;
 mod mapped;
 mod process;
+mod region;
 
 pub use buffer::{Buffer, release};
 pub use counting::Counting;

@@ -2,15 +2,13 @@
 //! are unpacked into registers and used by all rows.
 
 use super::{Bits, Codes, GROUP, PANEL, Tile};
+use half::f16;
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
 const VECTORS: usize = PANEL / LANES;
 /// Four inputs each.
 const WORDS: usize = GROUP / 4;
-/// Groups of weights that are asked for ahead of use, where each is used once.
-const AHEAD: usize = 4;
-
 /// See [`super::portable::tile`].
 ///
 /// # Safety
@@ -41,23 +39,18 @@ macro_rules! define_rows {
     ($name:ident, $bits:expr, $group:ident) => {
         #[target_feature(enable = "avx2,fma,f16c")]
         unsafe fn $name<const R: usize, const V: usize>(tile: &Tile) {
-            const STEPS: usize = Codes { bits: $bits }.words();
+            const LAYOUT: Codes = Codes { bits: $bits };
             for first in (0..VECTORS).step_by(V) {
                 let mut sums = [[_mm256_setzero_ps(); V]; R];
                 for group in 0..tile.groups {
                     // SAFETY: as promised to `tile`.
                     unsafe {
-                        let words = tile.words.add(group * STEPS * PANEL + first * LANES);
-                        if R == 1 {
-                            let ahead = words.wrapping_add(AHEAD * STEPS * PANEL);
-                            for line in (0..STEPS * PANEL).step_by(2 * LANES) {
-                                _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line).cast());
-                            }
-                        }
+                        let start = tile.words.add(group * LAYOUT.group());
+                        let words = start.add(first * LANES);
                         let input = tile.input.add(group * WORDS).cast();
                         for vector in 0..V {
                             let totals = $group::<R>(words.add(vector * LANES), input, tile.groups * WORDS);
-                            let half = tile.scales.add(group * PANEL + (first + vector) * LANES);
+                            let half = start.add(LAYOUT.scales()).cast::<f16>().add((first + vector) * LANES);
                             let scales = _mm256_cvtph_ps(_mm_loadu_si128(half.cast()));
                             for row in 0..R {
                                 let place = row * tile.groups + group;

@@ -3,13 +3,11 @@
 
 use super::input::{WORDS, scale_of};
 use super::{Bits, Codes, GROUP, PANEL, Tile};
+use half::f16;
 use std::arch::x86_64::*;
 
 const LANES: usize = 16;
 const VECTORS: usize = PANEL / LANES;
-/// Groups of weights that are asked for ahead of use, where each is used once.
-const AHEAD: usize = 4;
-
 /// See [`super::portable::tile`].
 ///
 /// # Safety
@@ -39,25 +37,20 @@ macro_rules! define_rows {
     ($name:ident, $bits:expr, $group:ident) => {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
         unsafe fn $name<const R: usize>(tile: &Tile) {
-            const WORDS: usize = Codes { bits: $bits }.words();
+            const LAYOUT: Codes = Codes { bits: $bits };
             let mut sums = [[_mm512_setzero_ps(); VECTORS]; R];
             // SAFETY: as promised.
             unsafe {
                 for group in 0..tile.groups {
-                    if R == 1 {
-                        let ahead = tile.words.wrapping_add((group + AHEAD) * WORDS * PANEL);
-                        for line in (0..WORDS * PANEL).step_by(LANES) {
-                            _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line).cast());
-                        }
-                    }
+                    let words = tile.words.add(group * LAYOUT.group());
                     let place: [usize; R] = std::array::from_fn(|row| row * tile.groups + group);
                     let mut total: [[__m512i; VECTORS]; R] =
                         std::array::from_fn(|row| [_mm512_set1_epi32(*tile.starts.add(place[row])); VECTORS]);
                     let input: [*const i32; R] =
                         std::array::from_fn(|row| tile.input.add(place[row] * (GROUP / 4)).cast());
-                    $group::<R>(tile.words.add(group * WORDS * PANEL), &input, &mut total);
+                    $group::<R>(words, &input, &mut total);
                     let scales: [__m512; VECTORS] = std::array::from_fn(|vector| {
-                        let half = tile.scales.add(group * PANEL + vector * LANES);
+                        let half = words.add(LAYOUT.scales()).cast::<f16>().add(vector * LANES);
                         _mm512_cvtph_ps(_mm256_loadu_si256(half.cast()))
                     });
                     for row in 0..R {

@@ -1,8 +1,10 @@
 //! How the codes of a group lie in words, and how they are found.
 
 use super::{Bits, GROUP, PANEL};
+use half::f16;
 
-/// The layout of one group of one panel: words of four inputs (8 bits) or eight (4 bits), those of all outputs side by side.
+/// The layout of one group of one panel: words of four inputs (8 bits) or eight (4 bits), those of all outputs side by side, and then the
+/// outputs' scales, two to a word, so that a product reads one stream.
 #[derive(Clone, Copy)]
 pub(super) struct Codes {
     pub(super) bits: Bits,
@@ -17,12 +19,33 @@ impl Codes {
         }
     }
 
+    /// Where the scales of a group begin among its words.
+    pub(super) const fn scales(self) -> usize {
+        self.words() * PANEL
+    }
+
+    /// Words of a group of a panel.
+    pub(super) const fn group(self) -> usize {
+        self.scales() + PANEL / 2
+    }
+
     /// What is added to a code, so that it has no sign.
     pub(super) const fn offset(self) -> i32 {
         match self.bits {
             Bits::Four => 8,
             Bits::Eight => 128,
         }
+    }
+
+    /// Writes the scale of one output's group.
+    pub(super) fn write_scale(self, scale: f16, column: usize, words: &mut [u32]) {
+        let (word, shift) = (&mut words[self.scales() + column / 2], 16 * (column % 2));
+        *word = *word & !(0xffff << shift) | u32::from(scale.to_bits()) << shift;
+    }
+
+    /// Reads the scale of one output's group.
+    pub(super) fn read_scale(self, words: &[u32], column: usize) -> f16 {
+        f16::from_bits((words[self.scales() + column / 2] >> (16 * (column % 2))) as u16)
     }
 
     /// Writes one output's group.

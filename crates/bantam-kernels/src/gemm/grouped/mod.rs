@@ -55,19 +55,16 @@ pub enum Bits {
 /// A weight matrix `[n, k]` in groups.
 #[derive(Clone)]
 pub struct GroupedMatrix {
-    /// `[panels][groups][words of a group][PANEL]`.
+    /// `[panels][groups]`, each as [`Codes`] says.
     words: Buffer,
-    /// `[panels][groups][PANEL]`.
-    scales: Vec<f16>,
     n: usize,
     k: usize,
     bits: Bits,
 }
 
-/// A tile of the product: pointers to the panel's codes and scales, and to the first row's inputs.
+/// A tile of the product: pointers to the panel's groups, and to the first row's inputs.
 pub(super) struct Tile {
     words: *const u32,
-    scales: *const f16,
     groups: usize,
     rows: usize,
     input: *const u32,
@@ -95,21 +92,22 @@ impl Place {
 struct Panel<'a> {
     layout: Codes,
     words: &'a mut [u32],
-    scales: &'a mut [f16],
 }
 
 impl Panel<'_> {
     fn write(&mut self, column: usize, group: usize, scale: f16, codes: &[i8; GROUP]) {
-        self.scales[group * PANEL + column] = scale;
-        self.layout.write(codes, column, &mut self.words[group * self.layout.words() * PANEL..]);
+        let words = &mut self.words[group * self.layout.group()..];
+        self.layout.write_scale(scale, column, words);
+        self.layout.write(codes, column, words);
     }
 
     /// Writes all groups of one output, which a panel has side by side with those of others.
     fn write_words(&mut self, column: usize, scales: &[f16], words: &[u32]) {
-        let places = self.scales.chunks_exact_mut(PANEL).zip(scales);
-        places.for_each(|(place, scale)| place[column] = *scale);
-        let places = self.words.chunks_exact_mut(PANEL).zip(words);
-        places.for_each(|(place, word)| place[column] = *word);
+        let groups = self.words.chunks_exact_mut(self.layout.group());
+        for ((group, words), scale) in groups.zip(words.chunks_exact(self.layout.words())).zip(scales) {
+            self.layout.write_scale(*scale, column, group);
+            group.chunks_exact_mut(PANEL).zip(words).for_each(|(place, word)| place[column] = *word);
+        }
     }
 }
 
@@ -180,16 +178,13 @@ impl GroupedMatrix {
     ) -> GroupedMatrix {
         let (panels, groups) = (n.div_ceil(PANEL), k.div_ceil(GROUP));
         let layout = Codes { bits };
-        let panel_words = groups * layout.words() * PANEL;
-        let (mut words, mut scales) = (Buffer::zeroed(panels * panel_words), vec![f16::ZERO; panels * groups * PANEL]);
-        let shared = Shared::new(&mut scales);
+        let panel_words = groups * layout.group();
+        let mut words = Buffer::lasting(panels * panel_words);
         pool::for_each_chunk(words.words_mut(), panel_words.max(1), |panel, words| {
-            // SAFETY: each panel has its own scales.
-            let scales = unsafe { shared.slice(panel * groups * PANEL, groups * PANEL) };
             let rows = panel * PANEL..n.min((panel + 1) * PANEL);
-            fill(rows, &mut Panel { layout, words, scales });
+            fill(rows, &mut Panel { layout, words });
         });
-        GroupedMatrix { words, scales, n, k, bits }
+        GroupedMatrix { words, n, k, bits }
     }
 
     /// out [m, n] = activation(x [m, k] · weightᵀ + bias) + residual, or added to `out`.
@@ -256,10 +251,9 @@ impl GroupedMatrix {
     /// All rows of the panel are within what the place points to, and nobody else uses them.
     unsafe fn tile(&self, isa: Isa, panel: usize, input: &Input, row: usize, rows: usize, place: &Place) {
         let groups = self.k.div_ceil(GROUP);
-        let words = groups * Codes { bits: self.bits }.words() * PANEL;
+        let words = groups * Codes { bits: self.bits }.group();
         let tile = Tile {
             words: self.words.words()[panel * words..][..words].as_ptr(),
-            scales: self.scales[panel * groups * PANEL..][..groups * PANEL].as_ptr(),
             groups,
             rows,
             input: input.codes(row, rows).as_ptr(),
@@ -287,9 +281,9 @@ impl GroupedMatrix {
         let layout = Codes { bits: self.bits };
         let mut codes = [0i8; GROUP];
         for (group, out) in out.chunks_mut(GROUP).enumerate() {
-            let place = panel * groups + group;
-            layout.read(&self.words.words()[place * layout.words() * PANEL..], column, &mut codes);
-            let scale = self.scales[place * PANEL + column].to_f32();
+            let words = &self.words.words()[(panel * groups + group) * layout.group()..];
+            layout.read(words, column, &mut codes);
+            let scale = layout.read_scale(words, column).to_f32();
             out.iter_mut().zip(codes).for_each(|(out, code)| *out = scale * f32::from(code));
         }
     }
@@ -306,7 +300,7 @@ impl GroupedMatrix {
 
     /// Bytes that a product reads of the matrix, padding included.
     pub fn bytes(&self) -> usize {
-        self.words.len() * 4 + self.scales.len() * 2
+        self.words.len() * 4
     }
 
     /// Bits of a code.

@@ -30,14 +30,13 @@ pub(super) unsafe fn tile(tile: &Tile, bits: Bits) {
 
 #[inline(always)]
 unsafe fn one_row(tile: &Tile, bits: Bits, row: usize, sums: &mut [f32; PANEL]) {
-    let words = Codes { bits }.words();
+    let layout = Codes { bits };
     for group in 0..tile.groups {
         // SAFETY: as promised.
-        let (panel, scales, input, scale, start) = unsafe {
+        let (words, input, scale, start) = unsafe {
             let place = row * tile.groups + group;
             (
-                &*tile.words.add(group * words * PANEL).cast::<[[u32; PANEL]; GROUP / 8]>(),
-                &*tile.scales.add(group * PANEL).cast::<[half::f16; PANEL]>(),
+                std::slice::from_raw_parts(tile.words.add(group * layout.group()), layout.group()),
                 &*tile.input.add(place * GROUP / 4).cast::<[u32; GROUP / 4]>(),
                 *tile.input_scales.add(place),
                 *tile.starts.add(place),
@@ -46,21 +45,19 @@ unsafe fn one_row(tile: &Tile, bits: Bits, row: usize, sums: &mut [f32; PANEL]) 
         let mut total = [start; PANEL];
         match bits {
             Bits::Four => {
-                for (step, words) in panel.iter().enumerate() {
-                    add(words.map(|word| word & 0x0f0f_0f0f), input[2 * step], &mut total);
-                    add(words.map(|word| word >> 4 & 0x0f0f_0f0f), input[2 * step + 1], &mut total);
+                for (words, input) in words.as_chunks::<PANEL>().0.iter().zip(input.as_chunks::<2>().0) {
+                    add(words.map(|word| word & 0x0f0f_0f0f), input[0], &mut total);
+                    add(words.map(|word| word >> 4 & 0x0f0f_0f0f), input[1], &mut total);
                 }
             }
             Bits::Eight => {
-                for (step, input) in input.iter().enumerate() {
-                    // SAFETY: a group of 8-bit codes has one word for each of the input's.
-                    let words = unsafe { *tile.words.add((group * words + step) * PANEL).cast::<[u32; PANEL]>() };
-                    add(words, *input, &mut total);
+                for (words, input) in words.as_chunks::<PANEL>().0.iter().zip(input) {
+                    add(*words, *input, &mut total);
                 }
             }
         }
-        for ((sum, total), weight) in sums.iter_mut().zip(total).zip(scales) {
-            *sum += total as f32 * (weight.to_f32() * scale);
+        for (column, (sum, total)) in sums.iter_mut().zip(total).enumerate() {
+            *sum += total as f32 * (layout.read_scale(words, column).to_f32() * scale);
         }
     }
 }
