@@ -18,13 +18,14 @@ pub(crate) fn widen(x: &[f16], out: &mut [f32]) {
     x.convert_to_f32_slice(out);
 }
 
-/// Asks for numbers that will be read soon, where the hardware cannot foresee it. Does nothing where there is no way to ask.
+/// Asks for numbers that will be read soon, where the hardware cannot foresee it. Does nothing where there is no way to ask. They come as far as
+/// the second-level cache, which can wait for more lines at a time than the first.
 #[inline(always)]
 pub(crate) fn prefetch<T>(x: &[T]) {
     #[cfg(target_arch = "x86_64")]
     for line in x.chunks(64 / size_of::<T>()) {
         // SAFETY: a prefetch reads nothing that the program sees, and every x86-64 has it.
-        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast()) };
+        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(line.as_ptr().cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = x;

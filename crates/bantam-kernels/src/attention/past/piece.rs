@@ -144,7 +144,7 @@ impl Piece<'_> {
             for index in blocks.clone() {
                 match asks_ahead {
                     true if index + 1 < blocks.end => block(index + 1).ask_values(head),
-                    true if index + 1 < self.blocks.end => block(index + 1).ask_keys(head),
+                    true if index + 1 < self.text.blocks.len() => block(index + 1).ask_keys(head),
                     _ => {}
                 }
                 let place = (index - first) * BLOCK;
