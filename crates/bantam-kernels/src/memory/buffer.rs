@@ -47,9 +47,10 @@ impl Buffer {
     }
 
     /// `length` zeros for what stays, such as weights: side by side with others of their kind on huge pages, and given back to the system and not
-    /// kept when they are dropped.
+    /// kept when they are dropped. A few, which caches hold, are not worth a huge page.
     pub fn lasting(length: usize) -> Buffer {
-        let piece = if length == 0 { None } else { Piece::take(length * size_of::<f32>()) };
+        let bytes = length * size_of::<f32>();
+        let piece = if bytes < MAPPED { None } else { Piece::take(bytes) };
         let Some(piece) = piece else { return Buffer::zeroed(length) };
         let (pointer, home) = (piece.pointer, Home::Piece(piece));
         Buffer { block: Some(Block { pointer, capacity: length, home }), length }

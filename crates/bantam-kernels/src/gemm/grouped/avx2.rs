@@ -68,14 +68,14 @@ macro_rules! define_rows {
                 }
                 for row in 0..R {
                     for vector in 0..V {
-                        let place = row * tile.out_row + (first + vector) * LANES;
+                        let offset = row * tile.place.row + (first + vector) * LANES;
                         let mut sum = sums[row][vector];
                         // SAFETY: as promised to `tile`.
                         unsafe {
-                            if let Some(residual) = tile.residual {
-                                sum = _mm256_add_ps(sum, _mm256_loadu_ps(residual.add(place)));
+                            if let Some(residual) = tile.place.residual {
+                                sum = _mm256_add_ps(sum, _mm256_loadu_ps(residual.add(offset)));
                             }
-                            _mm256_storeu_ps(tile.out.add(place), sum);
+                            _mm256_storeu_ps(tile.place.out.add(offset), sum);
                         }
                     }
                 }

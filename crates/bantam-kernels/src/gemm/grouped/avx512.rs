@@ -64,12 +64,12 @@ macro_rules! define_rows {
                 }
                 for row in 0..R {
                     for vector in 0..VECTORS {
-                        let place = row * tile.out_row + vector * LANES;
+                        let offset = row * tile.place.row + vector * LANES;
                         let mut sum = sums[row][vector];
-                        if let Some(residual) = tile.residual {
-                            sum = _mm512_add_ps(sum, _mm512_loadu_ps(residual.add(place)));
+                        if let Some(residual) = tile.place.residual {
+                            sum = _mm512_add_ps(sum, _mm512_loadu_ps(residual.add(offset)));
                         }
-                        _mm512_storeu_ps(tile.out.add(place), sum);
+                        _mm512_storeu_ps(tile.place.out.add(offset), sum);
                     }
                 }
             }

@@ -70,12 +70,11 @@ pub(super) struct Tile {
     input: *const u32,
     input_scales: *const f32,
     starts: *const i32,
-    out: *mut f32,
-    out_row: usize,
-    residual: Option<*const f32>,
+    place: Place,
 }
 
 /// Where a tile's sums go: the first number, numbers from one row to the next, and what is added to them, which lies in the same way.
+#[derive(Clone, Copy)]
 struct Place {
     out: *mut f32,
     row: usize,
@@ -209,11 +208,11 @@ impl GroupedMatrix {
                         let residual = epilogue.residual.map(|residual| residual[place..].as_ptr());
                         let out = out.pointer().wrapping_add(place);
                         // SAFETY: the panel is whole, so all its rows are within `out` and the residual; tasks have different panels.
-                        unsafe { self.tile(isa, panel, &input, row, rows, &Place { out, row: self.n, residual }) };
+                        unsafe { self.tile(isa, panel, &input, row, rows, Place { out, row: self.n, residual }) };
                         continue;
                     }
                     // SAFETY: the sums are there for all rows.
-                    unsafe { self.tile(isa, panel, &input, row, rows, &Place::of(&mut sums)) };
+                    unsafe { self.tile(isa, panel, &input, row, rows, Place::of(&mut sums)) };
                     for (row, sums) in (row..row + rows).zip(sums.chunks_exact_mut(PANEL)) {
                         let place = row * self.n + column;
                         // SAFETY: tasks have different panels.
@@ -249,7 +248,7 @@ impl GroupedMatrix {
     ///
     /// # Safety
     /// All rows of the panel are within what the place points to, and nobody else uses them.
-    unsafe fn tile(&self, isa: Isa, panel: usize, input: &Input, row: usize, rows: usize, place: &Place) {
+    unsafe fn tile(&self, isa: Isa, panel: usize, input: &Input, row: usize, rows: usize, place: Place) {
         let groups = self.k.div_ceil(GROUP);
         let words = groups * Codes { bits: self.bits }.group();
         let tile = Tile {
@@ -259,9 +258,7 @@ impl GroupedMatrix {
             input: input.codes(row, rows).as_ptr(),
             input_scales: input.scales(row, rows).as_ptr(),
             starts: input.starts(row, rows).as_ptr(),
-            out: place.out,
-            out_row: place.row,
-            residual: place.residual,
+            place,
         };
         match isa {
             #[cfg(target_arch = "x86_64")]

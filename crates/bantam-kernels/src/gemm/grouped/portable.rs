@@ -16,11 +16,11 @@ pub(super) unsafe fn tile(tile: &Tile, bits: Bits) {
                 // SAFETY: as promised.
                 let out = unsafe {
                     one_row(tile, bits, row, &mut sums);
-                    if let Some(residual) = tile.residual {
-                        let residual = &*residual.add(row * tile.out_row).cast::<[f32; PANEL]>();
+                    if let Some(residual) = tile.place.residual {
+                        let residual = &*residual.add(row * tile.place.row).cast::<[f32; PANEL]>();
                         sums.iter_mut().zip(residual).for_each(|(sum, residual)| *sum += residual);
                     }
-                    &mut *tile.out.add(row * tile.out_row).cast::<[f32; PANEL]>()
+                    &mut *tile.place.out.add(row * tile.place.row).cast::<[f32; PANEL]>()
                 };
                 *out = sums;
             }
