@@ -115,15 +115,18 @@ pub(super) unsafe fn left_tile_steps(
     tile_words: usize,
     out: *mut u32,
 ) {
-    #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Avx512 && arithmetic != Arithmetic::Bf16Widened {
-        // SAFETY: the caller's promise.
-        return unsafe { super::avx512::pack::left_tiles(isa, arithmetic, source, range, tile_words, out) };
-    }
-    #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Avx2 && matches!(arithmetic, Arithmetic::F32 | Arithmetic::F32Rounded) {
-        // SAFETY: the caller's promise.
-        return unsafe { super::avx2::pack::left_tiles(arithmetic, source, range, tile_words, out) };
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 if arithmetic != Arithmetic::Bf16Widened => {
+            // SAFETY: the caller's promise.
+            return unsafe { super::avx512::pack::left_tiles(isa, arithmetic, source, range, tile_words, out) };
+        }
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 if matches!(arithmetic, Arithmetic::F32 | Arithmetic::F32Rounded) => {
+            // SAFETY: the caller's promise.
+            return unsafe { super::avx2::pack::left_tiles(arithmetic, source, range, tile_words, out) };
+        }
+        _ => {}
     }
     let Range { first_item, items, first_k, k } = range;
     for item in 0..items {

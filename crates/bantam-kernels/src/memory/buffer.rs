@@ -178,14 +178,15 @@ struct Block {
 }
 
 /// Where a block's memory comes from, and what holds it.
+#[expect(dead_code, reason = "held until the block is dropped, and never looked at")]
 enum Home {
     Allocator,
     /// A mapping of its own.
-    Mapping(#[expect(dead_code, reason = "held")] MmapMut),
+    Mapping(MmapMut),
     /// A region of its own, of huge pages.
-    Region(#[expect(dead_code, reason = "held")] Region),
+    Region(Region),
     /// A part of a region, which is not handed out again.
-    Piece(#[expect(dead_code, reason = "held")] Piece),
+    Piece(Piece),
 }
 
 // SAFETY: a block owns its memory alone.

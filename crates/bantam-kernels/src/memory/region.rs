@@ -2,8 +2,6 @@
 //! they lie side by side in mappings of huge pages: on pages of 4 KiB a core reads a stream at little more than half the speed (docs/log.md).
 
 use memmap2::MmapMut;
-#[cfg(unix)]
-use memmap2::UncheckedAdvice;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -16,12 +14,13 @@ const REGION: usize = 256 << 20;
 /// Pieces from this size have a region of their own.
 const OWN: usize = REGION / 4;
 /// Bytes of a page of the system at most: what is given back of a piece is whole pages of it.
-#[cfg(unix)]
 const PAGE: usize = 64 << 10;
 
 /// A mapping that is given away piece by piece, and back to the system when all of its pieces are.
 pub(super) struct Region {
     start: NonNull<u8>,
+    /// Bytes of the mapping before the start.
+    lead: usize,
     mapping: MmapMut,
 }
 
@@ -37,24 +36,36 @@ impl Region {
         #[cfg(target_os = "linux")]
         // Advice only: without huge pages everything works, a little slower.
         let _ = mapping.advise(memmap2::Advice::HugePage);
-        let start = mapping.as_mut_ptr();
+        let begin = mapping.as_mut_ptr();
+        let lead = begin.align_offset(HUGE_PAGE);
         // SAFETY: the mapping is one huge page longer than what is used of it.
-        let start = NonNull::new(unsafe { start.add(start.align_offset(HUGE_PAGE)) })?;
-        Some(Region { start, mapping })
+        let start = NonNull::new(unsafe { begin.add(lead) })?;
+        Some(Region { start, lead, mapping })
     }
 
     /// The beginning of the region.
     pub(super) fn start(&self) -> NonNull<f32> {
         self.start.cast()
     }
+
+    /// Gives the memory of `bytes` from an address of the region back to the system, where it takes it.
+    ///
+    /// # Safety
+    /// Both are multiples of [`PAGE`], the bytes are in the region, and nobody uses them any more.
+    unsafe fn give_back(&self, address: usize, bytes: usize) {
+        let offset = address - self.start.as_ptr().addr() + self.lead;
+        #[cfg(unix)]
+        // SAFETY: as promised: whole pages of this mapping.
+        let _ = unsafe { self.mapping.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, bytes) };
+        #[cfg(not(unix))]
+        let _ = (&self.mapping, offset, bytes);
+    }
 }
 
 /// A part of a region. Its memory goes back to the system when it is dropped, its addresses with the region.
 pub(super) struct Piece {
     pub(super) pointer: NonNull<f32>,
-    #[cfg_attr(not(unix), expect(dead_code, reason = "the region is held"))]
     region: Arc<Region>,
-    #[cfg(unix)]
     bytes: usize,
 }
 
@@ -65,7 +76,7 @@ impl Piece {
         static LAST: Mutex<(Weak<Region>, usize)> = Mutex::new((Weak::new(), 0));
         if bytes >= OWN {
             let region = Region::map(bytes)?;
-            return Some(Piece::new(region.start(), Arc::new(region), bytes));
+            return Some(Piece { pointer: region.start(), region: Arc::new(region), bytes });
         }
         let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
         let region = match last.0.upgrade() {
@@ -79,32 +90,17 @@ impl Piece {
         // SAFETY: the region has `REGION` bytes, and these are among them.
         let pointer = unsafe { region.start.add(last.1) }.cast();
         last.1 += bytes.next_multiple_of(ALIGNMENT);
-        Some(Piece::new(pointer, region, bytes))
-    }
-
-    #[cfg_attr(not(unix), expect(unused_variables, reason = "nothing is given back before the region is"))]
-    fn new(pointer: NonNull<f32>, region: Arc<Region>, bytes: usize) -> Piece {
-        Piece {
-            pointer,
-            region,
-            #[cfg(unix)]
-            bytes,
-        }
+        Some(Piece { pointer, region, bytes })
     }
 }
 
-#[cfg(unix)]
 impl Drop for Piece {
     fn drop(&mut self) {
-        let begin = self.region.mapping.as_ptr().addr();
         let start = self.pointer.as_ptr().addr();
         let (first, last) = (start.next_multiple_of(PAGE), (start + self.bytes) / PAGE * PAGE);
         if first < last {
-            // Advice only: what the system does not take goes back with the region.
-            // SAFETY: these pages are in the mapping, and nobody but this piece, which is not used any more, has a part of them.
-            let _ = unsafe {
-                self.region.mapping.unchecked_advise_range(UncheckedAdvice::DontNeed, first - begin, last - first)
-            };
+            // SAFETY: nobody but this piece, which is not used any more, has a part of these pages.
+            unsafe { self.region.give_back(first, last - first) };
         }
     }
 }
