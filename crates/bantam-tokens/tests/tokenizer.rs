@@ -264,6 +264,8 @@ fn files_that_are_no_tokenizer_are_named() {
     assert!(refused(br#"{"the": 0, "a": 1}"#).contains("vocab.json"));
     assert!(refused(br#"{"model_type": "bert"}"#).contains("configuration"));
     assert!(refused(b"[]").contains("tokenizer.json"));
+    let far = br#"{"model": {"type": "WordPiece", "unk_token": "a", "vocab": {"a": 0, "b": 4379258}}}"#;
+    assert!(refused(far).contains("the id 4379258; of 2 tokens"), "an id far beyond the tokens");
     assert!(
         refused(own.replace("\"type\": \"WordPiece\",\n    \"unk", "\"type\": \"Magic\",\n    \"unk").as_bytes())
             .contains("cannot be used")
