@@ -144,6 +144,7 @@ impl Piece<'_> {
             for index in blocks.clone() {
                 match asks_ahead {
                     true if index + 1 < blocks.end => block(index + 1).ask_values(head),
+                    // Beyond this piece's last block, too: most often the same thread takes the next piece.
                     true if index + 1 < self.text.blocks.len() => block(index + 1).ask_keys(head),
                     _ => {}
                 }

@@ -9,6 +9,7 @@ const LANES: usize = 8;
 const VECTORS: usize = PANEL / LANES;
 /// Four inputs each.
 const WORDS: usize = GROUP / 4;
+
 /// See [`super::portable::tile`].
 ///
 /// # Safety

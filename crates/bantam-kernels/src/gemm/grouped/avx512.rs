@@ -8,6 +8,7 @@ use std::arch::x86_64::*;
 
 const LANES: usize = 16;
 const VECTORS: usize = PANEL / LANES;
+
 /// See [`super::portable::tile`].
 ///
 /// # Safety
