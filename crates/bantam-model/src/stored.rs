@@ -84,9 +84,9 @@ impl Stored {
         }
     }
 
-    /// Gives back the memory of the file's bytes, which are not needed any more.
+    /// Gives back the memory of all of the file's bytes that were read so far: the system reads some around those that are asked for.
     pub fn forget(&self) {
-        self.file.forget(self.place.clone());
+        self.file.forget(0..self.file.len());
     }
 
     fn row_bytes(&self) -> usize {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bantam_kernels::gemm::grouped::{Bits, GROUP, GroupedMatrix};
 use bantam_kernels::gemm::{PackedFormat, PackedMatrix, Precision};
+use bantam_kernels::memory::give_back_program;
 use bantam_tensor::{Matrix, Table, Tensor};
 
 use crate::arrays::{Array, Arrays, Values};
@@ -113,12 +114,14 @@ impl Weights {
     }
 
     /// [`Weights::from_arrays`] for generation: matrices and tables in groups of few bits. Groups that the arrays have stay what they are; the rest
-    /// is fitted to `bits` row by row. Memory of arrays that are still in their file is given back on the way.
+    /// is fitted to `bits` row by row. Memory of arrays that are still in their file is given back on the way, and that of code which ran until then
+    /// before and after, so that the most that is in memory is little more than what stays.
     ///
     /// # Errors
     /// As [`Weights::from_arrays`].
     pub fn grouped_from_arrays(schema: &Arc<Schema>, arrays: &Arrays, bits: Bits) -> Result<Self, MismatchError> {
         check(schema, arrays)?;
+        give_back_program();
         let precision = Precision::F32;
         let values = schema.entries().iter().map(|entry| {
             let parts: Vec<&Array> = entry.parts.iter().map(|part| &arrays[&part.name]).collect();
@@ -137,7 +140,9 @@ impl Weights {
                 _ => Weight::Matrix(Matrix::Grouped(Arc::new(grouped))),
             }
         });
-        Ok(Self { schema: Arc::clone(schema), values: values.collect(), precision })
+        let weights = Self { schema: Arc::clone(schema), values: values.collect(), precision };
+        give_back_program();
+        Ok(weights)
     }
 
     /// The numbers by name, as they stand in a file.

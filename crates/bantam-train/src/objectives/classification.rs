@@ -86,7 +86,7 @@ impl<'a> Classification<'a> {
 
     fn pass(&self, weights: &Weights, batch: &Batch, seed: u64, targets: &Tensor, labels: &[u32]) -> (Tensor, Tensor) {
         let noise = if self.options.dropout > 0.0 { Noise::new(self.options.dropout, seed) } else { Noise::none() };
-        let answer = self.model.classify(weights, batch, &mut Pass::noisy(noise));
+        let answer = self.model.classify(weights, batch, &mut Pass::noisy(noise).answering());
         let importance: Vec<f32> = labels.iter().map(|&label| self.importance[label as usize]).collect();
         let mut loss = answer.logits.cross_entropy(targets, Some(&importance));
         if self.options.contrastive > 0.0 {
@@ -130,7 +130,7 @@ pub(super) fn accuracy(
     let labelled: Vec<&Lesson> = lessons.iter().filter(|lesson| lesson.label.is_some()).collect();
     let right = labelled.chunks(VALIDATION_BATCH).map(|lessons| {
         let texts = encoder.batch(lessons.iter().map(|lesson| lesson.text.as_str()));
-        let logits = model.classify(weights, &texts, &mut Pass::plain()).logits;
+        let logits = model.classify(weights, &texts, &mut Pass::answer()).logits;
         let rows = logits.data().chunks(logits.width()).zip(lessons);
         rows.filter(|(row, lesson)| lesson.label == Some(best(row))).count()
     });

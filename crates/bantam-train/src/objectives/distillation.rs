@@ -82,9 +82,13 @@ impl<'a> Distillation<'a> {
         Self { student, encoder, teacher, lessons, validation, options, order, tokens_per_step }
     }
 
+    fn compares_states(&self) -> bool {
+        self.options.relations > 0.0 || self.options.states > 0.0
+    }
+
     /// How far the student's last tokens are from the teacher's.
     fn inner_loss(&self, answer: &Answer, batch: &Batch, texts: &[&str]) -> Option<Tensor> {
-        let teacher = self.teacher.filter(|_| self.options.relations > 0.0 || self.options.states > 0.0)?;
+        let teacher = self.teacher.filter(|_| self.compares_states())?;
         let read = teacher.encoder.batch(texts.iter().copied());
         let taught = teacher.model.classify(teacher.weights, &read, &mut Pass::plain());
         let (own, target) = (answer.hidden.last()?, taught.hidden.last()?);
@@ -102,7 +106,9 @@ impl Objective for Distillation<'_> {
         let batch = self.encoder.batch(texts.iter().copied());
         let dropout = self.options.dropout;
         let noise = if dropout > 0.0 { Noise::new(dropout, context.random.next()) } else { Noise::none() };
-        let answer = self.student.classify(weights, &batch, &mut Pass::noisy(noise));
+        let pass = Pass::noisy(noise);
+        let mut pass = if self.compares_states() { pass } else { pass.answering() };
+        let answer = self.student.classify(weights, &batch, &mut pass);
         let scores: Vec<&[f32]> = chosen.iter().map(|&index| self.lessons[index].scores.as_slice()).collect();
         let scores = Tensor::from_vec([chosen.len(), self.student.labels()], &scores.concat());
         let mut loss = answer.logits.distillation(&scores, self.options.temperature, None);

@@ -248,6 +248,7 @@ impl GroupedMatrix {
     ///
     /// # Safety
     /// All rows of the panel are within what the place points to, and nobody else uses them.
+    #[inline(always)]
     unsafe fn tile(&self, isa: Isa, panel: usize, input: &Input, row: usize, rows: usize, place: Place) {
         let groups = self.k.div_ceil(GROUP);
         let words = groups * Codes { bits: self.bits }.group();
