@@ -56,10 +56,16 @@ impl Pass {
         Self::noisy(Noise::none())
     }
 
-    /// A plain pass of which only the answer for each document is wanted, by a head that reads it through [`Pass::pooled`]: what other
-    /// tokens than the first become in the last layer may be left out where the head does not read them.
+    /// A plain pass of which only the answer for each document is wanted: [`Pass::answering`].
     pub fn answer() -> Self {
-        Self { is_answer: true, ..Self::plain() }
+        Self::plain().answering()
+    }
+
+    /// The same pass, of which only the answer for each document is wanted, by a head that reads it through [`Pass::pooled`]: what other
+    /// tokens than the first become in the last layer may be left out where the head does not read them.
+    #[must_use]
+    pub fn answering(self) -> Self {
+        Self { is_answer: true, ..self }
     }
 
     /// A pass with dropout: training.

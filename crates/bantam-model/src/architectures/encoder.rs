@@ -305,9 +305,14 @@ impl Architecture for Encoder {
         let embedded = self.embedding.forward(weights, batch.tokens(), batch.positions());
         let mut x = self.embedding_norm.forward(weights, &embedded).dropout(&mut pass.noise);
         let mut states = vec![x.clone()];
-        for layer in &self.layers {
+        for (index, layer) in self.layers.iter().enumerate() {
             let normed = layer.attention_norm.as_ref().map_or_else(|| x.clone(), |norm| norm.forward(weights, &x));
-            x = layer.attention.forward(weights, &normed, &x, batch, pass);
+            let is_last = index + 1 == self.layers.len();
+            x = if is_last && pass.is_answer() && self.config.classifier_pooling == Pooling::First {
+                layer.attention.forward_first(weights, &normed, &x, batch, pass)
+            } else {
+                layer.attention.forward(weights, &normed, &x, batch, pass)
+            };
             let normed = layer.feed_forward_norm.forward(weights, &x);
             x = layer.feed_forward.forward(weights, &normed, &x, pass);
             pass.keep(&mut states, &x);
@@ -328,7 +333,8 @@ impl Classifier for Encoder {
         };
         let hidden = self.hidden(weights, batch, pass);
         let last = hidden.last().expect("there is always the embedding");
-        let mut pooled = self.finish(weights, &self.config.classifier_pooling.forward(last, batch), pass);
+        let read = pass.pooled(self.config.classifier_pooling, last, batch);
+        let mut pooled = self.finish(weights, &read, pass);
         if let Some(features) = &self.features {
             pooled = Tensor::concat(&[&pooled, &features.forward(weights, batch)]);
         }

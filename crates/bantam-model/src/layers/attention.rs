@@ -102,19 +102,43 @@ impl Attention {
 
     /// `residual` and what attention from `x` adds to it: all `[tokens, width]`.
     pub fn forward(&self, weights: &Weights, x: &Tensor, residual: &Tensor, batch: &Batch, pass: &mut Pass) -> Tensor {
-        let bias = |id: Option<VectorId>| id.map(|id| weights.vector(id));
-        let mut fused = pass.linear(x, weights, self.input, bias(self.input_bias));
+        let attended = self.attended(weights, x, batch, pass);
+        self.added_to(residual, &attended, weights, pass)
+    }
+
+    /// The same for the first token of each document: `[documents, width]`.
+    pub fn forward_first(
+        &self,
+        weights: &Weights,
+        x: &Tensor,
+        residual: &Tensor,
+        batch: &Batch,
+        pass: &mut Pass,
+    ) -> Tensor {
+        let first = |rows: &Tensor| Pooling::First.forward(rows, batch);
+        let attended = self.attended(weights, x, batch, pass);
+        self.added_to(&first(residual), &first(&attended), weights, pass)
+    }
+
+    /// What the heads make of `x`: `[tokens, heads * head_dim]`.
+    fn attended(&self, weights: &Weights, x: &Tensor, batch: &Batch, pass: &mut Pass) -> Tensor {
+        let bias = self.input_bias.map(|id| weights.vector(id));
+        let mut fused = pass.linear(x, weights, self.input, bias);
         if let Some(norms) = &self.head_norms {
             fused = self.normalised(weights, norms, &fused);
         }
         if let Some(frequencies) = &self.rotary {
             fused = fused.rotary(self.shape.heads + self.shape.kv_heads, batch.positions(), frequencies);
         }
-        let attended = match &mut pass.pasts {
+        match &mut pass.pasts {
             Some(pasts) => pasts.attend(&self.shape, &fused, batch.starts()),
             None => fused.attention(&self.shape, batch.starts()),
-        };
-        pass.linear_onto(residual, &attended, weights, self.output, bias(self.output_bias))
+        }
+    }
+
+    fn added_to(&self, residual: &Tensor, attended: &Tensor, weights: &Weights, pass: &mut Pass) -> Tensor {
+        let bias = self.output_bias.map(|id| weights.vector(id));
+        pass.linear_onto(residual, attended, weights, self.output, bias)
     }
 
     /// Rows of queries, keys and values, with each head of the first two normalised.

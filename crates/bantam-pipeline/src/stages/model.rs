@@ -31,7 +31,7 @@ pub(crate) fn encoder_config(section: &ModelSection, vocabulary: usize, labels: 
         max_position_embeddings: section.max_tokens,
         global_rope_theta: 10_000.0,
         norm_eps: 1e-5,
-        classifier_pooling: Pooling::Mean,
+        classifier_pooling: Pooling::First,
         num_labels: labels,
         features: (section.buckets > 0)
             .then_some(FeatureShape { buckets: section.buckets as usize, width: section.feature_width }),
