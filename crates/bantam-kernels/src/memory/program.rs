@@ -1,7 +1,8 @@
-//! The pages of the program itself. Reading a model runs code that answering never needs again, a few megabytes of it, which the system would count as
+//! The pages of the program itself and its libraries. Reading a model runs code that answering never needs again, a few megabytes of it, which the system would count as
 //! this process's memory until it needs it elsewhere.
 
-/// Gives the memory of the program's own pages back to the system, where it can (Linux); those that are needed again come back from its file.
+/// Gives the memory of the program's own pages and its libraries' back to the system, where it can (Linux); those that are needed again come back from
+/// their files.
 pub fn give_back_program() {
     #[cfg(target_os = "linux")]
     linux::give_back();
@@ -14,7 +15,7 @@ mod linux {
     /// What `smaps` tells of a part of the address space.
     struct Part {
         addresses: Range<usize>,
-        is_program: bool,
+        is_code: bool,
         is_read_only: bool,
         /// Whether all of its pages are those of the file.
         is_file: bool,
@@ -24,7 +25,7 @@ mod linux {
         let Ok(program) = std::fs::read_link("/proc/self/exe") else { return };
         let Ok(told) = std::fs::read_to_string("/proc/self/smaps") else { return };
         for part in parts(&told, &program.to_string_lossy()) {
-            if part.is_program && part.is_read_only && part.is_file {
+            if part.is_code && part.is_read_only && part.is_file {
                 // SAFETY: nobody can write to these pages, and none differs from the file, so that each comes back with the same bytes. Advice
                 // only: where it is refused, the memory stays taken.
                 let _ = unsafe {
@@ -62,7 +63,7 @@ mod linux {
             parts.push(Part {
                 addresses: start..end,
                 is_read_only: words.next().is_some_and(|rights| !rights.contains('w')),
-                is_program: line.find('/').is_some_and(|path| &line[path..] == program),
+                is_code: line.find('/').is_some_and(|path| &line[path..] == program || line.contains(".so")),
                 is_file: true,
             });
         }
@@ -74,7 +75,7 @@ mod linux {
         use super::*;
 
         #[test]
-        fn only_parts_of_the_program_that_are_its_file_page_for_page_are_given_back() {
+        fn only_code_that_is_its_file_page_for_page_is_given_back() {
             let told = "\
 55d0-55e0 r--p 00000000 fe:00 7 /bin/me
 Rss:                  64 kB
@@ -95,14 +96,16 @@ Swap:                  0 kB
 5620-5630 r-xp 00000000 fe:00 8 /lib/bin/me
 Anonymous:             0 kB
 5630-5640 rw-p 00000000 00:00 0
+7f00-7f10 r--p 00000000 fe:00 9 /lib/libc.so.6
+7f10-7f20 r--p 00000000 fe:00 9 /tmp/model.gguf
 nonsense
 ";
             let given: Vec<Range<usize>> = parts(told, "/bin/me")
                 .into_iter()
-                .filter(|part| part.is_program && part.is_read_only && part.is_file)
+                .filter(|part| part.is_code && part.is_read_only && part.is_file)
                 .map(|part| part.addresses)
                 .collect();
-            assert_eq!(given, [0x55d0..0x55e0, 0x55e0..0x55f0]);
+            assert_eq!(given, [0x55d0..0x55e0, 0x55e0..0x55f0, 0x7f00..0x7f10]);
         }
     }
 }

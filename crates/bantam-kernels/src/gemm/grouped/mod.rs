@@ -248,6 +248,7 @@ impl GroupedMatrix {
     ///
     /// # Safety
     /// All rows of the panel are within what the place points to, and nobody else uses them.
+    // A call would hand the place over in memory, and the first loads of each tile would wait for it.
     #[inline(always)]
     unsafe fn tile(&self, isa: Isa, panel: usize, input: &Input, row: usize, rows: usize, place: Place) {
         let groups = self.k.div_ceil(GROUP);
