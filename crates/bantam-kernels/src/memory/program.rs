@@ -12,36 +12,23 @@ pub fn give_back_program() {
 mod linux {
     use std::ops::Range;
 
-    /// What `smaps` tells of a part of the address space.
-    struct Part {
-        addresses: Range<usize>,
-        is_code: bool,
-        is_read_only: bool,
-        /// Whether all of its pages are those of the file.
-        is_file: bool,
-    }
-
     pub(super) fn give_back() {
         let Ok(program) = std::fs::read_link("/proc/self/exe") else { return };
         let Ok(told) = std::fs::read_to_string("/proc/self/smaps") else { return };
-        for part in parts(&told, &program.to_string_lossy()) {
-            if part.is_code && part.is_read_only && part.is_file {
-                // SAFETY: nobody can write to these pages, and none differs from the file, so that each comes back with the same bytes. Advice
-                // only: where it is refused, the memory stays taken.
-                let _ = unsafe {
-                    libc::madvise(
-                        std::ptr::without_provenance_mut(part.addresses.start),
-                        part.addresses.len(),
-                        libc::MADV_DONTNEED,
-                    )
-                };
-            }
+        for addresses in code(&told, &program.to_string_lossy()) {
+            // SAFETY: nobody can write to these pages, and none differs from the file, so that each comes back with the same bytes. Advice
+            // only: where it is refused, the memory stays taken.
+            let _ = unsafe {
+                let start = std::ptr::without_provenance_mut(addresses.start);
+                libc::madvise(start, addresses.len(), libc::MADV_DONTNEED)
+            };
         }
     }
 
-    /// Reads `smaps`: a line of addresses, rights and path for each part, and lines of its figures.
-    fn parts(told: &str, program: &str) -> Vec<Part> {
-        let mut parts: Vec<Part> = Vec::new();
+    /// Where code is that nobody can write to and that is its file page for page, by `smaps`: a line of addresses, rights and path for each part
+    /// of the address space, and lines of its figures.
+    fn code(told: &str, program: &str) -> Vec<Range<usize>> {
+        let mut parts: Vec<Option<Range<usize>>> = Vec::new();
         for line in told.lines() {
             let mut words = line.split_whitespace();
             let first = words.next().unwrap_or_default();
@@ -51,7 +38,7 @@ mod linux {
                     && words.next() != Some("0")
                     && let Some(part) = parts.last_mut()
                 {
-                    part.is_file = false;
+                    *part = None;
                 }
                 continue;
             }
@@ -60,14 +47,11 @@ mod linux {
             else {
                 continue;
             };
-            parts.push(Part {
-                addresses: start..end,
-                is_read_only: words.next().is_some_and(|rights| !rights.contains('w')),
-                is_code: line.find('/').is_some_and(|path| &line[path..] == program || line.contains(".so")),
-                is_file: true,
-            });
+            let is_read_only = words.next().is_some_and(|rights| !rights.contains('w'));
+            let is_code = line.find('/').is_some_and(|path| &line[path..] == program || line.contains(".so"));
+            parts.push((is_read_only && is_code).then_some(start..end));
         }
-        parts
+        parts.into_iter().flatten().collect()
     }
 
     #[cfg(test)]
@@ -100,12 +84,7 @@ Anonymous:             0 kB
 7f10-7f20 r--p 00000000 fe:00 9 /tmp/model.gguf
 nonsense
 ";
-            let given: Vec<Range<usize>> = parts(told, "/bin/me")
-                .into_iter()
-                .filter(|part| part.is_code && part.is_read_only && part.is_file)
-                .map(|part| part.addresses)
-                .collect();
-            assert_eq!(given, [0x55d0..0x55e0, 0x55e0..0x55f0, 0x7f00..0x7f10]);
+            assert_eq!(code(told, "/bin/me"), [0x55d0..0x55e0, 0x55e0..0x55f0, 0x7f00..0x7f10]);
         }
     }
 }

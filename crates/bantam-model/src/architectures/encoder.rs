@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bantam_kernels::activation::Activation;
+use bantam_kernels::encoder::Queries;
 use bantam_kernels::rotary::Frequencies;
 use bantam_tensor::{Matrix, Tensor};
 use serde::{Deserialize, Serialize};
@@ -308,11 +309,9 @@ impl Architecture for Encoder {
         for (index, layer) in self.layers.iter().enumerate() {
             let normed = layer.attention_norm.as_ref().map_or_else(|| x.clone(), |norm| norm.forward(weights, &x));
             let is_last = index + 1 == self.layers.len();
-            x = if is_last && pass.is_answer() && self.config.classifier_pooling == Pooling::First {
-                layer.attention.forward_first(weights, &normed, &x, batch, pass)
-            } else {
-                layer.attention.forward(weights, &normed, &x, batch, pass)
-            };
+            let reads_first = pass.is_answer() && self.config.classifier_pooling == Pooling::First;
+            let queries = if is_last && reads_first { Queries::First } else { Queries::All };
+            x = layer.attention.forward(weights, &normed, &x, batch, queries, pass);
             let normed = layer.feed_forward_norm.forward(weights, &x);
             x = layer.feed_forward.forward(weights, &normed, &x, pass);
             pass.keep(&mut states, &x);

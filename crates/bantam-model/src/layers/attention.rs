@@ -100,24 +100,23 @@ impl Attention {
         }
     }
 
-    /// `residual` and what attention from `x` adds to it: all `[tokens, width]`.
-    pub fn forward(&self, weights: &Weights, x: &Tensor, residual: &Tensor, batch: &Batch, pass: &mut Pass) -> Tensor {
-        let attended = self.attended(weights, x, batch, pass);
-        self.added_to(residual, &attended, weights, pass)
-    }
-
-    /// The same for the first token of each document: `[documents, width]`.
-    pub fn forward_first(
+    /// `residual` and what attention from `x`, both `[tokens, width]`, adds to it: a row for each token or for the first of each document.
+    pub fn forward(
         &self,
         weights: &Weights,
         x: &Tensor,
         residual: &Tensor,
         batch: &Batch,
+        queries: Queries,
         pass: &mut Pass,
     ) -> Tensor {
-        let first = |rows: &Tensor| Pooling::First.forward(rows, batch);
         let attended = self.attended(weights, x, batch, pass);
-        self.added_to(&first(residual), &first(&attended), weights, pass)
+        let bias = self.output_bias.map(|id| weights.vector(id));
+        let first = |rows: &Tensor| Pooling::First.forward(rows, batch);
+        match queries {
+            Queries::All => pass.linear_onto(residual, &attended, weights, self.output, bias),
+            Queries::First => pass.linear_onto(&first(residual), &first(&attended), weights, self.output, bias),
+        }
     }
 
     /// What the heads make of `x`: `[tokens, heads * head_dim]`.
@@ -134,11 +133,6 @@ impl Attention {
             Some(pasts) => pasts.attend(&self.shape, &fused, batch.starts()),
             None => fused.attention(&self.shape, batch.starts()),
         }
-    }
-
-    fn added_to(&self, residual: &Tensor, attended: &Tensor, weights: &Weights, pass: &mut Pass) -> Tensor {
-        let bias = self.output_bias.map(|id| weights.vector(id));
-        pass.linear_onto(residual, attended, weights, self.output, bias)
     }
 
     /// Rows of queries, keys and values, with each head of the first two normalised.
@@ -166,8 +160,7 @@ impl Attention {
         if let Some(layer) = self.fused(weights, norm, x, pass) {
             return x.attention_layer(&layer, batch.starts(), queries);
         }
-        let all = norm.forward(weights, &self.forward(weights, x, x, batch, pass));
-        if queries == Queries::All { all } else { Pooling::First.forward(&all, batch) }
+        norm.forward(weights, &self.forward(weights, x, x, batch, queries, pass))
     }
 
     /// The layer as one kernel, where there is one for it.
