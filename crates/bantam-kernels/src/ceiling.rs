@@ -107,8 +107,10 @@ type Loop = unsafe fn(usize);
 fn register_loop(isa: Isa, unit: Unit) -> (Loop, usize) {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => match unit {
-            Unit::Bf16 if isa.bf16_is_fast() => (x86::bf16_pairs, 2 * 2 * 16 * x86::CHAINS),
+        Isa::Amx if unit != Unit::F32 => crate::gemm::register_loop(unit == Unit::Int8),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Amx => match unit {
+            Unit::Bf16 if isa.pairs_are_fast() => (x86::bf16_pairs, 2 * 2 * 16 * x86::CHAINS),
             Unit::F32 | Unit::Bf16 => (x86::f32_avx512, 2 * 16 * x86::CHAINS),
             Unit::Int8 => (x86::int8_vnni, 2 * 4 * 16 * x86::CHAINS),
         },

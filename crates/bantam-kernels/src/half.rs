@@ -11,7 +11,7 @@ pub(crate) fn widen(x: &[f16], out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     match crate::isa::Isa::current() {
         // SAFETY: the set is there.
-        crate::isa::Isa::Avx512 => unsafe { avx512(x, out) },
+        crate::isa::Isa::Avx512 | crate::isa::Isa::Amx => unsafe { avx512(x, out) },
         _ => half::slice::HalfFloatSliceExt::convert_to_f32_slice(x, out),
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-/// The environment variable that overrides the choice (`scalar`, `avx2` or `avx512`), for tests and bug reports.
+/// The environment variable that overrides the choice (`scalar`, `avx2`, `avx512` or `amx`), for tests and bug reports.
 pub const VARIABLE: &str = "BANTAM_ISA";
 
 /// A family of kernels, from the plainest to the fastest.
@@ -14,6 +14,9 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ, VL and VNNI (Intel since 2019, AMD since Zen 4).
     Avx512,
+    /// The same with AVX512-BF16 and AMX, whose instructions multiply whole tiles of bf16 and int8 (Intel's servers since 2023), where the
+    /// system lets the process use them.
+    Amx,
 }
 
 /// Why the instruction set named in the environment cannot be used.
@@ -38,7 +41,7 @@ pub enum IsaError {
 }
 
 impl Isa {
-    const ALL: [Isa; 3] = [Isa::Scalar, Isa::Avx2, Isa::Avx512];
+    const ALL: [Isa; 4] = [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Amx];
 
     /// The instruction set that the kernels use: what [`Isa::detect`] found on the first call, or the best of the CPU where that failed.
     #[inline]
@@ -70,26 +73,27 @@ impl Isa {
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
+            Isa::Amx => "amx",
         }
     }
 
     /// Whether this set multiplies bf16 pairs in one instruction (AVX512-BF16).
     #[inline]
     pub fn has_bf16(self) -> bool {
-        self == Isa::Avx512 && cpu().bf16
+        self >= Isa::Avx512 && cpu().bf16
     }
 
-    /// Whether bf16 products run at twice the f32 rate (AMD since Zen 4). Intel cores without AMX run `vdpbf16ps` at half the rate of f32
-    /// FMA, so there [`crate::gemm::Precision::F32`] is both faster and more precise.
+    /// Whether products of pairs of bf16 run at twice the f32 rate (AMD since Zen 4). Intel cores run `vdpbf16ps` at half the rate of f32 FMA.
     #[inline]
-    pub fn bf16_is_fast(self) -> bool {
+    pub fn pairs_are_fast(self) -> bool {
         self.has_bf16() && cpu().amd
     }
 
-    /// Whether this set has the int8 dot product of VNNI.
+    /// Whether bf16 products of matrices run at twice the f32 rate or more, by pairs or by tiles. Elsewhere
+    /// [`crate::gemm::Precision::F32`] is both faster and more precise.
     #[inline]
-    pub fn has_vnni(self) -> bool {
-        self == Isa::Avx512
+    pub fn bf16_is_fast(self) -> bool {
+        self.pairs_are_fast() || self == Isa::Amx
     }
 
     fn is_supported(self) -> bool {
@@ -97,6 +101,7 @@ impl Isa {
             Isa::Scalar => true,
             Isa::Avx2 => cpu().avx2,
             Isa::Avx512 => cpu().avx512,
+            Isa::Amx => cpu().amx,
         }
     }
 }
@@ -127,6 +132,7 @@ struct Cpu {
     avx2: bool,
     avx512: bool,
     bf16: bool,
+    amx: bool,
     amd: bool,
 }
 
@@ -149,12 +155,36 @@ fn probe() -> Cpu {
     let amd = vendor.ebx.to_le_bytes() == *b"Auth"
         && vendor.edx.to_le_bytes() == *b"enti"
         && vendor.ecx.to_le_bytes() == *b"cAMD";
-    Cpu { avx2, avx512, bf16: avx512 && is_x86_feature_detected!("avx512bf16"), amd }
+    let bf16 = avx512 && is_x86_feature_detected!("avx512bf16");
+    Cpu { avx2, avx512, bf16, amx: bf16 && has_amx() && may_use_tiles(), amd }
+}
+
+/// Whether the CPU has AMX with bf16 and int8: bits 22, 24 and 25 of EDX in leaf 7 of CPUID.
+#[cfg(target_arch = "x86_64")]
+fn has_amx() -> bool {
+    const PARTS: u32 = 1 << 22 | 1 << 24 | 1 << 25;
+    let leaves = std::arch::x86_64::__cpuid(0).eax;
+    leaves >= 7 && std::arch::x86_64::__cpuid_count(7, 0).edx & PARTS == PARTS
+}
+
+/// Asks Linux to let this process use the registers of AMX, which it must before the first use ("Using XSTATE features in user space
+/// applications", Linux's documentation for x86).
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn may_use_tiles() -> bool {
+    const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
+    const XFEATURE_XTILEDATA: libc::c_long = 18;
+    // SAFETY: the call takes two numbers, and changes nothing but what the process may do.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
+}
+
+#[cfg(all(target_arch = "x86_64", not(target_os = "linux")))]
+fn may_use_tiles() -> bool {
+    false
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 fn probe() -> Cpu {
-    Cpu { avx2: false, avx512: false, bf16: false, amd: false }
+    Cpu { avx2: false, avx512: false, bf16: false, amx: false, amd: false }
 }
 
 /// A choice that holds on one thread for the length of a call; the pool hands it on to its workers. Tests use it to try every set.
@@ -201,7 +231,7 @@ mod tests {
     fn scalar_is_always_there_and_first() {
         assert_eq!(Isa::available()[0], Isa::Scalar);
         assert!(Isa::available().contains(&Isa::current()));
-        assert!(!Isa::Scalar.has_bf16() && !Isa::Avx2.has_vnni());
+        assert!(!Isa::Scalar.has_bf16() && !Isa::Avx2.bf16_is_fast());
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(crate) fn vectorized<R>(f: impl FnOnce() -> R) -> R {
     match Isa::current() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `current` answers Avx512 only where the CPU has what `avx512` enables.
-        Isa::Avx512 => unsafe { avx512(f) },
+        Isa::Avx512 | Isa::Amx => unsafe { avx512(f) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `current` answers Avx2 only where the CPU has what `avx2` enables.
         Isa::Avx2 => unsafe { avx2(f) },

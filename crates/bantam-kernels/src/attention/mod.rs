@@ -106,7 +106,7 @@ fn panels(range: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
 
 /// Whether products in `precision` are made of pairs of bf16 here.
 fn takes_pairs(precision: Precision) -> bool {
-    precision == Precision::Bf16 && Isa::current().bf16_is_fast()
+    precision == Precision::Bf16 && Isa::current().pairs_are_fast()
 }
 
 /// From one row of scores to the next, for a document of `length` tokens: whole panels, and a little more, so that a column of scores does not

@@ -30,7 +30,7 @@ pub(super) fn attend(
     let tokens = fused.len() / (3 * width);
     if queries == Queries::All {
         let mut out = Buffer::scratch(tokens * width);
-        let is_paired = Isa::current().bf16_is_fast() && shape.head_dim.is_multiple_of(2);
+        let is_paired = Isa::current().pairs_are_fast() && shape.head_dim.is_multiple_of(2);
         let product = BlockProduct::current();
         for ends in starts.windows(2) {
             let fused = &fused[ends[0] * 3 * width..ends[1] * 3 * width];
@@ -140,7 +140,7 @@ fn soften(scores: &mut [f32], row: usize, tokens: usize, factor: f32) {
     match Isa::current() {
         // SAFETY: called for this set only.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { avx512::soften(scores, row, tokens, factor) },
+        Isa::Avx512 | Isa::Amx => unsafe { avx512::soften(scores, row, tokens, factor) },
         _ => scores.chunks_exact_mut(row).for_each(|row| soften_row(row, tokens, factor)),
     }
 }

@@ -1,13 +1,13 @@
 //! The loops around the tiles: how a product is cut into tasks for the pool, and into blocks for the caches.
 //!
 //! A task owns some panels of columns and some rows of the output. Block by block of k it packs its part of the right factor, which then
-//! lies in the second-level cache, and runs over its rows with it; the six rows of a tile meanwhile stay in the first-level cache. Nothing is
+//! lies in the second-level cache, and runs over its rows with it; the rows of a tile meanwhile stay in the first-level cache. Nothing is
 //! shared between tasks but what was there before, so one parallel loop does a whole product. Only where the left factor needs conversion
 //! (bf16, or stored transposed) a loop before it packs a part of bounded size.
 
 use super::Activation;
 use super::pack::{self, Range, Source};
-use super::tile::{self, Arithmetic, PANEL, ROWS, Scales, Tile, TileFunction};
+use super::tile::{self, Arithmetic, HEIGHT, PANEL, ROWS, Scales, Tile, TileFunction};
 use crate::isa::Isa;
 use crate::memory::Buffer;
 use crate::pool::{self, Shared};
@@ -22,6 +22,10 @@ const LEFT_WORDS: usize = 4 << 20;
 const TASK_WORDS: usize = 1 << 17;
 /// The cost of packing one column of a panel, in rows of output that could be computed instead. From measurements; only steers the split.
 const PACKING_ROWS: usize = 24;
+/// Steps per block of products by AMX: so few that 32 rows of the left factor stay in the first-level cache.
+const TILED_STEPS: usize = 512;
+/// [`PACKING_ROWS`] of products by AMX, which are several times as fast.
+const TILED_PACKING_ROWS: usize = 160;
 
 /// The left factor of a product.
 #[derive(Clone, Copy)]
@@ -65,7 +69,8 @@ pub(super) struct Product<'a> {
 #[derive(Clone, Copy)]
 struct LeftView {
     words: *const u32,
-    /// Words from one tile of rows to the next, from row to row, and from step to step.
+    /// Words from one tile of rows to the next, from row to row, and from step to step. Tiles of rows that lie at even distances may be of any
+    /// height.
     tile: usize,
     row: usize,
     step: usize,
@@ -89,7 +94,8 @@ impl Product<'_> {
         let (m, k) = (self.m, self.k);
         match self.left {
             Left::Codes { words, stride, .. } => {
-                let view = LeftView { words: words.as_ptr(), tile: ROWS * stride, row: stride, step: 1 };
+                let view =
+                    LeftView { words: words.as_ptr(), tile: self.arithmetic.rows() * stride, row: stride, step: 1 };
                 self.sweep(&view, &Stretch { rows: 0..m, k: 0..k }, out);
             }
             Left::Packed { words, tile, row, step } => {
@@ -106,11 +112,12 @@ impl Product<'_> {
                 self.sweep(&view, &Stretch { rows: 0..m, k: 0..k }, out);
             }
             Left::Source(source) => {
+                let height = self.arithmetic.rows();
                 let most_k = self.block_steps(k) * self.arithmetic.elements();
-                let stride = pack::left_words(self.arithmetic, most_k);
-                let most_tiles = (LEFT_WORDS / left_tile_words(stride)).max(1);
-                let most_rows = most_tiles * ROWS;
-                let mut packed = Buffer::scratch(m.div_ceil(ROWS).min(most_tiles) * left_tile_words(stride));
+                let tile = left_tile_words(self.arithmetic, pack::left_words(self.arithmetic, most_k));
+                let most_tiles = (LEFT_WORDS / tile).max(1);
+                let most_rows = most_tiles * height;
+                let mut packed = Buffer::scratch(m.div_ceil(height).min(most_tiles) * tile);
                 for first_row in (0..m).step_by(most_rows) {
                     for first_k in (0..k.max(1)).step_by(most_k) {
                         let stretch = Stretch {
@@ -128,29 +135,38 @@ impl Product<'_> {
     /// Steps of each block of `k` elements, at least 1: blocks of equal length, or all at once where sums cannot be stored in between.
     fn block_steps(&self, k: usize) -> usize {
         let steps = k.div_ceil(self.arithmetic.elements());
-        let blocks = if self.arithmetic == Arithmetic::Int8 { 1 } else { steps.div_ceil(MOST_STEPS) };
-        steps.div_ceil(blocks.max(1)).next_multiple_of(4).min(steps).max(1)
+        let (blocks, whole) = match self.arithmetic {
+            arithmetic if arithmetic.is_int8() => (1, 4),
+            Arithmetic::Bf16Tiles => (steps.div_ceil(TILED_STEPS), HEIGHT),
+            _ => (steps.div_ceil(MOST_STEPS), 4),
+        };
+        steps.div_ceil(blocks.max(1)).next_multiple_of(whole).min(steps).max(1)
     }
 
     /// Packs a stretch of the left factor on all threads.
     fn pack_left(&self, source: &Source<'_>, stretch: &Stretch, packed: &mut [u32]) -> LeftView {
-        let k = stretch.k.len();
-        let stride = pack::left_words(self.arithmetic, k);
-        let tile = left_tile_words(stride);
-        let view = LeftView {
-            words: packed.as_ptr(),
-            tile,
-            row: if source.lines_are_items { stride } else { 1 },
-            step: if source.lines_are_items { 1 } else { ROWS },
+        let (k, height) = (stretch.k.len(), self.arithmetic.rows());
+        let words = pack::left_words(self.arithmetic, k);
+        let tile = left_tile_words(self.arithmetic, words);
+        let (row, step) = match self.arithmetic {
+            arithmetic if arithmetic.is_tiled() => (tile / height, 1),
+            _ if source.lines_are_items => (words, 1),
+            _ => (1, height),
         };
+        let view = LeftView { words: packed.as_ptr(), tile, row, step };
         let tiles_per_task = (TASK_WORDS / tile).max(1);
-        let packed = &mut packed[..stretch.rows.len().div_ceil(ROWS) * tile];
+        let packed = &mut packed[..stretch.rows.len().div_ceil(height) * tile];
         pool::with_threads(self.threads, || {
             pool::for_each_chunk(packed, tiles_per_task * tile, |task, packed| {
-                let first_item = stretch.rows.start + task * tiles_per_task * ROWS;
-                let items = (packed.len() / tile * ROWS).min(stretch.rows.end - first_item);
+                let first_item = stretch.rows.start + task * tiles_per_task * height;
+                let items = (packed.len() / tile * height).min(stretch.rows.end - first_item);
                 let range = Range { first_item, items, first_k: stretch.k.start, k };
-                pack::left_tiles(self.isa, self.arithmetic, source, range, packed);
+                if self.arithmetic.is_tiled() {
+                    // SAFETY: the words of all rows lie within `packed`.
+                    unsafe { pack::left_rows(self.isa, self.arithmetic, source, range, packed.as_mut_ptr(), row) };
+                } else {
+                    pack::left_tiles(self.isa, self.arithmetic, source, range, packed);
+                }
             });
         });
         view
@@ -162,7 +178,7 @@ impl Product<'_> {
         let block = self.block_steps(stretch.k.len());
         let packs = matches!(self.right, Right::Source(_));
         let is_fine = matches!(self.left, Left::Packed { .. });
-        let split = Split::new(stretch.rows.len(), self.n, block, packs, is_fine, self.threads);
+        let split = Split::new(self.arithmetic, stretch.rows.len(), self.n, block, packs, is_fine, self.threads);
         let function = match self.right {
             Right::Source(_) => tile::function(self.isa, self.arithmetic),
             // Answers computed side by side are those computed alone.
@@ -178,12 +194,14 @@ impl Product<'_> {
                     Right::Source(_) => Buffer::scratch(panels.len() * block * PANEL),
                     Right::Panels { .. } => Buffer::scratch(0),
                 };
-                for first in (0..steps.max(1)).step_by(block) {
-                    let steps = first..(first + block).min(steps);
-                    let part = Part { left, stretch, rows: rows.clone(), panels: panels.clone(), steps };
-                    // SAFETY: tasks have different rows or different panels, so that no two write the same element.
-                    unsafe { self.block(function, &part, packed.words_mut(), &out) };
-                }
+                tile::with_tiles(self.arithmetic, || {
+                    for first in (0..steps.max(1)).step_by(block) {
+                        let steps = first..(first + block).min(steps);
+                        let part = Part { left, stretch, rows: rows.clone(), panels: panels.clone(), steps };
+                        // SAFETY: tasks have different rows or different panels, so that no two write the same element.
+                        unsafe { self.block(function, &part, packed.words_mut(), &out) };
+                    }
+                });
             });
         });
     }
@@ -216,21 +234,22 @@ impl Product<'_> {
             if is_last { slice.map_or(std::ptr::null(), <[f32]>::as_ptr) } else { std::ptr::null() }
         };
         let (bias, residual) = (optional(self.bias), optional(self.residual));
-        for row in (rows.start..rows.end).step_by(ROWS) {
+        let height = self.arithmetic.rows();
+        for row in (rows.start..rows.end).step_by(height) {
             let out_row = stretch.rows.start + row;
             for (index, panel) in panels.clone().enumerate() {
                 let column = panel * PANEL;
                 let place = out_row * self.n + column;
                 let tile = Tile {
-                    left: left
-                        .words
-                        .wrapping_add(row / ROWS * left.tile + steps.start * self.arithmetic.left_words() * left.step),
+                    left: left.words.wrapping_add(
+                        row / height * left.tile + steps.start * self.arithmetic.left_words() * left.step,
+                    ),
                     left_row: left.row,
                     left_step: left.step,
                     right: right.wrapping_add(index * panel_words),
                     right_step: PANEL,
                     steps: steps.len(),
-                    rows: ROWS.min(rows.end - row),
+                    rows: height.min(rows.end - row),
                     columns: PANEL.min(self.n - column),
                     out: out.pointer().wrapping_add(place),
                     out_row: self.n,
@@ -268,10 +287,11 @@ struct Part<'a> {
 }
 
 /// Words from one packed tile of the left factor to the next, given those of a row: an odd number of cache lines, because tiles are written
-/// side by side and would otherwise compete for the same few places of the first-level cache.
-pub(super) fn left_tile_words(row: usize) -> usize {
+/// side by side and would otherwise compete for the same few places of the first-level cache. In tiles of AMX so many for each row.
+pub(super) fn left_tile_words(arithmetic: Arithmetic, row: usize) -> usize {
     const LINE: usize = 16;
-    (ROWS * row).next_multiple_of(LINE) | LINE
+    let odd = |words: usize| words.next_multiple_of(LINE) | LINE;
+    if arithmetic.is_tiled() { arithmetic.rows() * odd(row) } else { odd(ROWS * row) }
 }
 
 fn offset(pointer: *const f32, elements: usize) -> *const f32 {
@@ -290,21 +310,34 @@ struct Split {
 impl Split {
     /// The split with the least work on the busiest thread, packing included. It depends on the shape and the threads only, so that results
     /// are the same each time.
-    fn new(m: usize, n: usize, block: usize, packs: bool, is_fine: bool, threads: usize) -> Split {
+    fn new(
+        arithmetic: Arithmetic,
+        m: usize,
+        n: usize,
+        block: usize,
+        packs: bool,
+        is_fine: bool,
+        threads: usize,
+    ) -> Split {
+        let height = arithmetic.rows();
         let panels = n.div_ceil(PANEL);
         let most_panels = (GROUP_WORDS / (block * PANEL)).clamp(1, panels);
         if threads == 1 {
             return Split { groups: panels.div_ceil(most_panels), panels: most_panels, row_parts: 1, rows: m };
         }
-        let tiles = m.div_ceil(ROWS);
-        let packing = if packs { PACKING_ROWS } else { 0 };
+        let tiles = m.div_ceil(height);
+        let packing = match packs {
+            false => 0,
+            true if arithmetic.is_tiled() => TILED_PACKING_ROWS,
+            true => PACKING_ROWS,
+        };
         let mut best = (usize::MAX, Split { groups: 1, panels: most_panels, row_parts: 1, rows: m });
         let most_parts = tiles.min(8 * threads);
         for group_panels in (1..=most_panels).rev() {
             let groups = panels.div_ceil(group_panels);
             for row_parts in 1..=most_parts {
-                let rows = tiles.div_ceil(row_parts) * ROWS;
-                let row_parts = tiles.div_ceil(rows / ROWS);
+                let rows = tiles.div_ceil(row_parts) * height;
+                let row_parts = tiles.div_ceil(rows / height);
                 let rounds = (groups * row_parts).div_ceil(threads);
                 // Each row is also read once per group: about the work of a quarter of a panel.
                 let task = group_panels * (rows + packing) * 4 + rows;

@@ -6,7 +6,7 @@
 
 use super::driver::{Left, Product, Right, left_tile_words};
 use super::pack::{self, Range, Source};
-use super::tile::{Arithmetic, PANEL, ROWS};
+use super::tile::{Arithmetic, HEIGHT, PANEL, ROWS};
 use super::{Activation, Epilogue, Operand, PARALLEL};
 use crate::isa::Isa;
 use crate::memory::Buffer;
@@ -15,8 +15,9 @@ use crate::pool::{self, Shared};
 /// Numbers below which a factor is packed on the calling thread: about ten microseconds.
 const PARALLEL_NUMBERS: usize = 1 << 15;
 /// Rows that a task packs both ways, so few that they stay in the first-level cache however far apart they lie. Their words in a tile of columns
-/// are whole cache lines.
+/// are whole cache lines, and in a row of a tile of AMX one.
 const BAND: usize = 16;
+const TILED_BAND: usize = 32;
 /// Tiles of columns that are packed together: twice as many as the packer writes side by side.
 const TILES: usize = 16;
 
@@ -46,13 +47,16 @@ impl LeftFactor {
     fn of_rows(arithmetic: Arithmetic, rows: usize, columns: usize) -> LeftFactor {
         const LINE: usize = 16;
         let row = pack::left_words(arithmetic, columns).next_multiple_of(LINE) | LINE;
-        let words = Buffer::scratch(rows.next_multiple_of(ROWS) * row);
-        LeftFactor { words, rows, columns, arithmetic, tile: ROWS * row, row, step: 1 }
+        let words = Buffer::scratch(rows.next_multiple_of(if arithmetic.is_tiled() { HEIGHT } else { ROWS }) * row);
+        LeftFactor { words, rows, columns, arithmetic, tile: arithmetic.rows() * row, row, step: 1 }
     }
 
-    /// Room for tiles of rows whose words lie side by side, step by step.
+    /// Room for tiles of rows whose words lie side by side, step by step, or as AMX reads them.
     fn of_tiles(arithmetic: Arithmetic, rows: usize, columns: usize) -> LeftFactor {
-        let tile = left_tile_words(pack::left_words(arithmetic, columns));
+        if arithmetic.is_tiled() {
+            return LeftFactor::of_rows(arithmetic, rows, columns);
+        }
+        let tile = left_tile_words(arithmetic, pack::left_words(arithmetic, columns));
         let words = Buffer::scratch(rows.div_ceil(ROWS) * tile);
         LeftFactor { words, rows, columns, arithmetic, tile, row: 1, step: ROWS }
     }
@@ -98,8 +102,9 @@ pub fn pack_input(x: &[f32], m: usize, k: usize, learns: bool) -> (LeftFactor, O
     let left_words = Shared::new(left.words.words_mut());
     let right_words = right.as_mut().map(|right| Shared::new(right.words.words_mut()));
     pool::with_threads(threads(m * k), || {
-        pool::for_each(m.div_ceil(BAND), |band| {
-            let rows = band * BAND..m.min((band + 1) * BAND);
+        let height = band(arithmetic);
+        pool::for_each(m.div_ceil(height), |band| {
+            let rows = band * height..m.min((band + 1) * height);
             for first in (0..k).step_by(PANEL) {
                 let part = Range { first_item: first, items: PANEL.min(k - first), first_k: rows.start, k: rows.len() };
                 if let Some(words) = &right_words {
@@ -108,8 +113,12 @@ pub fn pack_input(x: &[f32], m: usize, k: usize, learns: bool) -> (LeftFactor, O
                     let words = unsafe { words.slice(place, self::panel_words(arithmetic, rows.len())) };
                     pack::right_panels(isa, arithmetic, &right_source, part, words);
                 }
+                let place = rows.start * row + pack::left_words(arithmetic, first);
                 // SAFETY: each task has rows of its own.
-                unsafe { pack::left_rows(isa, arithmetic, &left_source, turned(part), left_words.pointer(), row) };
+                unsafe {
+                    let words = left_words.pointer().add(place);
+                    pack::left_rows(isa, arithmetic, &left_source, turned(part), words, row);
+                }
             }
         });
     });
@@ -127,24 +136,36 @@ pub fn pack_upstream(dy: &[f32], m: usize, n: usize, wants: [bool; 2]) -> [Optio
     operand.check("dy");
     let (row_source, column_source) = (Source::left(&operand), Source::left(&operand.t()));
     let row_words = rows.as_mut().map(|rows| (Shared::new(rows.words.words_mut()), rows.row));
-    let column_words = columns.as_mut().map(|columns| (Shared::new(columns.words.words_mut()), columns.tile));
+    let column_words =
+        columns.as_mut().map(|columns| (Shared::new(columns.words.words_mut()), columns.tile, columns.row));
     pool::with_threads(threads(m * n), || {
-        pool::for_each(m.div_ceil(BAND), |band| {
-            let rows = band * BAND..m.min((band + 1) * BAND);
+        let height = band(arithmetic);
+        pool::for_each(m.div_ceil(height), |band| {
+            let rows = band * height..m.min((band + 1) * height);
             for first in (0..n).step_by(TILES * ROWS) {
                 let items = (TILES * ROWS).min(n - first);
                 let part = Range { first_item: first, items, first_k: rows.start, k: rows.len() };
-                if let Some((words, tile)) = &column_words {
-                    let place = first / ROWS * tile + rows.start / arithmetic.elements() * ROWS;
+                let step = rows.start / arithmetic.elements();
+                match &column_words {
                     // SAFETY: each task has rows of its own, an even number of them before its first, which are steps of each tile.
-                    unsafe {
-                        let words = words.pointer().add(place);
+                    Some((words, _, row)) if arithmetic.is_tiled() => unsafe {
+                        let words = words.pointer().add(first * row + step);
+                        pack::left_rows(isa, arithmetic, &column_source, part, words, *row);
+                    },
+                    // SAFETY: as above.
+                    Some((words, tile, _)) => unsafe {
+                        let words = words.pointer().add(first / ROWS * tile + step * ROWS);
                         pack::left_tile_steps(isa, arithmetic, &column_source, part, *tile, words);
-                    }
+                    },
+                    None => {}
                 }
                 if let Some((words, row)) = &row_words {
+                    let place = rows.start * row + pack::left_words(arithmetic, first);
                     // SAFETY: each task has rows of its own.
-                    unsafe { pack::left_rows(isa, arithmetic, &row_source, turned(part), words.pointer(), *row) };
+                    unsafe {
+                        let words = words.pointer().add(place);
+                        pack::left_rows(isa, arithmetic, &row_source, turned(part), words, *row);
+                    }
                 }
             }
         });
@@ -182,6 +203,11 @@ pub fn multiply_factors(left: &LeftFactor, right: &RightFactor, out: &mut [f32],
         threads: if m * n * k < PARALLEL { 1 } else { pool::threads() },
     };
     product.run(out);
+}
+
+/// Rows that a task packs.
+fn band(arithmetic: Arithmetic) -> usize {
+    if arithmetic.is_tiled() { TILED_BAND } else { BAND }
 }
 
 fn threads(numbers: usize) -> usize {

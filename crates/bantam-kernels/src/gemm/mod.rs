@@ -1,6 +1,8 @@
 //! Matrix products: out = activation(a · b + bias) + residual, for training (f32, bf16) and for packed inference weights (f32, bf16, int8).
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -17,6 +19,8 @@ pub(crate) mod quantize;
 mod tests;
 mod tile;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use amx::register_loop;
 pub use factors::{LeftFactor, RightFactor, multiply_factors, pack_input, pack_upstream};
 pub(crate) use packed::SUMMED;
 pub use packed::{PackedFormat, PackedMatrix};

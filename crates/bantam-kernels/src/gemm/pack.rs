@@ -61,7 +61,7 @@ pub(super) fn right_panels(isa: Isa, arithmetic: Arithmetic, source: &Source<'_>
     debug_assert!(out.len() == range.items.next_multiple_of(PANEL) * range.k.div_ceil(arithmetic.elements()));
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => super::avx512::pack::right_panels(isa, arithmetic, source, range, out),
+        Isa::Avx512 | Isa::Amx => super::avx512::pack::right_panels(isa, arithmetic, source, range, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => super::avx2::pack::right_panels(arithmetic, source, range, out),
         _ => right_panels_portable(arithmetic, source, range, out),
@@ -95,7 +95,7 @@ pub(super) fn left_row(isa: Isa, arithmetic: Arithmetic, row: &[f32], out: &mut 
     debug_assert!(out.len() == left_words(arithmetic, row.len()));
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => super::avx512::pack::left_row(isa, arithmetic, row, out),
+        Isa::Avx512 | Isa::Amx => super::avx512::pack::left_row(isa, arithmetic, row, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => super::avx2::pack::left_row(arithmetic, row, out),
         _ => left_row_portable(arithmetic, row, out),
@@ -117,7 +117,7 @@ pub(super) unsafe fn left_tile_steps(
 ) {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 if arithmetic != Arithmetic::Bf16Widened => {
+        Isa::Avx512 | Isa::Amx if arithmetic != Arithmetic::Bf16Widened => {
             // SAFETY: the caller's promise.
             return unsafe { super::avx512::pack::left_tiles(isa, arithmetic, source, range, tile_words, out) };
         }
@@ -138,8 +138,8 @@ pub(super) unsafe fn left_tile_steps(
     }
 }
 
-/// Converts a rectangle of a left factor whose lines are items into rows of words, `row_words` from one to the next, that begin at `out` for the
-/// whole factor. The rectangle begins with the first element of a word.
+/// Converts a rectangle of a left factor into rows of words, `row_words` from one to the next, of which the first begins at `out`. Lines are items,
+/// or the arithmetic is tiled. The rectangle begins with the first element of a word.
 ///
 /// # Safety
 /// The rectangle's words in `out` are writable and nobody else's.
@@ -151,20 +151,19 @@ pub(super) unsafe fn left_rows(
     out: *mut u32,
     row_words: usize,
 ) {
-    debug_assert!(source.lines_are_items && range.first_k.is_multiple_of(arithmetic.elements()));
+    debug_assert!(
+        (source.lines_are_items || arithmetic.is_tiled()) && range.first_k.is_multiple_of(arithmetic.elements())
+    );
     #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Avx512 {
+    if isa >= Isa::Avx512 {
         // SAFETY: the caller's promise.
         return unsafe { super::avx512::pack::left_rows(isa, arithmetic, source, range, out, row_words) };
     }
     let Range { first_item, items, first_k, k } = range;
-    for item in first_item..first_item + items {
+    for item in 0..items {
         // SAFETY: the caller lends the words of these numbers in each row.
-        let words = unsafe {
-            let place = out.add(item * row_words + left_words(arithmetic, first_k));
-            std::slice::from_raw_parts_mut(place, left_words(arithmetic, k))
-        };
-        left_row(isa, arithmetic, &source.data[item * source.stride + first_k..][..k], words);
+        let words = unsafe { std::slice::from_raw_parts_mut(out.add(item * row_words), left_words(arithmetic, k)) };
+        left_row(isa, arithmetic, &source.data[(first_item + item) * source.stride + first_k..][..k], words);
     }
 }
 
@@ -173,7 +172,7 @@ pub(super) fn pair_lines(isa: Isa, low: &[f32], high: &[f32], out: &mut [u32]) {
     assert!(low.len() == out.len() && (high.is_empty() || high.len() == out.len()), "pair_lines: lengths differ");
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => super::avx512::pack::pair_lines(isa, low, high, out),
+        Isa::Avx512 | Isa::Amx => super::avx512::pack::pair_lines(isa, low, high, out),
         _ => {
             for (index, out) in out.iter_mut().enumerate() {
                 *out = (rounded(low[index]) >> 16) | high.get(index).map_or(0, |&high| rounded(high));

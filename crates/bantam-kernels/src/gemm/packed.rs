@@ -3,7 +3,7 @@
 use super::driver::{Left, Product, Right};
 use super::pack::{self, Range, Source};
 use super::quantize::{OFFSET, quantize_token};
-use super::tile::{Arithmetic, PANEL, ROWS};
+use super::tile::{Arithmetic, HEIGHT, PANEL};
 use super::{Activation, Epilogue, quantize_rows};
 use crate::isa::Isa;
 use crate::memory::Buffer;
@@ -116,9 +116,9 @@ impl PackedMatrix {
         let arithmetic = match self.format {
             PackedFormat::F32 => Arithmetic::F32,
             PackedFormat::Bf16 => Arithmetic::bf16(isa, true),
-            PackedFormat::Int8 => Arithmetic::Int8,
+            PackedFormat::Int8 => Arithmetic::int8(isa, m),
         };
-        let limit = if arithmetic == Arithmetic::Int8 { PARALLEL_INT8 } else { PARALLEL };
+        let limit = if arithmetic.is_int8() { PARALLEL_INT8 } else { PARALLEL };
         let threads = if m * n * k < limit && self.bytes() < PARALLEL_BYTES { 1 } else { pool::threads() };
         let product = Product {
             isa,
@@ -139,8 +139,8 @@ impl PackedMatrix {
         }
         let stride = k.div_ceil(4);
         let parts = (m * k).div_ceil(CODES).max(1);
-        let most = m.div_ceil(parts).next_multiple_of(ROWS).min(m).max(1);
-        let (mut codes, mut scales) = (Buffer::scratch(most * stride), Buffer::scratch(most));
+        let most = m.div_ceil(parts).next_multiple_of(arithmetic.rows()).min(m).max(1);
+        let (mut codes, mut scales) = (Buffer::scratch(most.next_multiple_of(HEIGHT) * stride), Buffer::scratch(most));
         for first in (0..m).step_by(most) {
             let m = most.min(m - first);
             quantize(isa, &x[first * k..][..m * k], k, codes.words_mut(), &mut scales, threads);

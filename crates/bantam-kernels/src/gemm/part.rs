@@ -7,7 +7,7 @@ use super::Activation;
 use super::block::Target;
 use super::packed::{PackedFormat, PackedMatrix, SUMMED};
 use super::quantize::{OFFSET, quantize_gelu, quantize_token};
-use super::tile::{self, PANEL, Scales, Tile};
+use super::tile::{self, HEIGHT, PANEL, Scales, Tile};
 use crate::isa::Isa;
 use crate::memory::Buffer;
 
@@ -25,7 +25,7 @@ impl Codes {
     /// Room for `rows` rows of `width` numbers.
     pub(crate) fn new(rows: usize, width: usize) -> Self {
         let stride = width.div_ceil(4);
-        Codes { words: Buffer::scratch(rows * stride), scales: Buffer::scratch(rows), stride }
+        Codes { words: room(rows, stride), scales: Buffer::scratch(rows), stride }
     }
 
     /// The codes of rows of numbers that lie one after another.
@@ -54,8 +54,7 @@ impl Codes {
     /// Copies of some rows.
     pub(crate) fn select(&self, rows: impl ExactSizeIterator<Item = usize>) -> Self {
         let stride = self.stride;
-        let mut some =
-            Codes { words: Buffer::scratch(rows.len() * stride), scales: Buffer::scratch(rows.len()), stride };
+        let mut some = Codes { words: room(rows.len(), stride), scales: Buffer::scratch(rows.len()), stride };
         for (to, from) in rows.enumerate() {
             some.words[to * stride..][..stride].copy_from_slice(&self.words[from * stride..][..stride]);
             some.scales[to] = self.scales[from];
@@ -66,6 +65,11 @@ impl Codes {
     fn rows(&self) -> usize {
         self.scales.len()
     }
+}
+
+/// Words for some rows, and for those that the registers of AMX read beyond them.
+fn room(rows: usize, stride: usize) -> Buffer {
+    Buffer::scratch(rows.next_multiple_of(HEIGHT) * stride)
 }
 
 impl PackedMatrix {
@@ -97,51 +101,51 @@ impl PackedMatrix {
             "a part {inputs:?} x {outputs:?} of {self:?} by {rows} rows of {} words",
             codes.stride
         );
-        let (function, most_rows, most_columns) = tile::int8_function(Isa::current());
+        let function = tile::int8_function(Isa::current(), rows);
         let steps = codes.stride;
         let panel_words = self.columns().div_ceil(4) * PANEL;
         let padded = self.rows().next_multiple_of(PANEL);
         let sums = |end: usize| &self.sums[end.div_ceil(SUMMED) * padded..][..padded];
         let (before, after) = (sums(inputs.start), sums(inputs.end));
-        // As many tiles as needed, of about equal height.
-        let height = rows.div_ceil(rows.div_ceil(most_rows));
-        let mut column = outputs.start;
-        while column < outputs.end {
-            let place = column % PANEL;
-            let count = most_columns.min(PANEL - place).min(outputs.end - column);
-            let mut start = [0i32; PANEL];
-            for (lane, start) in start[..count.next_multiple_of(ALIGNED)].iter_mut().enumerate() {
-                *start = -OFFSET * (after[column + lane] - before[column + lane]);
+        tile::with_tiles(function.arithmetic, || {
+            let mut column = outputs.start;
+            while column < outputs.end {
+                let place = column % PANEL;
+                let count = function.columns.min(PANEL - place).min(outputs.end - column);
+                let mut start = [0i32; PANEL];
+                for (lane, start) in start[..count.next_multiple_of(ALIGNED)].iter_mut().enumerate() {
+                    *start = -OFFSET * (after[column + lane] - before[column + lane]);
+                }
+                let right = self.words()[column / PANEL * panel_words + inputs.start / 4 * PANEL + place..].as_ptr();
+                let first = column - outputs.start;
+                for row in (0..rows).step_by(function.rows) {
+                    let tile = Tile {
+                        left: codes.words.words()[row * codes.stride..].as_ptr(),
+                        left_row: codes.stride,
+                        left_step: 1,
+                        right,
+                        right_step: PANEL,
+                        steps,
+                        rows: function.rows.min(rows - row),
+                        columns: count,
+                        out: out.data[row * out.row + first..].as_mut_ptr(),
+                        out_row: out.row,
+                        add: out.add,
+                        bias: bias.map_or(std::ptr::null(), |bias| bias[first..].as_ptr()),
+                        activation: Activation::None,
+                        residual: std::ptr::null(),
+                        scales: Scales {
+                            rows: codes.scales[row..].as_ptr(),
+                            columns: self.scales[column..].as_ptr(),
+                            start: start.as_ptr(),
+                        },
+                    };
+                    // SAFETY: the assertion covers codes, inputs, outputs and `out`; tiles read whole groups of 16 columns, which exist as
+                    // panels are whole and groups begin at multiples of 16, and rows in whole registers, for which codes have room.
+                    unsafe { (function.tile)(&tile) };
+                }
+                column += count;
             }
-            let right = self.words()[column / PANEL * panel_words + inputs.start / 4 * PANEL + place..].as_ptr();
-            let first = column - outputs.start;
-            for row in (0..rows).step_by(height) {
-                let tile = Tile {
-                    left: codes.words.words()[row * codes.stride..].as_ptr(),
-                    left_row: codes.stride,
-                    left_step: 1,
-                    right,
-                    right_step: PANEL,
-                    steps,
-                    rows: height.min(rows - row),
-                    columns: count,
-                    out: out.data[row * out.row + first..].as_mut_ptr(),
-                    out_row: out.row,
-                    add: out.add,
-                    bias: bias.map_or(std::ptr::null(), |bias| bias[first..].as_ptr()),
-                    activation: Activation::None,
-                    residual: std::ptr::null(),
-                    scales: Scales {
-                        rows: codes.scales[row..].as_ptr(),
-                        columns: self.scales[column..].as_ptr(),
-                        start: start.as_ptr(),
-                    },
-                };
-                // SAFETY: the assertion covers codes, inputs, outputs and `out`; tiles read whole groups of 16 columns, which exist as panels are
-                // whole and groups begin at multiples of 16.
-                unsafe { function(&tile) };
-            }
-            column += count;
-        }
+        });
     }
 }

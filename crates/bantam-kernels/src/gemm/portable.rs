@@ -10,9 +10,9 @@ const COLUMNS: usize = 16;
 pub(super) fn tile(arithmetic: Arithmetic) -> TileFunction {
     match arithmetic {
         Arithmetic::F32 | Arithmetic::F32Rounded => f32_tile,
-        Arithmetic::Bf16Pairs => pairs_tile,
+        Arithmetic::Bf16Pairs | Arithmetic::Bf16Tiles => pairs_tile,
         Arithmetic::Bf16Widened => widened_tile,
-        Arithmetic::Int8 => int8_tile,
+        Arithmetic::Int8 | Arithmetic::Int8Tiles => int8_tile,
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn quantize_token(isa: Isa, token: &[f32], words: &mut [u32]) -> f32 
     match isa {
         // SAFETY: called for this set only.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { super::avx512::quantize::token(token, words) },
+        Isa::Avx512 | Isa::Amx => unsafe { super::avx512::quantize::token(token, words) },
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => super::avx2::quantize_token(token, words),
         _ => quantize_token_portable(token, words),
@@ -46,7 +46,7 @@ pub(super) fn quantize_gelu(isa: Isa, token: &mut [f32], words: &mut [u32]) -> f
     match isa {
         // SAFETY: called for this set only.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { super::avx512::quantize::gelu(token, words) },
+        Isa::Avx512 | Isa::Amx => unsafe { super::avx512::quantize::gelu(token, words) },
         _ => {
             vectorized(
                 #[inline(always)]

@@ -9,8 +9,14 @@ use crate::isa::Isa;
 
 /// Columns of a packed panel: four vectors of AVX-512.
 pub(crate) const PANEL: usize = 64;
-/// Most rows of a tile.
+/// Most rows of a tile, but of those of AMX.
 pub(crate) const ROWS: usize = 6;
+/// Most rows of a tile of AMX, which multiplies them [`HEIGHT`] at a time and reads so many.
+const TALL_ROWS: usize = 32;
+/// Rows from which AMX multiplies codes: fewer leave most of its registers empty.
+const FEWEST_TILED: usize = 5;
+/// Rows of a register of AMX.
+pub(super) const HEIGHT: usize = 16;
 
 /// What the words of the two factors mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,26 +30,54 @@ pub(super) enum Arithmetic {
     /// The same with pairs of bf16 on the right, widened as they are read, and two words per step on the left: a little slower, but the
     /// packed weights take half the memory.
     Bf16Widened,
+    /// Both are pairs of bf16, multiplied by AMX: the left factor lies in rows of words, and is readable for whole [`HEIGHT`]s of them.
+    Bf16Tiles,
     /// The left is four u8, the right four i8, the sums are i32.
     Int8,
+    /// The same, multiplied by AMX, with a left factor as of [`Arithmetic::Bf16Tiles`].
+    Int8Tiles,
 }
 
 impl Arithmetic {
     /// How bf16 products are best made on this machine, with weights packed for good or for one product only.
     pub(super) fn bf16(isa: Isa, is_packed: bool) -> Arithmetic {
-        match (isa.bf16_is_fast(), is_packed) {
-            (true, _) => Arithmetic::Bf16Pairs,
-            (false, true) => Arithmetic::Bf16Widened,
-            (false, false) => Arithmetic::F32Rounded,
+        if isa == Isa::Amx {
+            Arithmetic::Bf16Tiles
+        } else if isa.pairs_are_fast() {
+            Arithmetic::Bf16Pairs
+        } else if is_packed {
+            Arithmetic::Bf16Widened
+        } else {
+            Arithmetic::F32Rounded
         }
+    }
+
+    /// How codes of some rows are multiplied. Their sums are exact, so that a row may be multiplied in either way.
+    pub(super) fn int8(isa: Isa, rows: usize) -> Arithmetic {
+        if isa == Isa::Amx && rows >= FEWEST_TILED { Arithmetic::Int8Tiles } else { Arithmetic::Int8 }
+    }
+
+    /// Whether the factors are codes of 8 bits.
+    pub(super) fn is_int8(self) -> bool {
+        matches!(self, Arithmetic::Int8 | Arithmetic::Int8Tiles)
+    }
+
+    /// Whether AMX multiplies them.
+    pub(super) fn is_tiled(self) -> bool {
+        matches!(self, Arithmetic::Bf16Tiles | Arithmetic::Int8Tiles)
+    }
+
+    /// Most rows of a tile.
+    pub(super) fn rows(self) -> usize {
+        if self.is_tiled() { TALL_ROWS } else { ROWS }
     }
 
     /// Elements of k per word of the right factor.
     pub(super) fn elements(self) -> usize {
         match self {
             Arithmetic::F32 | Arithmetic::F32Rounded => 1,
-            Arithmetic::Bf16Pairs | Arithmetic::Bf16Widened => 2,
-            Arithmetic::Int8 => 4,
+            Arithmetic::Bf16Pairs | Arithmetic::Bf16Widened | Arithmetic::Bf16Tiles => 2,
+            Arithmetic::Int8 | Arithmetic::Int8Tiles => 4,
         }
     }
 
@@ -53,7 +87,7 @@ impl Arithmetic {
     }
 }
 
-/// Scales that turn the integer sums of [`Arithmetic::Int8`] into numbers.
+/// Scales that turn sums of codes into numbers.
 #[derive(Clone, Copy)]
 pub(super) struct Scales {
     /// One per row of the tile.
@@ -77,7 +111,7 @@ pub(super) struct Tile {
     pub(super) right_step: usize,
     /// Words of the right factor to sum over.
     pub(super) steps: usize,
-    /// 1..=ROWS.
+    /// 1..=[`Arithmetic::rows`].
     pub(super) rows: usize,
     /// 1..=PANEL; the right factor is readable for a whole panel.
     pub(super) columns: usize,
@@ -90,7 +124,7 @@ pub(super) struct Tile {
     pub(super) activation: Activation,
     /// Laid out like `out`, or null.
     pub(super) residual: *const f32,
-    /// For [`Arithmetic::Int8`] only.
+    /// For codes only.
     pub(super) scales: Scales,
 }
 
@@ -105,11 +139,14 @@ impl Scales {
 /// All pointers of the tile are valid for its shape, `out` is written by nobody else, and the CPU has the instruction set of the function.
 pub(super) type TileFunction = unsafe fn(&Tile);
 
-/// The function for an instruction set; an arithmetic that the set lacks falls to the plain one.
+/// The function for an instruction set; an arithmetic that the set lacks falls to the plain one. Functions of AMX are called while
+/// [`with_tiles`] runs.
 pub(super) fn function(isa: Isa, arithmetic: Arithmetic) -> TileFunction {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => super::avx512::tile(isa, arithmetic),
+        Isa::Amx if arithmetic.is_tiled() => super::amx::tile(arithmetic),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Amx => super::avx512::tile(isa, arithmetic),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => super::avx2::tile(arithmetic),
         _ => super::portable::tile(arithmetic),
@@ -120,18 +157,44 @@ pub(super) fn function(isa: Isa, arithmetic: Arithmetic) -> TileFunction {
 pub(super) fn steady_function(isa: Isa, arithmetic: Arithmetic) -> TileFunction {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => super::avx512::steady_tile(isa, arithmetic),
+        Isa::Amx if arithmetic.is_tiled() => super::amx::tile(arithmetic),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Amx => super::avx512::steady_tile(isa, arithmetic),
         _ => function(isa, arithmetic),
     }
 }
 
-/// The function for int8 products of a right factor that stays in the first-level cache, and its most rows and columns.
-pub(super) fn int8_function(isa: Isa) -> (TileFunction, usize, usize) {
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => super::avx512::tall_int8_tile(),
-        _ => (function(isa, Arithmetic::Int8), ROWS, PANEL),
+/// Runs `f` with the registers of AMX set up, where the arithmetic needs them.
+#[inline]
+pub(super) fn with_tiles<R>(arithmetic: Arithmetic, f: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: tiled arithmetics are chosen for AMX only.
+    let _registers = arithmetic.is_tiled().then(|| unsafe { super::amx::Registers::set_up() });
+    f()
+}
+
+/// How some rows of codes are multiplied by a right factor that stays in the first-level cache.
+pub(super) struct Int8Function {
+    pub(super) tile: TileFunction,
+    pub(super) arithmetic: Arithmetic,
+    /// Rows of each tile but the last, and most columns.
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+/// The function for so many rows.
+pub(super) fn int8_function(isa: Isa, rows: usize) -> Int8Function {
+    let arithmetic = Arithmetic::int8(isa, rows);
+    if arithmetic.is_tiled() {
+        return Int8Function { tile: function(isa, arithmetic), arithmetic, rows: TALL_ROWS, columns: PANEL };
     }
+    let (tile, most_rows, columns) = match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Amx => super::avx512::tall_int8_tile(),
+        _ => (function(isa, arithmetic), ROWS, PANEL),
+    };
+    // As many tiles as needed, of about equal height.
+    Int8Function { tile, arithmetic, rows: rows.div_ceil(rows.div_ceil(most_rows)), columns }
 }
 
 /// A steady function for a left factor of f32 and a right one of half-precision numbers, two to a word, which are widened as they are read; only
@@ -139,7 +202,7 @@ pub(super) fn int8_function(isa: Isa) -> (TileFunction, usize, usize) {
 pub(super) fn half_function(isa: Isa) -> Option<TileFunction> {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => Some(super::avx512::half_tile()),
+        Isa::Avx512 | Isa::Amx => Some(super::avx512::half_tile()),
         _ => None,
     }
 }

@@ -51,7 +51,7 @@ pub enum PastFormat {
 impl PastFormat {
     /// The faster one of 16 bits on this machine.
     pub fn fastest() -> Self {
-        if Isa::current().bf16_is_fast() { Self::Bf16 } else { Self::F16 }
+        if Isa::current().pairs_are_fast() { Self::Bf16 } else { Self::F16 }
     }
 }
 

@@ -14,9 +14,9 @@ const SLICE: usize = 2 * LANES;
 pub(in super::super) fn tile(arithmetic: Arithmetic) -> TileFunction {
     match arithmetic {
         Arithmetic::F32 | Arithmetic::F32Rounded => f32_tile,
-        Arithmetic::Bf16Pairs => portable::tile(arithmetic),
+        Arithmetic::Bf16Pairs | Arithmetic::Bf16Tiles => portable::tile(arithmetic),
         Arithmetic::Bf16Widened => widened_tile,
-        Arithmetic::Int8 => int8_tile,
+        Arithmetic::Int8 | Arithmetic::Int8Tiles => int8_tile,
     }
 }
 

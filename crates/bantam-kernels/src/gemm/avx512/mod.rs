@@ -4,4 +4,4 @@ pub(super) mod pack;
 pub(super) mod quantize;
 mod tile;
 
-pub(super) use tile::{half_tile, steady_tile, tall_int8_tile, tile};
+pub(super) use tile::{half_tile, steady_tile, store_codes, store_rows, tall_int8_tile, tile};

@@ -284,13 +284,47 @@ macro_rules! define_packers {
 
             #[target_feature(enable = $features)]
             pub(super) unsafe fn left_rows(source: &Source<'_>, range: Range, out: *mut u32, row_words: usize) {
+                if !source.lines_are_items {
+                    // SAFETY: the caller's promise.
+                    return unsafe { left_columns(source, range, out, row_words) };
+                }
                 let Range { first_item, items, first_k, k } = range;
                 for item in 0..items {
                     let line = &source.data[(first_item + item) * source.stride + first_k..][..k];
                     // SAFETY: the caller lends the words of these numbers in each row.
                     unsafe {
-                        let out = out.add((first_item + item) * row_words + first_k / $elements);
+                        let out = out.add(item * row_words);
                         left_row(line, std::slice::from_raw_parts_mut(out, k.div_ceil($elements)));
+                    }
+                }
+            }
+
+            /// Lines are steps of k: squares of 16 words by 16 items are transposed.
+            #[target_feature(enable = $features)]
+            unsafe fn left_columns(source: &Source<'_>, range: Range, out: *mut u32, row_words: usize) {
+                let Range { items, k, .. } = range;
+                let (data, steps) = (source.part(range), k.div_ceil($elements));
+                for step in (0..steps).step_by(LANES) {
+                    for item in (0..items).step_by(LANES) {
+                        let count = items - item;
+                        let square: [__m512i; LANES] = std::array::from_fn(|line| {
+                            let p = (step + line) * $elements;
+                            let place = data.wrapping_add(p * source.stride + item);
+                            let lanes = |exists: bool| if exists { count } else { 0 };
+                            // SAFETY: only numbers of lines and items that exist are read.
+                            unsafe {
+                                let high = load(place.wrapping_add(source.stride), lanes($elements == 2 && p + 1 < k));
+                                $across(load(place, lanes(p < k)), high)
+                            }
+                        });
+                        let words = first(steps - step);
+                        for (row, line) in transpose(square).into_iter().take(count).enumerate() {
+                            // SAFETY: the caller lends the words of these numbers in each row.
+                            unsafe {
+                                let out = out.add((item + row) * row_words + step);
+                                _mm512_mask_storeu_epi32(out.cast(), words, line);
+                            }
+                        }
                     }
                 }
             }

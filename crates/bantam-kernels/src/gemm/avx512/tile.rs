@@ -14,9 +14,9 @@ pub(in super::super) fn tile(isa: Isa, arithmetic: Arithmetic) -> TileFunction {
     match arithmetic {
         Arithmetic::F32 | Arithmetic::F32Rounded => f32_tile,
         Arithmetic::Bf16Pairs if isa.has_bf16() => pairs_tile,
-        Arithmetic::Bf16Pairs => super::super::portable::tile(arithmetic),
+        Arithmetic::Bf16Pairs | Arithmetic::Bf16Tiles => super::super::portable::tile(arithmetic),
         Arithmetic::Bf16Widened => widened_tile,
-        Arithmetic::Int8 => int8_tile,
+        Arithmetic::Int8 | Arithmetic::Int8Tiles => int8_tile,
     }
 }
 
@@ -384,26 +384,69 @@ unsafe fn prefetch<const R: usize>(tile: &Tile) {
     }
 }
 
-/// Stores the sums as the tile says, the last vector under a mask.
-#[expect(clippy::needless_range_loop, reason = "the numbers of rows and vectors are also offsets into other arrays")]
+/// Stores the sums as the tile says.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 unsafe fn store<const R: usize, const V: usize>(sums: &[[__m512; V]; R], tile: &Tile) {
-    let tail = tile.columns - (V - 1) * LANES;
+    // SAFETY: the tile's promise.
+    unsafe { store_each([R, V], tile, |row, v| sums[row][v]) }
+}
+
+/// Stores a tile of at most two vectors of columns from sums that lie in memory, `pitch` from one row to the next.
+///
+/// # Safety
+/// The sums are readable for whole vectors; the tile's promise.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(in super::super) unsafe fn store_rows(sums: *const f32, pitch: usize, tile: &Tile) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        store_each([tile.rows, tile.columns.div_ceil(LANES)], tile, |row, v| {
+            _mm512_loadu_ps(sums.add(row * pitch + v * LANES))
+        })
+    }
+}
+
+/// The same for whole sums of codes, which are made numbers on the way.
+///
+/// # Safety
+/// The same; the scales are readable for the rows and whole vectors of columns.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(in super::super) unsafe fn store_codes(sums: *const i32, pitch: usize, tile: &Tile) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let scales: [__m512; 2] = std::array::from_fn(|v| {
+            if v * LANES < tile.columns {
+                _mm512_loadu_ps(tile.scales.columns.add(v * LANES))
+            } else {
+                _mm512_setzero_ps()
+            }
+        });
+        store_each([tile.rows, tile.columns.div_ceil(LANES)], tile, |row, v| {
+            let sum = _mm512_cvtepi32_ps(_mm512_loadu_si512(sums.add(row * pitch + v * LANES).cast()));
+            _mm512_mul_ps(_mm512_mul_ps(sum, scales[v]), _mm512_set1_ps(*tile.scales.rows.add(row)))
+        });
+    }
+}
+
+/// Stores the sum that `of` gives for a row and a vector, the last vector under a mask.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+unsafe fn store_each([rows, vectors]: [usize; 2], tile: &Tile, of: impl Fn(usize, usize) -> __m512) {
+    let tail = tile.columns - (vectors - 1) * LANES;
     let mask = (0xffff_u32 >> (LANES - tail)) as __mmask16;
     let is_linear = tile.activation == Activation::None;
     // SAFETY: each row has `columns` elements in `out` and in what is added to it; lanes beyond them are masked off.
     unsafe {
-        for v in 0..V {
-            let mask = if v + 1 == V { mask } else { 0xffff };
+        for v in 0..vectors {
+            let mask = if v + 1 == vectors { mask } else { 0xffff };
             let bias = if tile.bias.is_null() {
                 _mm512_setzero_ps()
             } else {
                 _mm512_maskz_loadu_ps(mask, tile.bias.add(v * LANES))
             };
-            for r in 0..R {
-                let place = r * tile.out_row + v * LANES;
-                let mut value = sums[r][v];
+            for row in 0..rows {
+                let place = row * tile.out_row + v * LANES;
+                let mut value = of(row, v);
                 if !tile.bias.is_null() {
                     value = _mm512_add_ps(value, bias);
                 }

@@ -89,7 +89,7 @@ fn quantize_row(row: &[f32], isa: Isa, offset: i32, codes: &mut [u32], scales: &
         (*scale, sum) = match isa {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: called for this set only.
-            Isa::Avx512 => unsafe { avx512::quantize_group(values, codes) },
+            Isa::Avx512 | Isa::Amx => unsafe { avx512::quantize_group(values, codes) },
             _ => quantize_group(values, codes),
         };
         *start = -offset * sum;

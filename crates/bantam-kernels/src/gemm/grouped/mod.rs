@@ -265,7 +265,7 @@ impl GroupedMatrix {
         match isa {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the set is there, the slices above cover the tile, and the place is as promised.
-            Isa::Avx512 => unsafe { avx512::tile(&tile, self.bits) },
+            Isa::Avx512 | Isa::Amx => unsafe { avx512::tile(&tile, self.bits) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Isa::Avx2 => unsafe { avx2::tile(&tile, self.bits) },
