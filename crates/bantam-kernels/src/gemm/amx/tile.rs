@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use super::super::Activation;
 use super::super::avx512::{store_codes, store_rows};
 use super::super::tile::{Arithmetic, HEIGHT, PANEL, Tile, TileFunction};
+use super::Aligned;
 use super::block::{BF16, Block, BlockFunction, INT8, STEPS};
 
 /// Columns of a register of sums.
@@ -14,7 +15,7 @@ const LANES: usize = 16;
 const ROWS: usize = 2 * HEIGHT;
 const COLUMNS: usize = 2 * LANES;
 /// What sums of bf16 begin with.
-static ZEROS: [f32; COLUMNS] = [0.0; COLUMNS];
+static ZEROS: Aligned<[f32; COLUMNS]> = Aligned([0.0; COLUMNS]);
 
 /// The function for an arithmetic of tiles.
 pub(in super::super) fn tile(arithmetic: Arithmetic) -> TileFunction {
@@ -29,12 +30,12 @@ unsafe fn bf16_tile(tile: &Tile) {
         for column in (0..tile.columns).step_by(COLUMNS) {
             let part = part(tile, column);
             if is_plain && part.rows.is_multiple_of(HEIGHT) && part.columns.is_multiple_of(LANES) {
-                let start = if part.add { (part.out.cast_const(), part.out_row) } else { (ZEROS.as_ptr(), 0) };
+                let start = if part.add { (part.out.cast_const(), part.out_row) } else { (ZEROS.0.as_ptr(), 0) };
                 multiply(&BF16, &part, column, &last, start, (part.out, part.out_row));
             } else {
-                let mut sums = MaybeUninit::<[f32; ROWS * COLUMNS]>::uninit();
+                let mut sums = MaybeUninit::<Aligned<[f32; ROWS * COLUMNS]>>::uninit();
                 let sums = sums.as_mut_ptr().cast();
-                multiply(&BF16, &part, column, &last, (ZEROS.as_ptr(), 0), (sums, COLUMNS));
+                multiply(&BF16, &part, column, &last, (ZEROS.0.as_ptr(), 0), (sums, COLUMNS));
                 store_rows(sums, COLUMNS, &part);
             }
         }
@@ -47,7 +48,7 @@ unsafe fn int8_tile(tile: &Tile) {
         let last = Last::of(tile);
         for column in (0..tile.columns).step_by(COLUMNS) {
             let part = part(tile, column);
-            let mut sums = MaybeUninit::<[i32; ROWS * COLUMNS]>::uninit();
+            let mut sums = MaybeUninit::<Aligned<[i32; ROWS * COLUMNS]>>::uninit();
             let sums = sums.as_mut_ptr().cast::<i32>();
             multiply(&INT8, &part, column, &last, (part.scales.start.cast(), 0), (sums.cast(), COLUMNS));
             store_codes(sums, COLUMNS, &part);
