@@ -164,12 +164,14 @@ pub(super) fn steady_function(isa: Isa, arithmetic: Arithmetic) -> TileFunction 
     }
 }
 
-/// Runs `f` with the registers of AMX set up, where the arithmetic needs them.
+/// Runs `f`, which calls tiles and nothing else that would call this, with the registers of AMX set up where the arithmetic needs them.
 #[inline]
 pub(super) fn with_tiles<R>(arithmetic: Arithmetic, f: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: tiled arithmetics are chosen for AMX only.
+    // SAFETY: tiled arithmetics are chosen for AMX only, and calls are not nested.
     let _registers = arithmetic.is_tiled().then(|| unsafe { super::amx::Registers::set_up() });
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = arithmetic;
     f()
 }
 

@@ -20,8 +20,7 @@ pub(super) struct Block {
     pub(super) right_row: usize,
     /// Whole [`STEPS`] of k.
     pub(super) whole: usize,
-    /// What follows them, filled up with zeros: a left factor with [`ROW_BYTES`] from row to row, and a right one with the same distance as above. Or
-    /// null.
+    /// What follows them, filled up with zeros, or null: a left factor with 64 bytes from row to row, and a right one with the distance above.
     pub(super) last_left: *const u32,
     pub(super) last_right: *const u32,
     pub(super) out: *mut u8,

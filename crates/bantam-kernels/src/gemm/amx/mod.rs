@@ -11,8 +11,8 @@ pub(super) use tile::tile;
 use std::arch::asm;
 use std::marker::PhantomData;
 
-/// The registers of AMX of this thread, set up for whole tiles for as long as this lives. While they hold something, each change of threads costs the
-/// system 8 KiB of copying.
+/// The registers of AMX of this thread, set up for whole tiles for as long as this lives; only one may live on a thread. While they hold something,
+/// each change of threads costs the system 8 KiB of copying.
 pub(super) struct Registers {
     /// They are the thread's own.
     _here: PhantomData<*const ()>,
@@ -47,7 +47,7 @@ impl Registers {
     /// Sets them up: some two hundred cycles.
     ///
     /// # Safety
-    /// The CPU has AMX, and the system lets the process use it: [`crate::isa::Isa::Amx`].
+    /// The CPU has AMX, and the system lets the process use it: [`crate::isa::Isa::Amx`]. No other lives on this thread.
     pub(super) unsafe fn set_up() -> Registers {
         // SAFETY: the configuration is one that every AMX has; nothing else uses the registers.
         unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const WHOLE_TILES, options(nostack, readonly)) };
@@ -65,8 +65,8 @@ impl Drop for Registers {
 /// For [`crate::ceiling`]: a loop of products between registers, of codes or of bf16, and its operations per round. Zeros would be multiplied an
 /// eighth faster than numbers that differ.
 pub(crate) fn register_loop(of_codes: bool) -> (unsafe fn(usize), usize) {
-    // Pairs of 16 x 16 sums, and the numbers in a word of either factor.
-    let operations = |numbers: usize| 4 * 2 * 16 * 16 * 16 * numbers;
+    // Four products of 16 x 16 sums over 16 words.
+    let operations = |numbers_per_word: usize| 4 * 2 * 16 * 16 * 16 * numbers_per_word;
     if of_codes { (codes_loop, operations(4)) } else { (bf16_loop, operations(2)) }
 }
 
