@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bantam_kernels::gemm::Precision;
+use bantam_kernels::vector::mix;
 use bantam_model::arrays::Arrays;
 use bantam_model::schema::Entry;
 use bantam_model::{Random, Weights};
@@ -13,6 +14,9 @@ use crate::checkpoint::{Checkpoint, CheckpointError, State};
 use crate::divergence::Divergence;
 use crate::optimizers::{Optimizer, OptimizerPlan};
 use crate::schedule::Schedule;
+
+/// Steps after which the average of the weights follows them: few beside those that it remembers.
+const AVERAGE_EVERY: usize = 8;
 
 /// What is learned: a loss, and if it can be told, how good the weights are on data they do not learn from.
 pub trait Objective {
@@ -58,7 +62,7 @@ pub struct TrainPlan {
     pub optimizer: OptimizerPlan,
     /// Gradients are scaled down to this global norm; 0 leaves them.
     pub clip: f32,
-    /// Decay of the exponential average of the weights, which is what a run returns; 0 returns the last weights.
+    /// Decay per step of the exponential average of the weights, which is what a run returns; 0 returns the last weights.
     pub averaging: f32,
     /// Validation after every so many steps; 0 validates at the end only.
     pub validate_every: usize,
@@ -241,13 +245,29 @@ impl<'a> Run<'a> {
         let shrink = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
         let scale = (shrink / micro_batches as f64) as f32;
         self.state.step += 1;
-        // Early on the average follows more closely, so that it does not remember the random start.
-        let steps = self.state.step as f32;
-        let keep = self.plan.averaging.min((1.0 + steps) / (10.0 + steps));
-        let average = self.average.as_mut().map(|average| (average, keep));
-        self.optimizer.step(&mut self.weights, average, &mut gradients, share, scale);
+        self.optimizer.step(&mut self.weights, &mut gradients, share, scale);
+        self.average_if_due();
         self.state.record_loss(loss, self.plan.steps);
         Ok(loss)
+    }
+
+    /// Lets the average follow the weights: every few steps for all of those, since it reads and writes every number, which the optimiser of large
+    /// tables does not, and before it is looked at.
+    fn average_if_due(&mut self) {
+        let (plan, step) = (self.plan, self.state.step);
+        let is_due = |step: usize| {
+            step.is_multiple_of(AVERAGE_EVERY)
+                || step == plan.steps
+                || plan.validate_every > 0 && step.is_multiple_of(plan.validate_every)
+        };
+        let Some(average) = self.average.as_mut().filter(|_| is_due(step)) else { return };
+        // Early on it follows more closely, so that it does not remember the random start.
+        let keep_of = |step: usize| plan.averaging.min((1.0 + step as f32) / (10.0 + step as f32));
+        let since = (1..step).rev().take_while(|&before| !is_due(before));
+        let keep = since.map(keep_of).fold(keep_of(step), |all, keep| all * keep);
+        for ((_, average), (_, weights)) in average.tensors_mut().zip(self.weights.tensors()) {
+            mix(average.data_mut(), keep, weights.data());
+        }
     }
 
     fn validate_if_due(&mut self) -> Option<f64> {

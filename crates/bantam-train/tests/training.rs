@@ -55,6 +55,30 @@ impl Watch for StopAt {
     }
 }
 
+/// A run's last weights at a few of its steps are what its average is made of: with a constant rate, shorter runs end with them.
+#[test]
+fn the_average_is_that_of_every_eighth_step_and_of_the_last() {
+    let (model, rows) = (model(), rows());
+    let objective = NextToken::new(&model, &rows, &[], 4, 0.0, 1);
+    let numbers = |steps: usize, averaging: f32| -> Vec<f32> {
+        let schedule = Schedule::Cosine { last: 1.0 };
+        let plan = TrainPlan { averaging, schedule, validate_every: 0, ..plan(steps) };
+        let weights = Weights::initialise(model.schema(), 1, Precision::F32);
+        let trained = train(&objective, &weights, &plan, None, &mut Quiet).expect("nothing stops it");
+        trained.weights.tensors().flat_map(|(_, tensor)| tensor.data().to_vec()).collect()
+    };
+    let start = Weights::initialise(model.schema(), 1, Precision::F32);
+    let mut expected: Vec<f64> = start.tensors().flat_map(|(_, x)| x.data().to_vec()).map(f64::from).collect();
+    for steps in [1..=8, 9..=16, 17..=19] {
+        let keep: f64 = steps.clone().map(|step| (f64::from(1 + step) / f64::from(10 + step)).min(0.9)).product();
+        let weights = numbers(*steps.end() as usize, 0.0);
+        expected.iter_mut().zip(weights).for_each(|(mean, x)| *mean = keep * *mean + (1.0 - keep) * f64::from(x));
+    }
+    for (mean, expected) in numbers(19, 0.9).into_iter().zip(expected) {
+        assert!((f64::from(mean) - expected).abs() < 1e-6, "{mean}, expected {expected}");
+    }
+}
+
 #[test]
 fn a_decoder_learns_to_count() {
     let (model, rows) = (model(), rows());

@@ -1,8 +1,7 @@
 //! How weights follow their gradients.
 
 use bantam_kernels::memory::Buffer;
-use bantam_kernels::optimizer::{AdamW, Average, adamw};
-use bantam_kernels::vector::mix;
+use bantam_kernels::optimizer::{AdamW, adamw};
 use bantam_model::Weights;
 use bantam_model::schema::{Entry, Kind};
 use bantam_tensor::Gradients;
@@ -63,55 +62,35 @@ impl Optimizer {
         Self { plan, moments, steps: 0 }
     }
 
-    /// Moves every weight that has a gradient. `share` is the schedule's share of the peak rate, and gradients are
-    /// multiplied by `scale` first (clipping and averaging over micro-batches). The average of the weights, and what it keeps of itself,
-    /// follows them.
-    pub(crate) fn step(
-        &mut self,
-        weights: &mut Weights,
-        average: Option<(&mut Weights, f32)>,
-        gradients: &mut Gradients,
-        share: f32,
-        scale: f32,
-    ) {
+    /// Moves every weight that has a gradient; rows of tables that no text of the step used stay. `share` is the schedule's share of the peak rate,
+    /// and gradients are multiplied by `scale` first (clipping and averaging over micro-batches).
+    pub(crate) fn step(&mut self, weights: &mut Weights, gradients: &mut Gradients, share: f32, scale: f32) {
         self.steps += 1;
-        let keep = average.as_ref().map_or(0.0, |(_, keep)| *keep);
-        let mut averages = average.map(|(weights, _)| weights.tensors_mut());
         for ((entry, tensor), (first, second)) in weights.tensors_mut().zip(&mut self.moments) {
-            let average = averages.as_mut().and_then(Iterator::next);
-            let average = average.map(|(_, tensor)| Average { numbers: tensor.data_mut(), keep });
-            let gradient = gradients.take(tensor);
+            let Some(gradient) = gradients.take(tensor) else { continue };
             let numbers = tensor.data_mut();
-            match gradient {
-                Some(gradient) if is_muon(&self.plan, entry) => {
-                    let settings = muon::Muon {
-                        learning_rate: self.plan.muon_rate * share,
-                        weight_decay: self.plan.weight_decay,
-                        gradient_scale: scale,
-                        momentum: 0.95,
-                    };
-                    muon::step(entry, numbers, &gradient, first, &settings);
-                }
-                Some(gradient) => {
-                    let table = if entry.kind == Kind::Table { self.plan.table_rate } else { 1.0 };
-                    let decay = if entry.kind == Kind::Matrix { self.plan.weight_decay } else { 0.0 };
-                    let settings = AdamW {
-                        learning_rate: self.plan.learning_rate * share * table,
-                        beta1: self.plan.beta1,
-                        beta2: self.plan.beta2,
-                        epsilon: self.plan.epsilon,
-                        weight_decay: decay,
-                        step: self.steps as u32,
-                        gradient_scale: scale,
-                    };
-                    adamw(numbers, &gradient, first, second, average, &settings);
-                    continue;
-                }
-                None => {}
+            if is_muon(&self.plan, entry) {
+                let settings = muon::Muon {
+                    learning_rate: self.plan.muon_rate * share,
+                    weight_decay: self.plan.weight_decay,
+                    gradient_scale: scale,
+                    momentum: 0.95,
+                };
+                muon::step(entry, numbers, &gradient, first, &settings);
+                continue;
             }
-            if let Some(average) = average {
-                mix(average.numbers, keep, numbers);
-            }
+            let is_table = entry.kind == Kind::Table;
+            let settings = AdamW {
+                learning_rate: self.plan.learning_rate * share * if is_table { self.plan.table_rate } else { 1.0 },
+                beta1: self.plan.beta1,
+                beta2: self.plan.beta2,
+                epsilon: self.plan.epsilon,
+                weight_decay: if entry.kind == Kind::Matrix { self.plan.weight_decay } else { 0.0 },
+                step: self.steps as u32,
+                gradient_scale: scale,
+            };
+            let width = entry.columns.as_ref().map(|axis| axis.size).filter(|_| is_table);
+            adamw(numbers, &gradient, first, second, width, &settings);
         }
     }
 
