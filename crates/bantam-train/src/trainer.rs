@@ -74,6 +74,13 @@ pub struct TrainPlan {
     pub seed: u64,
 }
 
+impl TrainPlan {
+    /// Whether a look at validation data follows so many steps.
+    fn validates_after(&self, step: usize) -> bool {
+        self.validate_every > 0 && (step.is_multiple_of(self.validate_every) || step == self.steps)
+    }
+}
+
 /// What a [`Watch`] is told after every step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
@@ -255,11 +262,8 @@ impl<'a> Run<'a> {
     /// tables does not, and before it is looked at.
     fn average_if_due(&mut self) {
         let (plan, step) = (self.plan, self.state.step);
-        let is_due = |step: usize| {
-            step.is_multiple_of(AVERAGE_EVERY)
-                || step == plan.steps
-                || plan.validate_every > 0 && step.is_multiple_of(plan.validate_every)
-        };
+        let is_due =
+            |step: usize| step.is_multiple_of(AVERAGE_EVERY) || step == plan.steps || plan.validates_after(step);
         let Some(average) = self.average.as_mut().filter(|_| is_due(step)) else { return };
         // Early on it follows more closely, so that it does not remember the random start.
         let keep_of = |step: usize| plan.averaging.min((1.0 + step as f32) / (10.0 + step as f32));
@@ -271,8 +275,8 @@ impl<'a> Run<'a> {
     }
 
     fn validate_if_due(&mut self) -> Option<f64> {
-        let (every, step) = (self.plan.validate_every, self.state.step);
-        if every == 0 || !(step.is_multiple_of(every) || step == self.plan.steps) {
+        let step = self.state.step;
+        if !self.plan.validates_after(step) {
             return None;
         }
         let quality = self.objective.validate(&self.current())?;

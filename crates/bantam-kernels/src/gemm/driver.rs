@@ -288,9 +288,13 @@ struct Part<'a> {
 /// Words from one packed tile of the left factor to the next, given those of a row: an odd number of cache lines, because tiles are written
 /// side by side and would otherwise compete for the same few places of the first-level cache. In tiles of AMX so many for each row.
 pub(super) fn left_tile_words(arithmetic: Arithmetic, row: usize) -> usize {
+    if arithmetic.is_tiled() { arithmetic.rows() * odd_lines(row) } else { odd_lines(ROWS * row) }
+}
+
+/// So many words, up to an odd number of cache lines.
+pub(super) fn odd_lines(words: usize) -> usize {
     const LINE: usize = 16;
-    let odd = |words: usize| words.next_multiple_of(LINE) | LINE;
-    if arithmetic.is_tiled() { arithmetic.rows() * odd(row) } else { odd(ROWS * row) }
+    words.next_multiple_of(LINE) | LINE
 }
 
 fn offset(pointer: *const f32, elements: usize) -> *const f32 {

@@ -4,7 +4,7 @@
 //! along its columns in the other. Activations and their gradients are laid out both ways in one pass over them, weights once for all the
 //! batches of a step.
 
-use super::driver::{Left, Product, Right, left_tile_words};
+use super::driver::{Left, Product, Right, left_tile_words, odd_lines};
 use super::pack::{self, Range, Source};
 use super::tile::{Arithmetic, HEIGHT, PANEL, ROWS};
 use super::{Activation, Epilogue, Operand, PARALLEL};
@@ -45,8 +45,7 @@ impl LeftFactor {
     /// Room for rows of consecutive words. An odd number of cache lines lies from one to the next, so that those of a tile do not compete for one
     /// place of the cache.
     fn of_rows(arithmetic: Arithmetic, rows: usize, columns: usize) -> LeftFactor {
-        const LINE: usize = 16;
-        let row = pack::left_words(arithmetic, columns).next_multiple_of(LINE) | LINE;
+        let row = odd_lines(pack::left_words(arithmetic, columns));
         let words = Buffer::scratch(rows.next_multiple_of(if arithmetic.is_tiled() { HEIGHT } else { ROWS }) * row);
         LeftFactor { words, rows, columns, arithmetic, tile: arithmetic.rows() * row, row, step: 1 }
     }
