@@ -62,18 +62,3 @@ mod system {
         0.0
     }
 }
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_and_time_grow_with_use() {
-        let _data = std::hint::black_box(vec![1u8; 64 << 20]);
-        assert!(current_bytes() >= 64 << 20 && peak_bytes() >= current_bytes());
-        let (before, start) = (cpu_seconds(), std::time::Instant::now());
-        while cpu_seconds() - before < 0.02 {
-            assert!(start.elapsed().as_secs() < 60, "the processor time stands still");
-        }
-    }
-}
