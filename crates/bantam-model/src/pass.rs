@@ -17,6 +17,8 @@ pub struct Pass {
     activity: Option<Activity>,
     /// Whether only the answer for each document is wanted.
     is_answer: bool,
+    /// The first row that is a prompt's; all from there on are.
+    first_prompt_row: usize,
     /// Where the documents of the batch go on from, if they do.
     pub(crate) pasts: Option<Pasts>,
 }
@@ -70,7 +72,7 @@ impl Pass {
 
     /// A pass with dropout: training.
     pub fn noisy(noise: Noise) -> Self {
-        Self { noise, activity: None, is_answer: false, pasts: None }
+        Self { noise, activity: None, is_answer: false, first_prompt_row: usize::MAX, pasts: None }
     }
 
     /// A pass that measures how much each matrix input is used: calibration.
@@ -82,6 +84,13 @@ impl Pass {
     /// [`Batch::continuing`](crate::Batch::continuing), and the architecture is a decoder.
     pub fn continuing(pasts: Vec<Past>) -> Self {
         Self { pasts: Some(Pasts::new(pasts)), ..Self::plain() }
+    }
+
+    /// The same pass, of whose tokens those from `row` on are of prompts: there are many at a time, and nobody waits for each. They may be read in
+    /// another way ([`Tensor::linear_prompt`]), which is the same however many are read together.
+    #[must_use]
+    pub fn reading_from(self, row: usize) -> Self {
+        Self { first_prompt_row: row, ..self }
     }
 
     /// The pasts of a continuing pass, with its tokens.
@@ -115,7 +124,7 @@ impl Pass {
         if let Some(activity) = &mut self.activity {
             activity.record(matrix, x);
         }
-        x.linear(weights.matrix(matrix), bias)
+        x.linear_prompt(weights.matrix(matrix), bias, None, self.first_prompt_row)
     }
 
     /// `residual` and [`Pass::linear`] on top of it, with noise between the two: how every layer returns to the residual stream.
@@ -134,7 +143,7 @@ impl Pass {
         if let Some(activity) = &mut self.activity {
             activity.record(matrix, x);
         }
-        x.linear_residual(weights.matrix(matrix), bias, residual)
+        x.linear_prompt(weights.matrix(matrix), bias, Some(residual), self.first_prompt_row)
     }
 
     /// Keeps a state of the residual stream beside those before it, or alone where the pass goes on from pasts or wants an answer only.

@@ -256,6 +256,11 @@ impl Weights {
         self.values.iter().map(bytes).sum()
     }
 
+    /// Whether any matrix multiplies the rows of prompts with other bits than those of answers.
+    pub fn reads_prompts_apart(&self) -> bool {
+        self.values.iter().any(|weight| matches!(weight, Weight::Matrix(matrix) if matrix.reads_prompts_apart()))
+    }
+
     /// What the numbers of its largest matrix are stored as; see [`Matrix::number_type`].
     pub fn number_type(&self) -> &'static str {
         let matrices = self.values.iter().filter_map(|weight| match weight {

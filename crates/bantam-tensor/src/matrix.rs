@@ -62,6 +62,11 @@ impl Matrix {
         }
     }
 
+    /// Whether the rows of prompts are multiplied with other bits than those of answers.
+    pub fn reads_prompts_apart(&self) -> bool {
+        matches!(self, Matrix::Grouped(_)) && GroupedMatrix::reads_prompts_apart()
+    }
+
     /// Whether it collects a gradient.
     pub fn is_tracked(&self) -> bool {
         match self {

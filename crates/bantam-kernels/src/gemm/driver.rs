@@ -6,6 +6,7 @@
 //! (bf16, or stored transposed) a loop before it packs a part of bounded size.
 
 use super::Activation;
+use super::grouped::GroupedMatrix;
 use super::pack::{self, Range, Source};
 use super::tile::{self, Arithmetic, HEIGHT, PANEL, ROWS, Scales, Tile, TileFunction};
 use crate::isa::Isa;
@@ -43,6 +44,8 @@ pub(super) enum Left<'a> {
 pub(super) enum Right<'a> {
     /// To be packed by the tasks that need it.
     Source(Source<'a>),
+    /// To be unpacked by the tasks that need it, into pairs of bf16.
+    Grouped(&'a GroupedMatrix),
     /// Panels packed before, each `[steps][PANEL]`; for int8 with the scale and the starting sum of each column, for whole panels.
     Panels { words: &'a [u32], scales: &'a [f32], start: &'a [i32] },
 }
@@ -89,6 +92,12 @@ impl Product<'_> {
     pub(super) fn run(&self, out: &mut [f32]) {
         if self.m == 0 || self.n == 0 {
             return;
+        }
+        if self.accumulate && self.activation != Activation::None {
+            // The activation needs the whole sum, which blocks of k can only gather in the output itself.
+            let mut product = Buffer::scratch(self.m * self.n);
+            Product { accumulate: false, ..*self }.run(&mut product);
+            return out.iter_mut().zip(product.iter()).for_each(|(out, value)| *out += value);
         }
         let (m, k) = (self.m, self.k);
         match self.left {
@@ -175,13 +184,13 @@ impl Product<'_> {
     fn sweep(&self, left: &LeftView, stretch: &Stretch, out: &mut [f32]) {
         let steps = stretch.k.len().div_ceil(self.arithmetic.elements());
         let block = self.block_steps(stretch.k.len());
-        let packs = matches!(self.right, Right::Source(_));
+        let packs = !matches!(self.right, Right::Panels { .. });
         let is_fine = matches!(self.left, Left::Packed { .. });
         let split = Split::new(self.arithmetic, stretch.rows.len(), self.n, block, packs, is_fine, self.threads);
         let function = match self.right {
             Right::Source(_) => tile::function(self.isa, self.arithmetic),
             // Answers computed side by side are those computed alone.
-            Right::Panels { .. } => tile::steady_function(self.isa, self.arithmetic),
+            Right::Panels { .. } | Right::Grouped(_) => tile::steady_function(self.isa, self.arithmetic),
         };
         let out = Shared::new(out);
         pool::with_threads(self.threads, || {
@@ -189,10 +198,7 @@ impl Product<'_> {
                 let (group, part) = (task / split.row_parts, task % split.row_parts);
                 let panels = group * split.panels..((group + 1) * split.panels).min(self.n.div_ceil(PANEL));
                 let rows = part * split.rows..((part + 1) * split.rows).min(stretch.rows.len());
-                let mut packed = match self.right {
-                    Right::Source(_) => Buffer::scratch(panels.len() * block * PANEL),
-                    Right::Panels { .. } => Buffer::scratch(0),
-                };
+                let mut packed = Buffer::scratch(if packs { panels.len() * block * PANEL } else { 0 });
                 tile::with_tiles(self.arithmetic, || {
                     for first in (0..steps.max(1)).step_by(block) {
                         let steps = first..(first + block).min(steps);
@@ -214,12 +220,17 @@ impl Product<'_> {
         let elements = self.arithmetic.elements();
         let first_k = stretch.k.start + steps.start * elements;
         let k = (stretch.k.start + steps.end * elements).min(stretch.k.end) - first_k.min(stretch.k.end);
+        let first_item = panels.start * PANEL;
+        let range = Range { first_item, items: self.n.min(panels.end * PANEL) - first_item, first_k, k };
         let (right, panel_words) = match self.right {
             Right::Source(source) => {
-                let first_item = panels.start * PANEL;
-                let range = Range { first_item, items: self.n.min(panels.end * PANEL) - first_item, first_k, k };
                 let packed = &mut packed[..panels.len() * steps.len() * PANEL];
                 pack::right_panels(self.isa, self.arithmetic, &source, range, packed);
+                (packed.as_ptr(), steps.len() * PANEL)
+            }
+            Right::Grouped(matrix) => {
+                let packed = &mut packed[..panels.len() * steps.len() * PANEL];
+                matrix.panels_of_pairs(self.isa, range, packed);
                 (packed.as_ptr(), steps.len() * PANEL)
             }
             Right::Panels { words, .. } => {

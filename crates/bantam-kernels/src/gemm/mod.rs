@@ -135,12 +135,6 @@ pub fn multiply(precision: Precision, a: Operand<'_>, b: Operand<'_>, out: &mut 
     a.check("a");
     b.check("b");
     epilogue.check(m, n, out);
-    if epilogue.accumulate && epilogue.activation != Activation::None {
-        // The activation needs the whole sum, which blocks of k can only gather in the output itself.
-        let mut product = crate::memory::Buffer::scratch(m * n);
-        multiply(precision, a, b, &mut product, &Epilogue { accumulate: false, ..*epilogue });
-        return out.iter_mut().zip(product.iter()).for_each(|(out, value)| *out += value);
-    }
     let isa = Isa::current();
     let product = Product {
         isa,

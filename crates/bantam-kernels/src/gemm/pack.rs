@@ -175,7 +175,7 @@ pub(super) fn pair_lines(isa: Isa, low: &[f32], high: &[f32], out: &mut [u32]) {
         Isa::Avx512 | Isa::Amx => super::avx512::pack::pair_lines(isa, low, high, out),
         _ => {
             for (index, out) in out.iter_mut().enumerate() {
-                *out = (rounded(low[index]) >> 16) | high.get(index).map_or(0, |&high| rounded(high));
+                *out = pair([low[index], high.get(index).copied().unwrap_or(0.0)]);
             }
         }
     }
@@ -193,6 +193,12 @@ fn rounded(value: f32) -> u32 {
     if value.is_nan() { (bits | 0x0040_0000) & 0xffff_0000 } else { (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff_0000 }
 }
 
+/// Two numbers as bf16 in a word, the first lower.
+#[inline(always)]
+pub(super) fn pair([low, high]: [f32; 2]) -> u32 {
+    (rounded(low) >> 16) | rounded(high)
+}
+
 /// The word at `step` of an item whose element k is `at(k)`, for the right factor and for the left one of pairs.
 #[inline(always)]
 fn word(arithmetic: Arithmetic, k: usize, step: usize, at: impl Fn(usize) -> f32) -> u32 {
@@ -200,8 +206,8 @@ fn word(arithmetic: Arithmetic, k: usize, step: usize, at: impl Fn(usize) -> f32
         Arithmetic::F32 => at(step).to_bits(),
         Arithmetic::F32Rounded => rounded(at(step)),
         _ => {
-            let high = if 2 * step + 1 < k { rounded(at(2 * step + 1)) } else { 0 };
-            (rounded(at(2 * step)) >> 16) | high
+            let high = if 2 * step + 1 < k { at(2 * step + 1) } else { 0.0 };
+            pair([at(2 * step), high])
         }
     }
 }

@@ -4,7 +4,7 @@ use super::driver::{Left, Product, Right};
 use super::pack::{self, Range, Source};
 use super::quantize::{OFFSET, quantize_token};
 use super::tile::{Arithmetic, HEIGHT, PANEL};
-use super::{Activation, Epilogue, quantize_rows};
+use super::{Epilogue, quantize_rows};
 use crate::isa::Isa;
 use crate::memory::Buffer;
 use crate::pool;
@@ -107,11 +107,6 @@ impl PackedMatrix {
         let (n, k) = (self.n, self.k);
         assert!(x.len() == m * k, "gemm: x is {m} x {k}, but has {} elements", x.len());
         epilogue.check(m, n, out);
-        if epilogue.accumulate && epilogue.activation != Activation::None {
-            let mut product = Buffer::scratch(m * n);
-            self.multiply(x, m, &mut product, &Epilogue { accumulate: false, ..*epilogue });
-            return out.iter_mut().zip(product.iter()).for_each(|(out, value)| *out += value);
-        }
         let isa = Isa::current();
         let arithmetic = match self.format {
             PackedFormat::F32 => Arithmetic::F32,

@@ -208,7 +208,7 @@ fn go_on(
         }
         let draft = answer.draft(DRAFT);
         let piece: Vec<u32> = tokens.last().into_iter().chain(&draft).copied().collect();
-        let (scores, after) = model.advance(pasts, &[&piece], &[piece.len()]);
+        let (scores, after) = model.advance(pasts, &[&piece], &[piece.len()], 0);
         pasts = after;
         passes += 1;
         chosen = answer.choose_all(model, scores.data(), &draft);

@@ -144,25 +144,31 @@ impl LanguageModel {
 
     /// Bytes of past that each [`Past::BLOCK`] tokens of a text take; one token is read to see it.
     pub fn past_block_bytes(&self) -> usize {
-        self.advance(vec![self.past()], &[&[0]], &[0]).1.iter().map(Past::bytes).sum()
+        self.advance(vec![self.past()], &[&[0]], &[0], 0).1.iter().map(Past::bytes).sum()
     }
 
-    /// Reads the next tokens of each text and scores what may follow the last: `[texts, vocabulary]`.
+    /// Whether prompts are read by faster products than answers, with other bits: then a past that is shared ends with its prompt.
+    pub fn reads_prompts_apart(&self) -> bool {
+        self.weights.reads_prompts_apart()
+    }
+
+    /// Reads the next tokens of each answer and scores what may follow the last: `[texts, vocabulary]`.
     ///
     /// # Panics
     /// When a text has no new token, or one that is not in the vocabulary.
     pub fn next(&self, pasts: Vec<Past>, texts: &[&[u32]]) -> (Tensor, Vec<Past>) {
-        self.advance(pasts, texts, &vec![1; texts.len()])
+        self.advance(pasts, texts, &vec![1; texts.len()], 0)
     }
 
     /// Reads the next tokens of each text and scores what may follow the last of them, as many as `scored` says of each text, in their order:
-    /// `[scored tokens, vocabulary]`. A text's numbers do not depend on the texts beside it, nor on the pieces that it is read in.
+    /// `[scored tokens, vocabulary]`. The tokens of the last `prompts` texts are of prompts, the others' of answers. A text's numbers do not depend
+    /// on the texts beside it, nor on the pieces that it is read in.
     ///
     /// # Panics
     /// As [`LanguageModel::next`], and when more tokens of a text are scored than are read.
-    pub fn advance(&self, pasts: Vec<Past>, texts: &[&[u32]], scored: &[usize]) -> (Tensor, Vec<Past>) {
+    pub fn advance(&self, pasts: Vec<Past>, texts: &[&[u32]], scored: &[usize], prompts: usize) -> (Tensor, Vec<Past>) {
         let batch = Batch::continuing(pasts.iter().map(Past::tokens).zip(texts.iter().copied()));
-        let mut pass = Pass::continuing(pasts);
+        let mut pass = Pass::continuing(pasts).reading_from(batch.starts()[texts.len() - prompts]);
         let states = self.architecture.hidden(&self.weights, &batch, &mut pass);
         let states = states.last().expect("there is always the embedding");
         let (width, count) = (states.width(), scored.iter().sum());
@@ -176,7 +182,7 @@ impl LanguageModel {
         (last.linear(&self.head, None), pass.into_pasts())
     }
 
-    /// Reads a text in pieces and scores what may follow: `[vocabulary]`. `None` when `is_stopped` says so between two pieces.
+    /// Reads a prompt in pieces and scores what may follow: `[vocabulary]`. `None` when `is_stopped` says so between two pieces.
     ///
     /// # Panics
     /// As [`LanguageModel::next`].
@@ -184,12 +190,12 @@ impl LanguageModel {
         let mut pasts = vec![past];
         let (first, rest) = text.split_at((text.len() - 1) / CHUNK * CHUNK);
         for piece in first.chunks(CHUNK) {
-            pasts = self.advance(pasts, &[piece], &[0]).1;
+            pasts = self.advance(pasts, &[piece], &[0], 1).1;
             if is_stopped() {
                 return None;
             }
         }
-        let (logits, mut pasts) = self.next(pasts, &[rest]);
+        let (logits, mut pasts) = self.advance(pasts, &[rest], &[1], 1);
         Some((logits.data().to_vec(), pasts.remove(0)))
     }
 
@@ -202,7 +208,7 @@ impl LanguageModel {
         let (mut pasts, mut sum) = (vec![self.past()], Vec::new());
         for piece in text.chunks(CHUNK) {
             let batch = Batch::continuing(pasts.iter().map(Past::tokens).zip([piece]));
-            let mut pass = Pass::continuing(pasts);
+            let mut pass = Pass::continuing(pasts).reading_from(0);
             let states = self.architecture.hidden(&self.weights, &batch, &mut pass);
             let states = states.last().expect("there is always the embedding");
             sum.resize(states.width(), 0.0);
@@ -214,7 +220,7 @@ impl LanguageModel {
         sum.iter().map(|sum| sum / text.len() as f32).collect()
     }
 
-    /// Reads a text anew: the state of each token that [`LanguageModel::scores`] takes, `[tokens, width]`. Keys and values are rounded to half
+    /// Reads a text anew, as an answer: the state of each token that [`LanguageModel::scores`] takes, `[tokens, width]`. Keys and values are rounded to half
     /// precision on every machine, so that what is measured with them can be compared, unless they are kept in 8 bits.
     ///
     /// # Panics

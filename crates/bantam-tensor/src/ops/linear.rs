@@ -6,6 +6,8 @@ use crate::origin::Inputs;
 use crate::shared::Shared;
 use crate::tensor::Tensor;
 use bantam_kernels::activation::Activation;
+#[cfg(doc)]
+use bantam_kernels::gemm::grouped::GroupedMatrix;
 use bantam_kernels::gemm::{self, Epilogue, Operand, Precision};
 use bantam_kernels::memory::Buffer;
 use bantam_kernels::pool;
@@ -25,6 +27,28 @@ impl Tensor {
     /// `x·Wᵀ + b + residual`, in one pass; `residual` has the shape of the result. Keeps what [`Tensor::linear`] keeps.
     pub fn linear_residual(&self, matrix: &Matrix, bias: Option<&Tensor>, residual: &Tensor) -> Tensor {
         self.product(matrix, bias, Some(residual))
+    }
+
+    /// [`Tensor::linear`], or [`Tensor::linear_residual`] where there is a residual, of which the rows from `first` on are those of prompts:
+    /// [`GroupedMatrix::multiply_prompt`] for weights in groups, and for others as always.
+    pub fn linear_prompt(
+        &self,
+        matrix: &Matrix,
+        bias: Option<&Tensor>,
+        residual: Option<&Tensor>,
+        first: usize,
+    ) -> Tensor {
+        let Matrix::Grouped(grouped) = matrix else { return self.product(matrix, bias, residual) };
+        self.expect_linear(matrix, bias, residual);
+        let (first, n, k) = (first.min(self.rows()), grouped.rows(), grouped.columns());
+        let shape = self.sizes().with_width(n);
+        let mut out = Buffer::scratch(shape.length());
+        let (answers, prompts) = out.split_at_mut(first * n);
+        let residuals = residual.map(|residual| residual.data().split_at(first * n)).unzip();
+        let epilogue = |residual| Epilogue { bias: bias.map(Tensor::data), residual, ..Epilogue::default() };
+        grouped.multiply(&self.data()[..first * k], first, answers, &epilogue(residuals.0));
+        grouped.multiply_prompt(&self.data()[first * k..], self.rows() - first, prompts, &epilogue(residuals.1));
+        Tensor::new(shape, out)
     }
 
     /// `activation(x·Wᵀ + b)`: in one pass for packed weights, as two ops otherwise.

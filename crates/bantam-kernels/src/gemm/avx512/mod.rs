@@ -4,4 +4,5 @@ pub(super) mod pack;
 pub(super) mod quantize;
 mod tile;
 
+pub(super) use pack::native_pair;
 pub(super) use tile::{half_tile, steady_tile, store_codes, store_rows, tall_int8_tile, tile};

@@ -390,9 +390,10 @@ unsafe fn emulated_run(pointer: *const f32, count: usize) -> __m512i {
     emulated_pair(_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b))
 }
 
+/// Rounds two vectors to pairs of bf16, number by number.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn native_pair(low: __m512, high: __m512) -> __m512i {
+pub(in super::super) fn native_pair(low: __m512, high: __m512) -> __m512i {
     // SAFETY: both types are 512 bits.
     let halves: __m512i = unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(high, low)) };
     // Lane 2i takes number i of the lower half, lane 2i + 1 that of the upper half.

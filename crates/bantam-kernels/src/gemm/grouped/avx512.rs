@@ -1,6 +1,7 @@
 //! Tiles of up to 6 rows by 2 vectors of outputs: 12 whole sums of a group and 12 sums of all groups, and the codes between them, fill the 32
 //! registers; each vector of weights is used by all rows.
 
+use super::super::avx512::native_pair;
 use super::input::{WORDS, scale_of};
 use super::{Bits, Codes, GROUP, PANEL, Tile};
 use half::f16;
@@ -124,6 +125,59 @@ unsafe fn group8<const R: usize>(words: *const u32, input: &[*const i32; R], tot
             }
         }
     }
+}
+
+/// See [`super::pairs`]; `out` has a whole vector for each half of the panel in each step.
+///
+/// # Safety
+/// The machine has AVX-512 with bf16.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+pub(super) unsafe fn write_pairs(words: &[u32], bits: Bits, out: &mut [u32]) {
+    let layout = Codes { bits };
+    assert!(words.len() == layout.group(), "the words of a group");
+    let steps = out.chunks_mut(super::super::tile::PANEL);
+    // SAFETY: vectors are loaded from the words of a group, and stored into the first words of a step, which are sliced.
+    unsafe {
+        let scales: [__m512; VECTORS] = std::array::from_fn(|vector| {
+            let half = words.as_ptr().add(layout.scales()).cast::<f16>().add(vector * LANES);
+            _mm512_cvtph_ps(_mm256_loadu_si256(half.cast()))
+        });
+        for (step, out) in steps.enumerate() {
+            for (vector, out) in out[..PANEL].as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+                let load = |step: usize| _mm512_loadu_si512(words.as_ptr().add(step * PANEL + vector * LANES).cast());
+                let [low, high] = match bits {
+                    Bits::Four => codes4(load(step / 4), step % 4),
+                    Bits::Eight => codes8(load(step / 2), step % 2),
+                };
+                let pair = native_pair(_mm512_mul_ps(low, scales[vector]), _mm512_mul_ps(high, scales[vector]));
+                _mm512_storeu_si512(out.as_mut_ptr().cast(), pair);
+            }
+        }
+    }
+}
+
+/// Two inputs' codes, of the four pairs in each word.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn codes4(words: __m512i, pair: usize) -> [__m512; 2] {
+    // The table is looked up by the lowest four bits of a lane.
+    let table = _mm512_setr_ps(-8.0, -7.0, -6.0, -5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0);
+    let shift = 16 * (pair % 2) + 4 * (pair / 2);
+    [shift, shift + 8].map(|shift| {
+        let places = _mm512_srl_epi32(words, _mm_cvtsi32_si128(shift as i32));
+        _mm512_permutexvar_ps(places, table)
+    })
+}
+
+/// Two inputs' codes, of the two pairs in each word.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn codes8(words: __m512i, pair: usize) -> [__m512; 2] {
+    let signed = _mm512_xor_si512(words, _mm512_set1_epi8(-128));
+    [24, 16].map(|shift| {
+        let highest = _mm512_sll_epi32(signed, _mm_cvtsi32_si128(shift - 16 * pair as i32));
+        _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(highest))
+    })
 }
 
 /// Writes a group's codes, and returns their scale and their sum: see [`super::input`].

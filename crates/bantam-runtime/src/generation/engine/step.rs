@@ -46,15 +46,21 @@ impl Worker {
     /// Reads, and chooses a token for each text that is read to its end.
     fn advance(&mut self, shares: &[usize]) {
         let (mut pasts, mut pieces, mut scored, mut constrained) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut prompt_tokens, mut reused_tokens) = (0, 0);
+        let (mut prompts, mut prompt_tokens, mut reused_tokens) = (0, 0, 0);
         // Beside many others a guess costs more than it saves.
         let guessed = DRAFT / self.texts.len().max(1);
-        for (text, &share) in self.texts.iter_mut().zip(shares).filter(|&(_, &share)| share > 0) {
+        let mut read: Vec<_> =
+            self.texts.iter_mut().zip(shares.iter().copied()).filter(|&(_, share)| share > 0).collect();
+        // Those whose prompts are read come last.
+        read.sort_by_key(|(text, _)| !text.is_answered());
+        for (text, share) in &mut read {
+            let share = *share;
             if text.is_fresh() {
                 prompt_tokens += text.reused;
                 reused_tokens += text.reused;
             }
             if !text.is_answered() {
+                prompts += 1;
                 prompt_tokens += share;
             }
             let start = text.past.tokens();
@@ -73,11 +79,10 @@ impl Worker {
             return;
         }
         let model = &*self.model;
-        let (scores, pasts) = beside(constrained, || model.advance(pasts, &pieces, &scored));
+        let (scores, pasts) = beside(constrained, || model.advance(pasts, &pieces, &scored, prompts));
         let mut rest = scores.data();
-        let read = self.texts.iter_mut().zip(shares).filter(|&(_, &share)| share > 0);
         let mut chosen = Vec::new();
-        for (((text, _), past), scored) in read.zip(pasts).zip(scored) {
+        for (((text, _), past), scored) in read.into_iter().zip(pasts).zip(scored) {
             text.past = past;
             let (rows, others) = rest.split_at(scored * model.vocabulary());
             rest = others;

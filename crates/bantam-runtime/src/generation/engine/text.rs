@@ -55,6 +55,12 @@ impl Text {
         &self.tokens[self.past.tokens()..]
     }
 
+    /// How many of its tokens were read as any text that begins with them reads them.
+    pub(super) fn shared_tokens(&self, model: &LanguageModel) -> usize {
+        let read = self.past.tokens();
+        if model.reads_prompts_apart() { read.min(self.prompt_tokens()) } else { read }
+    }
+
     /// Whether its prompt is read.
     pub(super) fn is_answered(&self) -> bool {
         self.answer.tokens() > 0

@@ -77,7 +77,7 @@ impl Worker {
         while self.texts.len() < shared.options.most_running {
             let mut past = self.model.past().metered(&shared.meter);
             let first = shared.take_first(|request| {
-                if let Some(known) = known(&self.texts, &mut self.prefixes, &request.prompt) {
+                if let Some(known) = known(&self.model, &self.texts, &mut self.prefixes, &request.prompt) {
                     past = known;
                 }
                 self.make_room(request, &past)
@@ -102,7 +102,7 @@ impl Worker {
     /// Looks once more for what the others have read by now, before a text is begun to be read.
     pub(super) fn catch_up(&mut self, index: usize) {
         if self.texts[index].is_fresh()
-            && let Some(past) = known(&self.texts, &mut self.prefixes, &self.texts[index].tokens)
+            && let Some(past) = known(&self.model, &self.texts, &mut self.prefixes, &self.texts[index].tokens)
             && past.tokens() > self.texts[index].past.tokens()
         {
             self.texts[index].start_from(past);
@@ -112,9 +112,10 @@ impl Worker {
     /// Ends a text under way; what was read of it is kept for others.
     pub(super) fn end(&mut self, index: usize, finish: Finish, is_told: bool) {
         let mut text = self.texts.remove(index);
+        let shared = text.shared_tokens(&self.model);
         let mut past = std::mem::take(&mut text.past);
         let mut tokens = std::mem::take(&mut text.tokens);
-        tokens.truncate(past.tokens());
+        tokens.truncate(shared);
         // Guesses that were right have been read, but not told, where the caller left between them.
         past.truncate(tokens.len());
         self.prefixes.keep(tokens, past);
@@ -151,8 +152,8 @@ impl Drop for Worker {
 }
 
 /// What was read of another text that begins like `prompt`, as far as that; at least one token stays to be read.
-fn known(texts: &[Text], prefixes: &mut Prefixes, prompt: &[u32]) -> Option<Past> {
-    let under_way = texts.iter().map(|text| (common(&text.tokens[..text.past.tokens()], prompt), &text.past));
+fn known(model: &LanguageModel, texts: &[Text], prefixes: &mut Prefixes, prompt: &[u32]) -> Option<Past> {
+    let under_way = texts.iter().map(|text| (common(&text.tokens[..text.shared_tokens(model)], prompt), &text.past));
     let (length, past) = under_way.chain(prefixes.longest(prompt)).max_by_key(|&(length, _)| length)?;
     let length = length.min(prompt.len() - 1);
     (length >= LEAST_REUSED).then(|| {
