@@ -18,7 +18,7 @@ pub struct Pass {
     /// Whether only the answer for each document is wanted.
     is_answer: bool,
     /// The first row that is a prompt's; all from there on are.
-    first_prompt_row: usize,
+    pub(crate) first_prompt_row: usize,
     /// Where the documents of the batch go on from, if they do.
     pub(crate) pasts: Option<Pasts>,
 }
@@ -86,8 +86,9 @@ impl Pass {
         Self { pasts: Some(Pasts::new(pasts)), ..Self::plain() }
     }
 
-    /// The same pass, of whose tokens those from `row` on are of prompts: there are many at a time, and nobody waits for each. They may be read in
-    /// another way ([`Tensor::linear_prompt`]), which is the same however many are read together.
+    /// The same pass, of whose tokens those from `row` on are of prompts: there are many at a time, and nobody waits for each. With AMX they are read
+    /// in another way than answers ([`Tensor::linear_prompt`], [`Text::is_prompt`](bantam_kernels::attention::Text)), which is the same however many
+    /// are read together.
     #[must_use]
     pub fn reading_from(self, row: usize) -> Self {
         Self { first_prompt_row: row, ..self }

@@ -136,8 +136,14 @@ impl Pasts {
         Self { pasts, layer: 0 }
     }
 
-    /// Attention of the next layer from its fused rows, which are kept for tokens to come.
-    pub(crate) fn attend(&mut self, shape: &AttentionShape, fused: &Tensor, starts: &[usize]) -> Tensor {
+    /// Attention of the next layer from its fused rows, which are kept for tokens to come; from a row on, they are of prompts.
+    pub(crate) fn attend(
+        &mut self,
+        shape: &AttentionShape,
+        fused: &Tensor,
+        starts: &[usize],
+        first_prompt_row: usize,
+    ) -> Tensor {
         let (layer, width) = (self.layer, shape.row_width());
         self.layer += 1;
         assert_eq!(self.pasts.len() + 1, starts.len(), "one past per document");
@@ -152,6 +158,7 @@ impl Pasts {
                 rows: rows[0]..rows[1],
                 past: past.tokens,
                 blocks: past.layers[layer].iter().map(|block| &block.block).collect(),
+                is_prompt: rows[0] >= first_prompt_row,
             })
             .collect();
         let out_shape = [fused.rows(), shape.heads * shape.head_dim];

@@ -10,6 +10,9 @@ use half::{bf16, f16};
 pub(crate) const PANEL: usize = tile::PANEL;
 /// Most rows of a block.
 pub(crate) const ROWS: usize = tile::ROWS;
+/// Most rows of a block by AMX, which reads a left factor for whole [`HEIGHT`]s of rows.
+pub(crate) const TALL_ROWS: usize = tile::TALL_ROWS;
+pub(crate) use tile::HEIGHT;
 
 /// Packed pairs come in whole vectors of this many words.
 const LANES: usize = 16;
@@ -116,6 +119,8 @@ pub(crate) struct BlockProduct {
     tile: TileFunction,
     half: Option<TileFunction>,
     pairs: TileFunction,
+    /// By AMX.
+    tall: Option<TileFunction>,
 }
 
 impl BlockProduct {
@@ -123,7 +128,27 @@ impl BlockProduct {
         let isa = Isa::current();
         let [tile, pairs] =
             [Arithmetic::F32, Arithmetic::Bf16Pairs].map(|arithmetic| tile::steady_function(isa, arithmetic));
-        BlockProduct { isa, tile, half: tile::half_function(isa), pairs }
+        BlockProduct { isa, tile, half: tile::half_function(isa), pairs, tall: None }
+    }
+
+    /// [`BlockProduct::current`] with [`BlockProduct::multiply_tall`], where the machine has AMX; for work within [`BlockProduct::with_tall`].
+    pub(crate) fn tall() -> Self {
+        let product = Self::current();
+        let function = || tile::steady_function(product.isa, Arithmetic::Bf16Tiles);
+        BlockProduct { tall: (product.isa == Isa::Amx).then(function), ..product }
+    }
+
+    /// Whether [`BlockProduct::multiply_tall`] can be used.
+    #[inline]
+    pub(crate) fn is_tall(&self) -> bool {
+        self.tall.is_some()
+    }
+
+    /// Runs what calls [`BlockProduct::multiply_tall`], and no other product that is not of this.
+    #[inline]
+    pub(crate) fn with_tall<R>(&self, f: impl FnOnce() -> R) -> R {
+        let arithmetic = if self.is_tall() { Arithmetic::Bf16Tiles } else { Arithmetic::F32 };
+        tile::with_tiles(arithmetic, f)
     }
 
     /// Packs a right factor `[k, n]` into `out` `[panels][k][PANEL]`; columns beyond the last become 0.
@@ -146,7 +171,19 @@ impl BlockProduct {
     pub(crate) fn multiply(&self, [rows, columns]: [usize; 2], left: Left<'_>, right: &[f32], out: Target<'_>) {
         let right = Right { words: right.as_ptr().cast(), step: PANEL, steps: right.len() / PANEL };
         // SAFETY: whole panels; the function belongs to a set that `Isa::current` found on this machine.
-        unsafe { self.run(self.tile, [rows, columns], left.into(), right, out) }
+        unsafe { self.run(self.tile, ROWS, [rows, columns], left.into(), right, out) }
+    }
+
+    /// The same for at most [`TALL_ROWS`] rows with pairs of bf16 on both sides: a panel `[steps][PANEL]` on the right, and on the left rows that
+    /// are there, with any numbers, up to a whole [`HEIGHT`].
+    #[inline]
+    pub(crate) fn multiply_tall(&self, shape: [usize; 2], left: PairLeft<'_>, right: &[u32], out: Target<'_>) {
+        let function = self.tall.expect("asked for only where there is one");
+        let right = Right { words: right.as_ptr(), step: PANEL, steps: right.len() / PANEL };
+        let last = (shape[0].next_multiple_of(HEIGHT) - 1) * left.row + right.steps;
+        assert!(last <= left.words.len(), "{} rows of words in {}", shape[0], left.words.len());
+        // SAFETY: whole panels, and the assertion covers the rows beyond the last; the function belongs to a set of this machine.
+        unsafe { self.run(function, TALL_ROWS, shape, left.into(), right, out) }
     }
 
     /// Whether [`BlockProduct::multiply_half`] can be used.
@@ -175,7 +212,7 @@ impl BlockProduct {
         let function = self.half.expect("asked for only where there is one");
         let right = Right { words: right.as_ptr().cast(), step: row / 2, steps };
         // SAFETY: the assertion covers the right factor; the function belongs to a set that `Isa::current` found on this machine.
-        unsafe { self.run(function, [rows, columns], left.into(), right, out) }
+        unsafe { self.run(function, ROWS, [rows, columns], left.into(), right, out) }
     }
 
     /// The same with pairs of bf16 on both sides: rows of words on the right, `row` from one step to the next, which hold all columns in whole
@@ -216,7 +253,7 @@ impl BlockProduct {
         );
         let right = Right { words: right.as_ptr(), step: row, steps };
         // SAFETY: the assertion covers the right factor; the function belongs to a set that `Isa::current` found on this machine.
-        unsafe { self.run(self.pairs, [rows, columns], left, right, out) }
+        unsafe { self.run(self.pairs, ROWS, [rows, columns], left, right, out) }
     }
 
     /// Packs `items` lines of `k` numbers, `stride` apart, as columns of pairs of bf16: `[k / 2][row]` words, where `row` is `items` up to whole
@@ -268,6 +305,7 @@ impl BlockProduct {
     unsafe fn run(
         &self,
         function: TileFunction,
+        most_rows: usize,
         [rows, columns]: [usize; 2],
         left: LeftWords,
         right: Right,
@@ -275,7 +313,7 @@ impl BlockProduct {
     ) {
         let steps = right.steps;
         assert!(
-            (1..=ROWS).contains(&rows)
+            (1..=most_rows).contains(&rows)
                 && (1..=PANEL).contains(&columns)
                 && steps > 0
                 && (rows - 1) * left.row + (steps - 1) * left.step < left.length

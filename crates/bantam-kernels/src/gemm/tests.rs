@@ -168,7 +168,7 @@ fn a_row_does_not_depend_on_the_rows_beside_it() {
     use super::grouped::{Bits, GroupedMatrix};
     for_each_isa(|isa| {
         let mut random = Random::new(12);
-        for [m, n, k] in [[17, 70, 45], [9, 100, 300], [14, 130, 1100]] {
+        for [m, n, k] in [[17, 70, 45], [9, 100, 300], [14, 130, 1100], [34, 130, 2500]] {
             let (weight, x) = (random.vector(n * k), random.vector(m * k));
             let (mut together, mut alone) = (vec![0.0; m * n], vec![0.0; m * n]);
             for format in [PackedFormat::F32, PackedFormat::Bf16, PackedFormat::Int8] {

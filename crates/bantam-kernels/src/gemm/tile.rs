@@ -12,11 +12,11 @@ pub(crate) const PANEL: usize = 64;
 /// Most rows of a tile, but of those of AMX.
 pub(crate) const ROWS: usize = 6;
 /// Most rows of a tile of AMX, which multiplies them [`HEIGHT`] at a time and reads so many.
-const TALL_ROWS: usize = 32;
+pub(crate) const TALL_ROWS: usize = 32;
 /// Rows from which AMX multiplies codes: fewer leave most of its registers empty.
 const FEWEST_TILED: usize = 5;
 /// Rows of a register of AMX.
-pub(super) const HEIGHT: usize = 16;
+pub(crate) const HEIGHT: usize = 16;
 
 /// What the words of the two factors mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -130,7 +130,7 @@ impl Attention {
             fused = fused.rotary(self.shape.heads + self.shape.kv_heads, batch.positions(), frequencies);
         }
         match &mut pass.pasts {
-            Some(pasts) => pasts.attend(&self.shape, &fused, batch.starts()),
+            Some(pasts) => pasts.attend(&self.shape, &fused, batch.starts(), pass.first_prompt_row),
             None => fused.attention(&self.shape, batch.starts()),
         }
     }

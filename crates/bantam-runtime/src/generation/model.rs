@@ -35,6 +35,7 @@ pub struct LanguageModel {
     weights: Weights,
     head: Matrix,
     past_format: PastFormat,
+    reads_prompts_apart: bool,
     tokenizer: Option<Tokenizer>,
     ends: Vec<u32>,
     chat_format: ChatFormat,
@@ -58,7 +59,16 @@ impl LanguageModel {
         };
         let head = architecture.head(&weights);
         let ends = tokenizer.as_ref().map(usual_ends).unwrap_or_default();
-        Self { architecture, weights, head, past_format, tokenizer, ends, chat_format: ChatFormat::plain() }
+        Self {
+            architecture,
+            head,
+            past_format,
+            reads_prompts_apart: weights.reads_prompts_apart(),
+            weights,
+            tokenizer,
+            ends,
+            chat_format: ChatFormat::plain(),
+        }
     }
 
     /// The model with what its files say about conversations: the chat template, and tokens that end answers beside
@@ -149,7 +159,13 @@ impl LanguageModel {
 
     /// Whether prompts are read by faster products than answers, with other bits: then a past that is shared ends with its prompt.
     pub fn reads_prompts_apart(&self) -> bool {
-        self.weights.reads_prompts_apart()
+        self.reads_prompts_apart
+    }
+
+    /// A pass whose tokens are of prompts from a row on.
+    fn pass(&self, pasts: Vec<Past>, first_prompt_row: usize) -> Pass {
+        let pass = Pass::continuing(pasts);
+        if self.reads_prompts_apart { pass.reading_from(first_prompt_row) } else { pass }
     }
 
     /// Reads the next tokens of each answer and scores what may follow the last: `[texts, vocabulary]`.
@@ -168,7 +184,7 @@ impl LanguageModel {
     /// As [`LanguageModel::next`], and when more tokens of a text are scored than are read.
     pub fn advance(&self, pasts: Vec<Past>, texts: &[&[u32]], scored: &[usize], prompts: usize) -> (Tensor, Vec<Past>) {
         let batch = Batch::continuing(pasts.iter().map(Past::tokens).zip(texts.iter().copied()));
-        let mut pass = Pass::continuing(pasts).reading_from(batch.starts()[texts.len() - prompts]);
+        let mut pass = self.pass(pasts, batch.starts()[texts.len() - prompts]);
         let states = self.architecture.hidden(&self.weights, &batch, &mut pass);
         let states = states.last().expect("there is always the embedding");
         let (width, count) = (states.width(), scored.iter().sum());
@@ -208,7 +224,7 @@ impl LanguageModel {
         let (mut pasts, mut sum) = (vec![self.past()], Vec::new());
         for piece in text.chunks(CHUNK) {
             let batch = Batch::continuing(pasts.iter().map(Past::tokens).zip([piece]));
-            let mut pass = Pass::continuing(pasts).reading_from(0);
+            let mut pass = self.pass(pasts, 0);
             let states = self.architecture.hidden(&self.weights, &batch, &mut pass);
             let states = states.last().expect("there is always the embedding");
             sum.resize(states.width(), 0.0);

@@ -1,8 +1,9 @@
 //! Keys and values as codes of 8 bits, each head of each token with a scale, widened before they are multiplied.
 
 use super::super::AttentionShape;
-use super::{BLOCK, Block, Head, Numbers, PastBlock, wide};
-use crate::gemm::block::{BlockProduct, Left, PANEL};
+use super::wide::{self, Panel, WideLeft};
+use super::{BLOCK, Block, Head, Numbers, PastBlock};
+use crate::gemm::block::{BlockProduct, PANEL};
 use crate::gemm::quantize::{largest_bits, scale_of};
 use crate::half::prefetch;
 use crate::memory::Buffer;
@@ -57,7 +58,8 @@ fn quantize<'a>(row: &[f32], places: impl Iterator<Item = &'a mut i8>) -> f32 {
 }
 
 impl Block for CodeBlock {
-    type Left<'a> = Left<'a>;
+    type Left<'a> = WideLeft<'a>;
+    type Panel = Panel;
 
     #[inline(always)]
     fn of(block: &PastBlock) -> &Self {
@@ -80,17 +82,23 @@ impl Block for CodeBlock {
         }
     }
 
-    fn left_words(_: usize, _: usize) -> usize {
-        0
+    fn panel(product: &BlockProduct, dim: usize) -> Panel {
+        Panel::new(product, dim)
     }
 
-    fn panel_words(dim: usize) -> usize {
-        wide::panel_words(dim)
+    fn left_words(product: &BlockProduct, rows: usize, length: usize) -> usize {
+        wide::left_words(product, rows, length)
     }
 
     #[inline(always)]
-    fn left<'a>(data: &'a [f32], row: usize, _: usize, _: &'a mut Buffer) -> Left<'a> {
-        Left { data, row, step: 1 }
+    fn left<'a>(
+        product: &BlockProduct,
+        data: &'a [f32],
+        row: usize,
+        length: usize,
+        space: &'a mut Buffer,
+    ) -> WideLeft<'a> {
+        wide::left(product, data, row, length, space)
     }
 
     #[inline(always)]
@@ -109,16 +117,15 @@ impl Block for CodeBlock {
         product: &BlockProduct,
         head: Head,
         rows: usize,
-        queries: &Left<'_>,
-        panel: &mut Buffer,
+        queries: &WideLeft<'_>,
+        panel: &mut Panel,
         scores: &mut [f32],
         scores_row: usize,
     ) {
-        let panel = &mut panel[..head.dim * BLOCK];
-        for (out, &code) in panel.iter_mut().zip(self.keys(head)) {
+        for (out, &code) in panel.wide[..head.dim * BLOCK].iter_mut().zip(self.keys(head)) {
             *out = f32::from(code);
         }
-        wide::score(product, rows, *queries, panel, scores, scores_row);
+        wide::score(product, head.dim, rows, queries, panel, scores, scores_row);
         let scales = &self.key_scales[head.index * BLOCK..][..BLOCK];
         for row in 0..rows {
             for (score, scale) in scores[row * scores_row..][..BLOCK].iter_mut().zip(scales) {
@@ -134,14 +141,13 @@ impl Block for CodeBlock {
         head: Head,
         rows: usize,
         tokens: usize,
-        probabilities: &Left<'_>,
+        probabilities: &WideLeft<'_>,
         first: usize,
-        panel: &mut Buffer,
+        panel: &mut Panel,
         out: &mut [f32],
         add: bool,
     ) {
-        let (dim, left) = (head.dim, probabilities.from(0, first));
-        self.wide_values(head, tokens, panel);
-        wide::attend(product, dim, rows, tokens, left, panel, out, add);
+        self.wide_values(head, tokens, &mut panel.wide);
+        wide::attend(product, head.dim, rows, tokens, probabilities, first, panel, out, add);
     }
 }

@@ -4,7 +4,8 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use super::super::AttentionShape;
-use super::{BLOCK, Block, Head, Numbers, PastBlock, wide};
+use super::wide::{self, Panel, WideLeft};
+use super::{BLOCK, Block, Head, Numbers, PastBlock};
 use crate::gemm::block::{BlockProduct, Left, PANEL, ROWS, Target};
 use crate::half::{prefetch, widen};
 use crate::memory::Buffer;
@@ -44,15 +45,19 @@ impl HalfBlock {
         }
     }
 
-    /// Whether the numbers are widened inside the product: better where each is used by few rows.
+    /// The rows, where the numbers are widened inside the product: better where each is used by few.
     #[inline(always)]
-    fn is_direct(product: &BlockProduct, rows: usize, head: Head) -> bool {
-        rows <= ROWS && head.dim.is_multiple_of(16) && product.has_half()
+    fn direct<'a>(product: &BlockProduct, left: &WideLeft<'a>, rows: usize, head: Head) -> Option<Left<'a>> {
+        match left {
+            WideLeft::Numbers(left) if rows <= ROWS && head.dim.is_multiple_of(16) && product.has_half() => Some(*left),
+            _ => None,
+        }
     }
 }
 
 impl Block for HalfBlock {
-    type Left<'a> = Left<'a>;
+    type Left<'a> = WideLeft<'a>;
+    type Panel = Panel;
 
     #[inline(always)]
     fn of(block: &PastBlock) -> &Self {
@@ -77,17 +82,23 @@ impl Block for HalfBlock {
         }
     }
 
-    fn left_words(_: usize, _: usize) -> usize {
-        0
+    fn panel(product: &BlockProduct, dim: usize) -> Panel {
+        Panel::new(product, dim)
     }
 
-    fn panel_words(dim: usize) -> usize {
-        wide::panel_words(dim)
+    fn left_words(product: &BlockProduct, rows: usize, length: usize) -> usize {
+        wide::left_words(product, rows, length)
     }
 
     #[inline(always)]
-    fn left<'a>(data: &'a [f32], row: usize, _: usize, _: &'a mut Buffer) -> Left<'a> {
-        Left { data, row, step: 1 }
+    fn left<'a>(
+        product: &BlockProduct,
+        data: &'a [f32],
+        row: usize,
+        length: usize,
+        space: &'a mut Buffer,
+    ) -> WideLeft<'a> {
+        wide::left(product, data, row, length, space)
     }
 
     #[inline(always)]
@@ -106,18 +117,17 @@ impl Block for HalfBlock {
         product: &BlockProduct,
         head: Head,
         rows: usize,
-        queries: &Left<'_>,
-        panel: &mut Buffer,
+        queries: &WideLeft<'_>,
+        panel: &mut Panel,
         scores: &mut [f32],
         scores_row: usize,
     ) {
-        if Self::is_direct(product, rows, head) {
+        if let Some(queries) = Self::direct(product, queries, rows, head) {
             let target = Target { data: scores, row: scores_row, add: false };
-            return product.multiply_half([rows, BLOCK], *queries, self.keys(head), BLOCK, target);
+            return product.multiply_half([rows, BLOCK], queries, self.keys(head), BLOCK, target);
         }
-        let panel = &mut panel[..head.dim * BLOCK];
-        widen(self.keys(head), panel);
-        wide::score(product, rows, *queries, panel, scores, scores_row);
+        widen(self.keys(head), &mut panel.wide[..head.dim * BLOCK]);
+        wide::score(product, head.dim, rows, queries, panel, scores, scores_row);
     }
 
     #[inline(always)]
@@ -127,14 +137,15 @@ impl Block for HalfBlock {
         head: Head,
         rows: usize,
         tokens: usize,
-        probabilities: &Left<'_>,
+        probabilities: &WideLeft<'_>,
         first: usize,
-        panel: &mut Buffer,
+        panel: &mut Panel,
         out: &mut [f32],
         add: bool,
     ) {
-        let (dim, left) = (head.dim, probabilities.from(0, first));
-        if Self::is_direct(product, rows, head) {
+        let dim = head.dim;
+        if let Some(probabilities) = Self::direct(product, probabilities, rows, head) {
+            let left = probabilities.from(0, first);
             for number in (0..dim).step_by(PANEL) {
                 let target = Target { data: &mut out[number..], row: dim, add };
                 let values = &self.values(head)[number..tokens * dim];
@@ -142,7 +153,7 @@ impl Block for HalfBlock {
             }
             return;
         }
-        self.wide_values(head, panel);
-        wide::attend(product, dim, rows, tokens, left, panel, out, add);
+        self.wide_values(head, &mut panel.wide);
+        wide::attend(product, dim, rows, tokens, probabilities, first, panel, out, add);
     }
 }

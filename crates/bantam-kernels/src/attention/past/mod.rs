@@ -28,14 +28,15 @@ mod wide;
 use code_block::CodeBlock;
 use half_block::HalfBlock;
 use pair_block::PairBlock;
-use piece::{Piece, Room, join};
+use piece::{Attended, Piece, Room, join};
 
 /// Tokens per block.
 pub const BLOCK: usize = PANEL;
 /// Blocks that share one softmax.
 const BLOCKS: usize = 4;
-/// Queries that one task handles at most.
+/// Queries that one task handles at most, and of a prompt by AMX, where bringing a block into order takes as long as 16 of them.
 const QUERIES: usize = 16;
+const TALL_QUERIES: usize = 32;
 
 /// What keys and values are kept as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,14 +127,23 @@ trait Block {
     /// Writes one token's keys and values, `[kv_heads][dim]` each.
     fn write(&mut self, dim: usize, token: usize, keys: &[f32], values: &[f32]);
 
-    /// Words that [`Block::left`] needs for rows of `length` numbers.
-    fn left_words(rows: usize, length: usize) -> usize;
+    /// What [`Block::score`] and [`Block::attend`] work in.
+    type Panel;
 
-    /// Numbers that [`Block::score`] and [`Block::attend`] work in.
-    fn panel_words(dim: usize) -> usize;
+    /// Room for a head of so many numbers.
+    fn panel(product: &BlockProduct, dim: usize) -> Self::Panel;
+
+    /// Words that [`Block::left`] needs for rows of `length` numbers.
+    fn left_words(product: &BlockProduct, rows: usize, length: usize) -> usize;
 
     /// The first `length` numbers of rows that are `row` apart, in `space` where they are converted.
-    fn left<'a>(data: &'a [f32], row: usize, length: usize, space: &'a mut Buffer) -> Self::Left<'a>;
+    fn left<'a>(
+        product: &BlockProduct,
+        data: &'a [f32],
+        row: usize,
+        length: usize,
+        space: &'a mut Buffer,
+    ) -> Self::Left<'a>;
 
     /// Asks for a head's keys, which are needed soon.
     fn ask_keys(&self, head: Head);
@@ -148,7 +158,7 @@ trait Block {
         head: Head,
         rows: usize,
         queries: &Self::Left<'_>,
-        panel: &mut Buffer,
+        panel: &mut Self::Panel,
         scores: &mut [f32],
         scores_row: usize,
     );
@@ -163,7 +173,7 @@ trait Block {
         tokens: usize,
         probabilities: &Self::Left<'_>,
         first: usize,
-        panel: &mut Buffer,
+        panel: &mut Self::Panel,
         out: &mut [f32],
         add: bool,
     );
@@ -177,6 +187,8 @@ pub struct Text<'a> {
     pub past: usize,
     /// The blocks that hold those and the new ones.
     pub blocks: Vec<&'a PastBlock>,
+    /// Whether the new ones are of a prompt: with AMX, all but the sums and the softmax is rounded to bf16, which is several times as fast.
+    pub is_prompt: bool,
 }
 
 /// `out = softmax(scale * q·kᵀ)·v` for the new tokens of some texts, where each sees the tokens before it and itself.
@@ -189,23 +201,25 @@ pub fn attend_past(shape: &AttentionShape, qkv: &[f32], texts: &[Text<'_>], out:
     assert!(shape.causal && shape.window.is_none(), "attention to a past is causal and sees all of it");
     let tokens = qkv.len() / shape.row_width();
     shape.expect("attend_past", tokens, &[("out", out.len(), shape.heads * shape.head_dim)], &[0, tokens]);
-    let pieces = pieces(shape, texts);
+    let products = [BlockProduct::current(), BlockProduct::tall()];
+    let pieces = pieces(shape, texts, if products[1].is_tall() { TALL_QUERIES } else { QUERIES });
     let slots = pieces.iter().filter(|piece| piece.slot.is_some()).count();
     let group = shape.heads / shape.kv_heads;
     let slot_width = group * (shape.head_dim + 2);
     let mut parts = Buffer::scratch(slots * slot_width);
-    let (product, shared_out, shared_parts) = (BlockProduct::current(), Shared::new(out), Shared::new(&mut parts));
+    let (shared_out, shared_parts) = (Shared::new(out), Shared::new(&mut parts));
     pool::for_each(pieces.len(), |index| {
         let piece = &pieces[index];
-        let room = match piece.text.blocks[0].numbers {
-            Numbers::Half(_) => run::<HalfBlock>(piece, shape, qkv, &product),
-            Numbers::Pairs(_) => run::<PairBlock>(piece, shape, qkv, &product),
-            Numbers::Codes(_) => run::<CodeBlock>(piece, shape, qkv, &product),
+        let product = &products[usize::from(piece.text.is_prompt)];
+        let result = match piece.text.blocks[0].numbers {
+            Numbers::Half(_) => run::<HalfBlock>(piece, shape, qkv, product),
+            Numbers::Pairs(_) => run::<PairBlock>(piece, shape, qkv, product),
+            Numbers::Codes(_) => run::<CodeBlock>(piece, shape, qkv, product),
         };
         match piece.slot {
             // SAFETY: each piece has its own slot.
-            Some(slot) => room.keep(unsafe { shared_parts.slice(slot * slot_width, slot_width) }),
-            None => room.store(shape, piece, &shared_out),
+            Some(slot) => result.keep(unsafe { shared_parts.slice(slot * slot_width, slot_width) }),
+            None => result.store(shape, piece, &shared_out),
         }
     });
     let mut index = 0;
@@ -230,24 +244,27 @@ impl Text<'_> {
     }
 }
 
-fn run<B: Block>(piece: &Piece<'_>, shape: &AttentionShape, qkv: &[f32], product: &BlockProduct) -> Room {
-    let mut room = Room::new::<B>(shape, piece);
-    vectorized(
-        #[inline(always)]
-        || piece.run::<B>(shape, qkv, product, &mut room),
-    );
-    room
+fn run<B: Block>(piece: &Piece<'_>, shape: &AttentionShape, qkv: &[f32], product: &BlockProduct) -> Attended {
+    let mut room = Room::<B>::new(shape, piece, product);
+    product.with_tall(|| {
+        vectorized(
+            #[inline(always)]
+            || piece.run(shape, qkv, product, &mut room),
+        );
+    });
+    room.attended
 }
 
 /// All tasks; those that share a result stand side by side.
-fn pieces<'a>(shape: &AttentionShape, texts: &'a [Text<'a>]) -> Vec<Piece<'a>> {
+fn pieces<'a>(shape: &AttentionShape, texts: &'a [Text<'a>], most_prompt_queries: usize) -> Vec<Piece<'a>> {
     let (mut pieces, mut slots) = (Vec::new(), 0..);
     for text in texts {
         let length = text.rows.len();
+        let most = if text.is_prompt { most_prompt_queries } else { QUERIES };
         assert!(text.blocks.len() >= text.blocks_seen(length), "a text of {} tokens lacks blocks", text.past + length);
         for kv_head in 0..shape.kv_heads {
-            for first in (0..length).step_by(QUERIES) {
-                let queries = first..length.min(first + QUERIES);
+            for first in (0..length).step_by(most) {
+                let queries = first..length.min(first + most);
                 let seen = text.blocks_seen(queries.end);
                 let is_shared = length == 1 && seen > BLOCKS;
                 let step = if is_shared { BLOCKS } else { seen };

@@ -74,16 +74,16 @@ impl Block for PairBlock {
         }
     }
 
-    fn left_words(rows: usize, row: usize) -> usize {
-        rows * row.div_ceil(2)
-    }
+    type Panel = ();
 
-    fn panel_words(_: usize) -> usize {
-        0
+    fn panel(_: &BlockProduct, _: usize) {}
+
+    fn left_words(_: &BlockProduct, rows: usize, length: usize) -> usize {
+        rows * length.div_ceil(2)
     }
 
     #[inline(always)]
-    fn left<'a>(data: &'a [f32], row: usize, length: usize, space: &'a mut Buffer) -> PairLeft<'a> {
+    fn left<'a>(_: &BlockProduct, data: &'a [f32], row: usize, length: usize, space: &'a mut Buffer) -> PairLeft<'a> {
         let words = length.div_ceil(2);
         for (data, words) in data.chunks(row).zip(space.words_mut().chunks_exact_mut(words)) {
             pack_pairs(&data[..length], words);
@@ -108,7 +108,7 @@ impl Block for PairBlock {
         head: Head,
         rows: usize,
         queries: &PairLeft<'_>,
-        _: &mut Buffer,
+        (): &mut (),
         scores: &mut [f32],
         scores_row: usize,
     ) {
@@ -127,7 +127,7 @@ impl Block for PairBlock {
         tokens: usize,
         probabilities: &PairLeft<'_>,
         first: usize,
-        _: &mut Buffer,
+        (): &mut (),
         out: &mut [f32],
         add: bool,
     ) {

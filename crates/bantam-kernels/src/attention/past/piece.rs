@@ -24,24 +24,24 @@ pub(super) struct Piece<'a> {
 }
 
 /// What a task works in. Rows are its queries' heads: `[queries][heads of the group]`.
-pub(super) struct Room {
+pub(super) struct Room<B: Block> {
     rows: usize,
-    dim: usize,
     queries: Buffer,
     query_words: Buffer,
-    /// One block's keys, or one block's values, widened.
-    panel: Buffer,
+    /// One block's keys, or one block's values.
+    panel: B::Panel,
     /// Of one stretch.
     scores: Buffer,
     scores_row: usize,
     score_words: Buffer,
-    attended: Part,
+    pub(super) attended: Attended,
     /// What one more stretch adds.
-    next: Part,
+    next: Attended,
 }
 
 /// What some of the keys give each row.
-struct Part {
+pub(super) struct Attended {
+    dim: usize,
     /// Values times 2^(score - largest): `[rows][dim]`.
     sums: Buffer,
     softmaxes: Vec<Softmax>,
@@ -54,34 +54,14 @@ struct Softmax {
     total: f32,
 }
 
-impl Part {
+impl Attended {
     fn new(rows: usize, dim: usize) -> Self {
-        Self { sums: Buffer::scratch(rows * dim), softmaxes: vec![Softmax { largest: 0.0, total: 0.0 }; rows] }
-    }
-}
-
-impl Room {
-    pub(super) fn new<B: Block>(shape: &AttentionShape, piece: &Piece<'_>) -> Self {
-        let (rows, dim) = (piece.queries.len() * (shape.heads / shape.kv_heads), shape.head_dim);
-        let keys = piece.blocks.len().min(BLOCKS) * BLOCK;
-        let scores_row = scores_row(keys);
-        Self {
-            rows,
-            dim,
-            queries: Buffer::scratch(rows * dim),
-            query_words: Buffer::scratch(B::left_words(rows, dim)),
-            panel: Buffer::scratch(B::panel_words(dim)),
-            scores: Buffer::scratch(rows * scores_row),
-            scores_row,
-            score_words: Buffer::scratch(B::left_words(rows, keys)),
-            attended: Part::new(rows, dim),
-            next: Part::new(if piece.blocks.len() > BLOCKS { rows } else { 0 }, dim),
-        }
+        Self { dim, sums: Buffer::scratch(rows * dim), softmaxes: vec![Softmax { largest: 0.0, total: 0.0 }; rows] }
     }
 
     /// Keeps an unfinished result: for each row its sums, the largest score and the total.
     pub(super) fn keep(&self, out: &mut [f32]) {
-        let rows = self.attended.sums.chunks_exact(self.dim).zip(&self.attended.softmaxes);
+        let rows = self.sums.chunks_exact(self.dim).zip(&self.softmaxes);
         for (out, (row, softmax)) in out.chunks_exact_mut(self.dim + 2).zip(rows) {
             out[..self.dim].copy_from_slice(row);
             out[self.dim..].copy_from_slice(&[softmax.largest, softmax.total]);
@@ -91,8 +71,8 @@ impl Room {
     /// Writes a finished result to its place.
     pub(super) fn store(&self, shape: &AttentionShape, piece: &Piece<'_>, out: &Shared<f32>) {
         let group = shape.heads / shape.kv_heads;
-        let rows = self.attended.sums.chunks_exact(group * self.dim);
-        let rows = rows.zip(self.attended.softmaxes.chunks_exact(group));
+        let rows = self.sums.chunks_exact(group * self.dim);
+        let rows = rows.zip(self.softmaxes.chunks_exact(group));
         for (query, (row, softmaxes)) in piece.queries.clone().zip(rows) {
             let token = piece.text.rows.start + query;
             let place = (token * shape.heads + piece.kv_head * group) * self.dim;
@@ -106,9 +86,34 @@ impl Room {
     }
 }
 
+impl<B: Block> Room<B> {
+    pub(super) fn new(shape: &AttentionShape, piece: &Piece<'_>, product: &BlockProduct) -> Self {
+        let (rows, dim) = (piece.queries.len() * (shape.heads / shape.kv_heads), shape.head_dim);
+        let keys = piece.blocks.len().min(BLOCKS) * BLOCK;
+        let scores_row = scores_row(keys);
+        Self {
+            rows,
+            queries: Buffer::scratch(rows * dim),
+            query_words: Buffer::scratch(B::left_words(product, rows, dim)),
+            panel: B::panel(product, dim),
+            scores: Buffer::scratch(rows * scores_row),
+            scores_row,
+            score_words: Buffer::scratch(B::left_words(product, rows, keys)),
+            attended: Attended::new(rows, dim),
+            next: Attended::new(if piece.blocks.len() > BLOCKS { rows } else { 0 }, dim),
+        }
+    }
+}
+
 impl Piece<'_> {
     #[inline(always)]
-    pub(super) fn run<B: Block>(&self, shape: &AttentionShape, qkv: &[f32], product: &BlockProduct, room: &mut Room) {
+    pub(super) fn run<B: Block>(
+        &self,
+        shape: &AttentionShape,
+        qkv: &[f32],
+        product: &BlockProduct,
+        room: &mut Room<B>,
+    ) {
         let (dim, group, width) = (shape.head_dim, shape.heads / shape.kv_heads, shape.row_width());
         let head = Head { index: self.kv_head, dim };
         let (rows, scores_row) = (room.rows, room.scores_row);
@@ -116,7 +121,7 @@ impl Piece<'_> {
             let row = (self.text.rows.start + query) * width + self.kv_head * group * dim;
             target.copy_from_slice(&qkv[row..][..group * dim]);
         }
-        let queries = B::left(&room.queries, dim, dim, &mut room.query_words);
+        let queries = B::left(product, &room.queries, dim, dim, &mut room.query_words);
         let block = |index: usize| B::of(self.text.blocks[index]);
         // Where all rows fit one tile, each number is used once, and waiting for it would be most of the work.
         let asks_ahead = rows <= ROWS;
@@ -140,7 +145,7 @@ impl Piece<'_> {
                 let (largest, total) = soften(scores, &(0..blocks.len() * BLOCK), &seen, shape.scale * LOG2_E);
                 *softmax = Softmax { largest, total };
             }
-            let probabilities = B::left(&room.scores, scores_row, keys.len(), &mut room.score_words);
+            let probabilities = B::left(product, &room.scores, scores_row, keys.len(), &mut room.score_words);
             for index in blocks.clone() {
                 match asks_ahead {
                     true if index + 1 < blocks.end => block(index + 1).ask_values(head),

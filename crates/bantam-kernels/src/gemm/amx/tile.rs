@@ -28,16 +28,40 @@ unsafe fn bf16_tile(tile: &Tile) {
     unsafe {
         let last = Last::of(tile);
         for column in (0..tile.columns).step_by(COLUMNS) {
-            let part = part(tile, column);
-            if is_plain && part.rows.is_multiple_of(HEIGHT) && part.columns.is_multiple_of(LANES) {
-                let start = if part.add { (part.out.cast_const(), part.out_row) } else { (ZEROS.0.as_ptr(), 0) };
+            let mut part = part(tile, column);
+            let mut sums = MaybeUninit::<Aligned<[f32; ROWS * COLUMNS]>>::uninit();
+            let sums = sums.as_mut_ptr().cast();
+            let is_whole = part.rows.is_multiple_of(HEIGHT) && part.columns.is_multiple_of(LANES);
+            // Sums begin with those before in either case, so that a row does not depend on those beside it.
+            let start = match part.add {
+                false => (ZEROS.0.as_ptr(), 0),
+                true if is_whole => (part.out.cast_const(), part.out_row),
+                true => {
+                    copy_out(&part, sums);
+                    (sums.cast_const(), COLUMNS)
+                }
+            };
+            if is_plain && is_whole {
                 multiply(&BF16, &part, column, &last, start, (part.out, part.out_row));
             } else {
-                let mut sums = MaybeUninit::<Aligned<[f32; ROWS * COLUMNS]>>::uninit();
-                let sums = sums.as_mut_ptr().cast();
-                multiply(&BF16, &part, column, &last, (ZEROS.0.as_ptr(), 0), (sums, COLUMNS));
+                multiply(&BF16, &part, column, &last, start, (sums, COLUMNS));
+                part.add = false;
                 store_rows(sums, COLUMNS, &part);
             }
+        }
+    }
+}
+
+/// Copies the sums so far of a block, filled up with zeros.
+///
+/// # Safety
+/// The tile's promise; `sums` are writable for a whole block.
+unsafe fn copy_out(part: &Tile, sums: *mut f32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        sums.write_bytes(0, ROWS * COLUMNS);
+        for row in 0..part.rows {
+            part.out.add(row * part.out_row).copy_to_nonoverlapping(sums.add(row * COLUMNS), part.columns);
         }
     }
 }

@@ -3,7 +3,8 @@
 //! In each step every answer under way gets a token and, beside them, prompts are read in pieces ([`plan`]), all in one pass of the model.
 //! What waits has its place in turns ([`Turns`](turns::Turns)), so that a caller's wait does not grow with what others ask for.
 //! [`Prefixes`](prefixes::Prefixes) keep what was read, so that a text with a known beginning is read from where it differs. An answer is the
-//! same whatever is answered beside it, and whether its beginning was read anew or not: the kernels compute each row on its own.
+//! same whatever is answered beside it, and whether its beginning was read anew or not: the kernels compute each row on its own. Where prompts
+//! are read in another way than answers ([`LanguageModel::reads_prompts_apart`]), only what was read of a prompt is known to others.
 
 mod caller;
 #[cfg(test)]

@@ -237,7 +237,8 @@ fn what_was_read_before_is_not_read_again_and_changes_nothing() {
         let alone = generate(&model, again, &asked, None, &mut |_| true).unwrap();
         let (tokens, finished) = ask(&engine, again, asked);
         assert_eq!((ids(&tokens), finished.reused_tokens), (alone.tokens, 332));
-        assert_eq!(engine.status().cached_prefixes, 2);
+        // Another answer is another text.
+        assert_eq!(engine.status().cached_prefixes, if model.reads_prompts_apart() { 1 } else { 2 });
     }
 }
 
