@@ -12,7 +12,7 @@ use crate::pool::Shared;
 use crate::vectorized::{dot, vectorized};
 
 /// Queries whose scores exist at the same time: each tile of the gradients of keys and values is summed over so many at once.
-pub(super) const BLOCK: usize = 8 * ROWS;
+const BLOCK: usize = 8 * ROWS;
 
 /// The gradient of [`super::forward`]: `d_qkv`, in the shape of `qkv`, is written. `precision` is that of the
 /// forward pass.
@@ -36,21 +36,11 @@ pub fn backward(
         ("d_qkv", d_qkv.len(), width),
     ];
     shape.expect("attention backward", tokens, &lengths, starts);
-    let (d_qkv, product) = (Shared::new(d_qkv), BlockProduct::current());
-    if takes_pairs(precision) {
-        return Task::each(
-            shape,
-            qkv,
-            starts,
-            |longest| pairs::BackwardRoom::new(shape, longest),
-            |task, room| {
-                vectorized(
-                    #[inline(always)]
-                    || pairs::backward_of(task, &product, room, out, log_sum, d_out, &d_qkv),
-                );
-            },
-        );
+    let d_qkv = Shared::new(d_qkv);
+    if takes_pairs(precision, starts) {
+        return pairs::backward(shape, qkv, starts, out, log_sum, d_out, &d_qkv);
     }
+    let product = BlockProduct::current();
     Task::each(
         shape,
         qkv,
@@ -126,8 +116,8 @@ fn backward_of(
         let d_out = task.head(d_out, shape.heads * dim, task.column(head));
         for from in (0..length).step_by(BLOCK) {
             let block = from..length.min(from + BLOCK);
-            for tile in tiles(block.clone()) {
-                let keys = shape.keys_of(&tile, length);
+            for tile in tiles::<ROWS>(block.clone()) {
+                let keys = shape.keys_of::<ROWS>(&tile, length);
                 let place = (tile.start - from) * row;
                 let (shares, d_scores) = (&mut room.shares[place..], &mut room.d_scores[place..]);
                 score(product, tile.len(), queries.left(tile.start), keys.clone(), &room.keys, dim, shares, row);
@@ -149,8 +139,8 @@ fn backward_of(
             }
             queries.pack_rows(product, block.clone(), &mut room.queries);
             d_out.pack_rows(product, block.clone(), &mut room.d_outs);
-            for tile in tiles(shape.keys_of(&block, length)) {
-                let seeing = shape.queries_of(&tile, length);
+            for tile in tiles::<ROWS>(shape.keys_of::<ROWS>(&block, length)) {
+                let seeing = shape.queries_of::<ROWS>(&tile, length);
                 let seeing = seeing.start.max(from) - from..seeing.end.min(block.end) - from;
                 for (panel, part) in panels(0..dim) {
                     let rows = (panel * block.len() + seeing.start) * PANEL..(panel * block.len() + seeing.end) * PANEL;
@@ -168,7 +158,7 @@ fn backward_of(
             }
         }
     }
-    for tile in tiles(0..length) {
+    for tile in tiles::<ROWS>(0..length) {
         for (column, sums) in [(task.key_column(), &room.d_key), (task.value_column(), &room.d_value)] {
             task.store(d_qkv, width, column, tile.clone(), &sums[tile.start * dim..], &[1.0; ROWS]);
         }

@@ -29,21 +29,11 @@ pub fn forward(
     let lengths =
         [("qkv", qkv.len(), width), ("out", out.len(), shape.heads * dim), ("log_sum", log_sum.len(), shape.heads)];
     shape.expect("attention", tokens, &lengths, starts);
-    let (out, log_sum, product) = (Shared::new(out), Shared::new(log_sum), BlockProduct::current());
-    if takes_pairs(precision) {
-        return Task::each(
-            shape,
-            qkv,
-            starts,
-            |longest| pairs::Room::new(shape, longest),
-            |task, room| {
-                vectorized(
-                    #[inline(always)]
-                    || pairs::forward_of(task, &product, room, &out, &log_sum),
-                );
-            },
-        );
+    let (out, log_sum) = (Shared::new(out), Shared::new(log_sum));
+    if takes_pairs(precision, starts) {
+        return pairs::forward(shape, qkv, starts, &out, &log_sum);
     }
+    let product = BlockProduct::current();
     Task::each(
         shape,
         qkv,
@@ -89,8 +79,8 @@ fn forward_of(task: &Task, product: &BlockProduct, room: &mut Room, out: &Shared
     task.fused(task.value_column()).pack_rows(product, 0..length, &mut room.values);
     for head in task.query_heads() {
         let queries = task.fused(task.column(head));
-        for tile in tiles(0..length) {
-            let keys = shape.keys_of(&tile, length);
+        for tile in tiles::<ROWS>(0..length) {
+            let keys = shape.keys_of::<ROWS>(&tile, length);
             score(
                 product,
                 tile.len(),

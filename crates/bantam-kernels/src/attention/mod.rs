@@ -4,12 +4,14 @@
 //! one key head of one document with the query heads that share it. Scores exist for a few queries at a time; the backward pass makes them
 //! again from the saved `log_sum` (Dao et al., FlashAttention, 2022).
 //!
-//! Both directions work in tiles of [`ROWS`] queries and look only at the tiles of keys that these see. The edges of the ranges of keys and
+//! Both directions work in tiles of [`ROWS`] queries (with AMX of [`TALL_ROWS`]) and look only at the tiles of keys that these see. The edges of the ranges of keys and
 //! of queries are whole tiles, so that a tile is either computed or skipped as one.
 
 use std::ops::Range;
 
-use crate::gemm::block::{BlockProduct, Left, PANEL, ROWS, packed_len};
+use crate::gemm::block::{BlockProduct, Left, PANEL, packed_len};
+#[cfg(doc)]
+use crate::gemm::block::{ROWS, TALL_ROWS};
 use crate::gemm::{Operand, Precision};
 use crate::isa::Isa;
 use crate::pool::{self, Shared};
@@ -57,17 +59,17 @@ impl AttentionShape {
         first..end
     }
 
-    /// The tiles of keys that any of a tile of queries sees.
-    fn keys_of(&self, queries: &Range<usize>, length: usize) -> Range<usize> {
+    /// The tiles of keys that any of a tile of queries sees; tiles have `H` rows.
+    fn keys_of<const H: usize>(&self, queries: &Range<usize>, length: usize) -> Range<usize> {
         let (first, last) = (self.keys(queries.start, length), self.keys(queries.end - 1, length));
-        whole_tiles(first.start..last.end, length)
+        whole_tiles::<H>(first.start..last.end, length)
     }
 
     /// The tiles of queries that see any of a tile of keys.
-    fn queries_of(&self, keys: &Range<usize>, length: usize) -> Range<usize> {
+    fn queries_of<const H: usize>(&self, keys: &Range<usize>, length: usize) -> Range<usize> {
         let first = self.window.map_or(0, |window| (keys.start + 1).saturating_sub(window));
         let end = self.window.map_or(length, |window| keys.end - 1 + window);
-        whole_tiles(if self.causal { keys.start } else { first }..end, length)
+        whole_tiles::<H>(if self.causal { keys.start } else { first }..end, length)
     }
 
     #[track_caller]
@@ -87,14 +89,14 @@ impl AttentionShape {
 }
 
 /// Widens a range to whole tiles, as far as the document goes.
-fn whole_tiles(range: Range<usize>, length: usize) -> Range<usize> {
-    range.start / ROWS * ROWS..range.end.next_multiple_of(ROWS).min(length)
+fn whole_tiles<const H: usize>(range: Range<usize>, length: usize) -> Range<usize> {
+    range.start / H * H..range.end.next_multiple_of(H).min(length)
 }
 
 /// The tiles of a range that begins at one.
 #[inline(always)]
-fn tiles(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    range.clone().step_by(ROWS).map(move |first| first..range.end.min(first + ROWS))
+fn tiles<const H: usize>(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    range.clone().step_by(H).map(move |first| first..range.end.min(first + H))
 }
 
 /// The parts of a range that lie in one panel each, with the panel's number.
@@ -104,9 +106,19 @@ fn panels(range: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
         .map(move |panel| (panel, panel * PANEL..range.end.min((panel + 1) * PANEL)))
 }
 
+/// Tokens of the longest document from which tiles of AMX pay: shorter ones leave them too empty.
+const FEWEST_TALL: usize = 48;
+
 /// Whether products in `precision` are made of pairs of bf16 here.
-fn takes_pairs(precision: Precision) -> bool {
-    precision == Precision::Bf16 && Isa::current().pairs_are_fast()
+fn takes_pairs(precision: Precision, starts: &[usize]) -> bool {
+    let isa = Isa::current();
+    let is_fast = isa.pairs_are_fast() || isa == Isa::Amx && longest(starts) >= FEWEST_TALL;
+    precision == Precision::Bf16 && is_fast
+}
+
+/// Tokens of the longest document.
+fn longest(starts: &[usize]) -> usize {
+    starts.windows(2).map(|document| document[1] - document[0]).max().unwrap_or(0)
 }
 
 /// From one row of scores to the next, for a document of `length` tokens: whole panels, and a little more, so that a column of scores does not
@@ -156,7 +168,7 @@ impl<'a> Task<'a> {
         run: impl Fn(&Task<'a>, &mut R) + Sync,
     ) {
         let tasks = (starts.len() - 1) * shape.kv_heads;
-        let longest = starts.windows(2).map(|document| document[1] - document[0]).max().unwrap_or(0);
+        let longest = longest(starts);
         let step = (PIECE / longest.max(1)).max(1);
         pool::for_each(tasks.div_ceil(step), |piece| {
             let mut room = make(longest);
@@ -207,7 +219,7 @@ impl<'a> Task<'a> {
         column: usize,
         tokens: Range<usize>,
         rows: &[f32],
-        factors: &[f32; ROWS],
+        factors: &[f32],
     ) {
         let dim = self.shape.head_dim;
         for ((token, row), factor) in tokens.zip(rows.chunks_exact(dim)).zip(factors) {

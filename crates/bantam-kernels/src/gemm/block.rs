@@ -1,6 +1,6 @@
 //! Products of blocks that are in the cache already, for kernels that arrange the work themselves (attention).
 
-use super::pack::{Range, Source, left_row, right_panels};
+use super::pack::{Range, Source, left_row, left_rows, right_panels};
 use super::tile::{self, Arithmetic, Scales, Tile, TileFunction};
 use super::{Activation, Operand};
 use crate::isa::Isa;
@@ -229,7 +229,17 @@ impl BlockProduct {
         self.pairs(shape, left.into(), right, row, out);
     }
 
-    /// The same with a left factor whose rows are columns of words.
+    /// [`BlockProduct::multiply_tall`] where that can be used, else [`BlockProduct::multiply_pairs`], with a panel on the right.
+    #[inline]
+    pub(crate) fn multiply_panel(&self, shape: [usize; 2], left: PairLeft<'_>, right: &[u32], out: Target<'_>) {
+        if self.is_tall() {
+            self.multiply_tall(shape, left, right, out);
+        } else {
+            self.multiply_pairs(shape, left, right, PANEL, out);
+        }
+    }
+
+    /// [`BlockProduct::multiply_pairs`] with a left factor whose rows are columns of words.
     #[inline]
     pub(crate) fn multiply_pair_columns(
         &self,
@@ -254,6 +264,24 @@ impl BlockProduct {
         let right = Right { words: right.as_ptr(), step: row, steps };
         // SAFETY: the assertion covers the right factor; the function belongs to a set that `Isa::current` found on this machine.
         unsafe { self.run(self.pairs, ROWS, [rows, columns], left, right, out) }
+    }
+
+    /// Packs `items` columns of `k` lines, `stride` apart, as rows of pairs of bf16, `row` words apart: a left factor of
+    /// [`BlockProduct::multiply_tall`].
+    pub(crate) fn pack_tall_columns(
+        &self,
+        lines: &[f32],
+        stride: usize,
+        items: usize,
+        k: usize,
+        out: &mut [u32],
+        row: usize,
+    ) {
+        check_lines(lines, stride, k, items, out, (items - 1) * row + k.div_ceil(2));
+        let source = Source { data: lines, stride, lines_are_items: false };
+        let range = Range { first_item: 0, items, first_k: 0, k };
+        // SAFETY: the words of all rows are within `out`, as checked.
+        unsafe { left_rows(self.isa, Arithmetic::Bf16Tiles, &source, range, out.as_mut_ptr(), row) };
     }
 
     /// Packs `items` lines of `k` numbers, `stride` apart, as columns of pairs of bf16: `[k / 2][row]` words, where `row` is `items` up to whole

@@ -2,7 +2,7 @@
 
 use super::super::{AttentionShape, tiles};
 use super::{BLOCK, Block, Head, Numbers, PastBlock};
-use crate::gemm::block::{BlockProduct, PANEL, PairLeft, Target, pack_pairs};
+use crate::gemm::block::{BlockProduct, PANEL, PairLeft, ROWS, Target, pack_pairs};
 use crate::half::prefetch;
 use crate::memory::Buffer;
 
@@ -112,7 +112,7 @@ impl Block for PairBlock {
         scores: &mut [f32],
         scores_row: usize,
     ) {
-        for tile in tiles(0..rows) {
+        for tile in tiles::<ROWS>(0..rows) {
             let target = Target { data: &mut scores[tile.start * scores_row..], row: scores_row, add: false };
             product.multiply_pairs([tile.len(), BLOCK], queries.from(tile.start, 0), self.keys(head), BLOCK, target);
         }
@@ -133,7 +133,7 @@ impl Block for PairBlock {
     ) {
         let (dim, row) = (head.dim, head.dim.next_multiple_of(LANES));
         let values = &self.values(head)[..tokens.div_ceil(2) * row];
-        for tile in tiles(0..rows) {
+        for tile in tiles::<ROWS>(0..rows) {
             for number in (0..dim).step_by(PANEL) {
                 let target = Target { data: &mut out[tile.start * dim + number..], row: dim, add };
                 let left = probabilities.from(tile.start, first / 2);

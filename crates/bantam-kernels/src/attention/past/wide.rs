@@ -3,7 +3,7 @@
 
 use super::super::tiles;
 use super::BLOCK;
-use crate::gemm::block::{BlockProduct, HEIGHT, Left, PANEL, PairLeft, TALL_ROWS, Target, pack_pairs};
+use crate::gemm::block::{BlockProduct, HEIGHT, Left, PANEL, PairLeft, ROWS, TALL_ROWS, Target, pack_pairs};
 use crate::memory::Buffer;
 
 /// Rows of queries or of probabilities.
@@ -69,7 +69,7 @@ pub(super) fn score(
 ) {
     match queries {
         WideLeft::Numbers(queries) => {
-            for tile in tiles(0..rows) {
+            for tile in tiles::<ROWS>(0..rows) {
                 let target = Target { data: &mut scores[tile.start * scores_row..], row: scores_row, add: false };
                 let queries = queries.from(tile.start, 0);
                 product.multiply([tile.len(), BLOCK], queries, &panel.wide[..dim * BLOCK], target);
@@ -105,7 +105,7 @@ pub(super) fn attend(
         let columns = PANEL.min(dim - index * PANEL);
         match probabilities {
             WideLeft::Numbers(probabilities) => {
-                for tile in tiles(0..rows) {
+                for tile in tiles::<ROWS>(0..rows) {
                     let target = Target { data: &mut out[tile.start * dim + index * PANEL..], row: dim, add };
                     let left = probabilities.from(tile.start, first);
                     product.multiply([tile.len(), columns], left, &values[..tokens * PANEL], target);

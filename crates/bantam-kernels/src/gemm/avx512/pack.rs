@@ -331,16 +331,17 @@ macro_rules! define_packers {
 
             #[target_feature(enable = $features)]
             pub(super) unsafe fn left_row(row: &[f32], out: &mut [u32]) {
-                for (index, words) in out.chunks_mut(LANES).enumerate() {
-                    let rest = row.get(index * LANES * $elements..).unwrap_or_default();
-                    // SAFETY: only numbers that exist are read, and only the chunk is written.
-                    unsafe {
-                        _mm512_mask_storeu_epi32(
-                            words.as_mut_ptr().cast(),
-                            first(words.len()),
-                            $along(rest.as_ptr(), rest.len()),
-                        );
-                    }
+                // Whole vectors need no masks.
+                let (runs, rest) = row.as_chunks::<{ LANES * $elements }>();
+                let (whole, out) = out.split_at_mut(runs.len() * LANES);
+                for (words, run) in whole.as_chunks_mut::<LANES>().0.iter_mut().zip(runs) {
+                    // SAFETY: both are whole.
+                    unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), $along(run.as_ptr(), LANES * $elements)) };
+                }
+                // SAFETY: only numbers that exist are read, and only words that exist are written.
+                unsafe {
+                    let words = $along(rest.as_ptr(), rest.len());
+                    _mm512_mask_storeu_epi32(out.as_mut_ptr().cast(), first(out.len()), words);
                 }
             }
         }
