@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use bantam_kernels::gemm::grouped::GroupedMatrix;
+
 use crate::generation::{AnswerToken, Finish, GenerateError, GenerateOptions};
 use crate::sampling::Constraint;
 
@@ -21,7 +23,9 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { most_running: 32, most_waiting: 256, past_bytes: 1 << 30, chunk: 32 }
+        // Where prompts are read apart, to unpack the weights for a piece takes as long as to read some thirty tokens.
+        let chunk = if GroupedMatrix::reads_prompts_apart() { 64 } else { 32 };
+        Self { most_running: 32, most_waiting: 256, past_bytes: 1 << 30, chunk }
     }
 }
 
