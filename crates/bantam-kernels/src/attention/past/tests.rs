@@ -30,7 +30,8 @@ fn shape((heads, kv_heads, head_dim): (usize, usize, usize)) -> AttentionShape {
 /// Texts of some tokens before and some new ones, against the definition on whole texts.
 #[test]
 fn new_tokens_see_what_came_before_on_every_instruction_set() {
-    // Each as an answer and as a prompt. Alone from the start; one more token, in the first block and far behind; a few across a border of blocks and of stretches.
+    // Alone from the start; one more token, in the first block and far behind; a few across a border of blocks and of stretches. Each is tried as
+    // an answer and as a prompt.
     let lengths = [(0, 40), (5, 1), (63, 1), (64, 1), (700, 1), (60, 21), (0, 1), (250, 30)];
     for_each_isa(|isa| {
         let mut random = Random::new(5);
