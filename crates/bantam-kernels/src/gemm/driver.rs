@@ -5,10 +5,10 @@
 //! shared between tasks but what was there before, so one parallel loop does a whole product. Only where the left factor needs conversion
 //! (bf16, or stored transposed) a loop before it packs a part of bounded size.
 
-use super::Activation;
 use super::grouped::GroupedMatrix;
 use super::pack::{self, Range, Source};
 use super::tile::{self, Arithmetic, HEIGHT, PANEL, ROWS, Scales, Tile, TileFunction};
+use super::{Activation, Epilogue};
 use crate::isa::Isa;
 use crate::memory::Buffer;
 use crate::pool::{self, Shared};
@@ -60,10 +60,7 @@ pub(super) struct Product<'a> {
     pub(super) k: usize,
     pub(super) left: Left<'a>,
     pub(super) right: Right<'a>,
-    pub(super) accumulate: bool,
-    pub(super) bias: Option<&'a [f32]>,
-    pub(super) activation: Activation,
-    pub(super) residual: Option<&'a [f32]>,
+    pub(super) epilogue: Epilogue<'a>,
     /// Threads to use at most.
     pub(super) threads: usize,
 }
@@ -93,10 +90,11 @@ impl Product<'_> {
         if self.m == 0 || self.n == 0 {
             return;
         }
-        if self.accumulate && self.activation != Activation::None {
+        if self.epilogue.accumulate && self.epilogue.activation != Activation::None {
             // The activation needs the whole sum, which blocks of k can only gather in the output itself.
             let mut product = Buffer::scratch(self.m * self.n);
-            Product { accumulate: false, ..*self }.run(&mut product);
+            let epilogue = Epilogue { accumulate: false, ..self.epilogue };
+            Product { epilogue, ..*self }.run(&mut product);
             return out.iter_mut().zip(product.iter()).for_each(|(out, value)| *out += value);
         }
         let (m, k) = (self.m, self.k);
@@ -243,7 +241,7 @@ impl Product<'_> {
         let optional = |slice: Option<&[f32]>| {
             if is_last { slice.map_or(std::ptr::null(), <[f32]>::as_ptr) } else { std::ptr::null() }
         };
-        let (bias, residual) = (optional(self.bias), optional(self.residual));
+        let (bias, residual) = (optional(self.epilogue.bias), optional(self.epilogue.residual));
         let height = self.arithmetic.rows();
         for row in (rows.start..rows.end).step_by(height) {
             let out_row = stretch.rows.start + row;
@@ -263,9 +261,9 @@ impl Product<'_> {
                     columns: PANEL.min(self.n - column),
                     out: out.pointer().wrapping_add(place),
                     out_row: self.n,
-                    add: self.accumulate || !is_first,
+                    add: self.epilogue.accumulate || !is_first,
                     bias: offset(bias, column),
-                    activation: if is_last { self.activation } else { Activation::None },
+                    activation: if is_last { self.epilogue.activation } else { Activation::None },
                     residual: offset(residual, place),
                     scales: self.scales(out_row, column),
                 };

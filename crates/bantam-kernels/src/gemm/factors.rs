@@ -195,10 +195,7 @@ pub fn multiply_factors(left: &LeftFactor, right: &RightFactor, out: &mut [f32],
         k,
         left: Left::Packed { words: left.words.words(), tile: left.tile, row: left.row, step: left.step },
         right: Right::Panels { words: right.words.words(), scales: &[], start: &[] },
-        accumulate: epilogue.accumulate,
-        bias: epilogue.bias,
-        activation: epilogue.activation,
-        residual: epilogue.residual,
+        epilogue: *epilogue,
         threads: if m * n * k < PARALLEL { 1 } else { pool::threads() },
     };
     product.run(out);

@@ -144,10 +144,7 @@ pub fn multiply(precision: Precision, a: Operand<'_>, b: Operand<'_>, out: &mut 
         k,
         left: Left::Source(Source::left(&a)),
         right: Right::Source(Source::right(&b)),
-        accumulate: epilogue.accumulate,
-        bias: epilogue.bias,
-        activation: epilogue.activation,
-        residual: epilogue.residual,
+        epilogue: *epilogue,
         threads: if m * n * k < PARALLEL { 1 } else { pool::threads() },
     };
     product.run(out);

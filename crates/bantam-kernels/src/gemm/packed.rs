@@ -123,10 +123,7 @@ impl PackedMatrix {
             k,
             left: Left::Source(Source { data: x, stride: k, lines_are_items: true }),
             right: self.right(),
-            accumulate: epilogue.accumulate,
-            bias: epilogue.bias,
-            activation: epilogue.activation,
-            residual: epilogue.residual,
+            epilogue: *epilogue,
             threads,
         };
         if self.format != PackedFormat::Int8 {
@@ -141,7 +138,8 @@ impl PackedMatrix {
             quantize(isa, &x[first * k..][..m * k], k, codes.words_mut(), &mut scales, threads);
             let left = Left::Codes { words: codes.words(), stride, scales: &scales };
             let residual = epilogue.residual.map(|residual| &residual[first * n..][..m * n]);
-            Product { m, left, residual, ..product }.run(&mut out[first * n..][..m * n]);
+            Product { m, left, epilogue: Epilogue { residual, ..*epilogue }, ..product }
+                .run(&mut out[first * n..][..m * n]);
         }
     }
 

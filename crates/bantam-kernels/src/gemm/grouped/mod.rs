@@ -255,10 +255,7 @@ impl GroupedMatrix {
             k,
             left: Left::Source(Source { data: x, stride: k, lines_are_items: true }),
             right: Right::Grouped(self),
-            accumulate: epilogue.accumulate,
-            bias: epilogue.bias,
-            activation: epilogue.activation,
-            residual: epilogue.residual,
+            epilogue: *epilogue,
             threads: if m * n * k < PARALLEL { 1 } else { pool::threads() },
         };
         product.run(out);
