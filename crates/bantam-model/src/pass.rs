@@ -128,6 +128,14 @@ impl Pass {
         x.linear_prompt(weights.matrix(matrix), bias, None, self.first_prompt_row)
     }
 
+    /// [`Pass::linear`] whose result stays within its layer: rounded to bf16 where the model is trained in it.
+    pub fn linear_rounded(&mut self, x: &Tensor, weights: &Weights, matrix: MatrixId, bias: Option<&Tensor>) -> Tensor {
+        if let Some(activity) = &mut self.activity {
+            activity.record(matrix, x);
+        }
+        x.linear_rounded(weights.matrix(matrix), bias, self.first_prompt_row)
+    }
+
     /// `residual` and [`Pass::linear`] on top of it, with noise between the two: how every layer returns to the residual stream.
     pub fn linear_onto(
         &mut self,

@@ -84,6 +84,7 @@ impl Gradients {
 mod tests {
     use super::*;
     use crate::kept::Keep;
+    use crate::maker::Maker;
     use crate::origin::Inputs;
     use crate::testing::{Random, assert_near};
     use bantam_kernels::gemm::Precision;
@@ -213,7 +214,7 @@ mod tests {
     fn a_result_is_kept_as_its_op_says() {
         let x = Tensor::from_vec([1], &[2.0]).tracked();
         let made = Tensor::from_op([1], Buffer::from_slice(&[2.0]), &[&x], |keep| {
-            *keep = Keep::again(|| Buffer::from_slice(&[5.0]));
+            *keep = Keep::Again(Maker::rows(1, |_, out| out.fill(5.0)));
             |upstream: Shared, inputs: &mut Inputs<'_>| inputs.give(0, upstream)
         });
         assert_eq!(made.reshape([1, 1]).keep().load()[..], [5.0]);

@@ -1,8 +1,8 @@
 //! What an op keeps of its input until the backward pass: the numbers, their upper halves, or a way to make them again.
 
+use crate::maker::Maker;
 use crate::shared::Shared;
-use bantam_kernels::halves;
-use bantam_kernels::memory::Buffer;
+use bantam_kernels::halves::Halves;
 use std::sync::Arc;
 
 /// How the ops that use a tensor keep it: settled by the op that made it.
@@ -13,15 +13,8 @@ pub enum Keep {
     Whole,
     /// Rounded to bf16: half the memory. For results that are only that exact, such as products in bf16.
     Half,
-    /// Not at all: the function makes it again in one cheap pass from what its own op keeps anyway.
-    Again(Arc<dyn Fn() -> Buffer + Send + Sync>),
-}
-
-impl Keep {
-    /// Makes a tensor's numbers again by `make`, which must give what the forward pass gave.
-    pub fn again(make: impl Fn() -> Buffer + Send + Sync + 'static) -> Keep {
-        Keep::Again(Arc::new(make))
-    }
+    /// Not at all: it is made again from what its own op keeps anyway, and must be what the forward pass gave.
+    Again(Maker),
 }
 
 /// A tensor's numbers, kept for the backward pass; clones share them.
@@ -31,27 +24,24 @@ pub struct Kept(Form);
 #[derive(Clone)]
 enum Form {
     Whole(Shared),
-    Half { pairs: Arc<Buffer>, length: usize },
-    Again(Arc<dyn Fn() -> Buffer + Send + Sync>),
+    Made { maker: Maker, length: usize },
 }
 
 impl Kept {
     pub(crate) fn new(data: &Shared, keep: &Keep) -> Kept {
-        Kept(match keep {
-            Keep::Whole => Form::Whole(data.clone()),
-            Keep::Half => Form::Half { pairs: Arc::new(halves::pack(data)), length: data.len() },
-            Keep::Again(make) => Form::Again(make.clone()),
-        })
+        let maker = match keep {
+            Keep::Whole => return Kept(Form::Whole(data.clone())),
+            Keep::Half => Maker::halves(data.halves().unwrap_or_else(|| Arc::new(Halves::pack(data)))),
+            Keep::Again(maker) => maker.clone(),
+        };
+        Kept(Form::Made { maker, length: data.len() })
     }
 
     /// How users of the same numbers share what is kept here.
     pub(crate) fn shared(&self) -> Keep {
         match &self.0 {
             Form::Whole(_) => Keep::Whole,
-            Form::Half { .. } | Form::Again(_) => {
-                let kept = self.clone();
-                Keep::again(move || kept.load().into_owned())
-            }
+            Form::Made { maker, .. } => Keep::Again(maker.clone()),
         }
     }
 
@@ -59,8 +49,7 @@ impl Kept {
     pub fn load(&self) -> Shared {
         match &self.0 {
             Form::Whole(data) => data.clone(),
-            Form::Half { pairs, length } => halves::unpack(pairs, *length).into(),
-            Form::Again(make) => make().into(),
+            Form::Made { maker, length } => Shared::made(maker.clone(), *length),
         }
     }
 }

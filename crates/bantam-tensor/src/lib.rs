@@ -34,17 +34,19 @@
 //! Each op's documentation says what it keeps until the backward pass. The rules behind it:
 //!
 //! - Numbers are shared, never copied, with whoever else holds them.
+//! - What is made of a tracked tensor in one cheap pass, by a norm, an activation or a gated unit, is made when it is read ([`Maker`]): a product
+//!   in bf16 takes it a few rows at a time, so that it never lies in memory; all other ops have it made once.
 //! - What can be made again in one cheap pass is not kept ([`Keep::Again`]): the results of norms, activations and gated units, which a
 //!   [`Tensor::linear`] needs, are made again from the input that the norm or activation keeps anyway.
 //! - Results of products in bf16 are kept rounded to bf16, and others if [`Tensor::compact`] says so ([`Keep::Half`]); so is the result of
-//!   attention over such a tensor.
+//!   attention over such a tensor. Within layers they are rounded as they are stored ([`Tensor::linear_rounded`]).
 //! - Losses keep their gradient and nothing else: they make it together with their value.
 //!
 //! | kept | by |
 //! |---|---|
 //! | nothing | add, scale, sum, mean, reshape, concat, columns, dropout, linear's residual and bias, first and mean pooling, compact |
 //! | ids, positions or starts | gather, bag, select_rows, rotary, max pooling (the place of each largest number) |
-//! | the input | linear (for the weights' gradient), activation, gated, rms_norm and layer_norm (with one or two numbers per row) |
+//! | the input | linear (for the weights' gradient), activation, gated, rms_norm, layer_norm |
 //! | both factors | matmul, multiply (each only if the other is tracked) |
 //! | input and result | attention (with one number per token and head) |
 //! | the result | normalize_rows (with one number per row) |
@@ -66,6 +68,7 @@ mod gradients;
 mod kept;
 #[cfg(test)]
 mod laws;
+mod maker;
 mod matrix;
 mod noise;
 mod ops;
@@ -84,6 +87,7 @@ pub use bantam_kernels::loss::IGNORED;
 pub use bantam_kernels::memory::Buffer;
 pub use gradients::Gradients;
 pub use kept::{Keep, Kept};
+pub use maker::Maker;
 pub use matrix::Matrix;
 pub use noise::Noise;
 pub use ops::one_hot;

@@ -2,6 +2,7 @@
 
 use crate::gradients::Gradients;
 use crate::kept::{Keep, Kept};
+use crate::maker::Maker;
 use crate::origin::{Inputs, Origin};
 use crate::shape::Shape;
 use crate::shared::Shared;
@@ -172,12 +173,19 @@ impl Tensor {
         }
     }
 
-    /// How an op that keeps a result as exact as this tensor keeps it: rounded if this is.
-    pub(crate) fn keeping(&self) -> Keep {
+    /// Whether what is kept of this tensor is only as exact as bf16.
+    pub(crate) fn is_rounded(&self) -> bool {
         match self.origin.as_ref().map(|origin| origin.keep()) {
-            Some(Keep::Half) => Keep::Half,
-            _ => Keep::Whole,
+            None | Some(Keep::Whole) => false,
+            Some(Keep::Half) => true,
+            Some(Keep::Again(maker)) => maker.is_rounded(),
         }
+    }
+
+    /// Numbers of a result that `maker` makes of this tensor's: when they are read if this is tracked, and at once otherwise.
+    pub(crate) fn made(&self, maker: Maker, length: usize) -> Shared {
+        let data = Shared::made(maker, length);
+        if self.is_tracked() { data } else { data.into_owned().into() }
     }
 
     pub(crate) fn sizes(&self) -> Shape {

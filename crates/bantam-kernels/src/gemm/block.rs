@@ -1,6 +1,6 @@
 //! Products of blocks that are in the cache already, for kernels that arrange the work themselves (attention).
 
-use super::pack::{Range, Source, left_row, left_rows, right_panels};
+use super::pack::{Range, Source, Store, left_row, left_rows, right_panels};
 use super::tile::{self, Arithmetic, Scales, Tile, TileFunction};
 use super::{Activation, Operand};
 use crate::isa::Isa;
@@ -281,7 +281,7 @@ impl BlockProduct {
         let source = Source { data: lines, stride, lines_are_items: false };
         let range = Range { first_item: 0, items, first_k: 0, k };
         // SAFETY: the words of all rows are within `out`, as checked.
-        unsafe { left_rows(self.isa, Arithmetic::Bf16Tiles, &source, range, out.as_mut_ptr(), row) };
+        unsafe { left_rows(self.isa, Arithmetic::Bf16Tiles, &source, range, out.as_mut_ptr(), row, Store::Kept) };
     }
 
     /// Packs `items` lines of `k` numbers, `stride` apart, as columns of pairs of bf16: `[k / 2][row]` words, where `row` is `items` up to whole

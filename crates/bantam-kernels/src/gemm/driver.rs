@@ -6,12 +6,13 @@
 //! (bf16, or stored transposed) a loop before it packs a part of bounded size.
 
 use super::grouped::GroupedMatrix;
-use super::pack::{self, Range, Source};
-use super::tile::{self, Arithmetic, HEIGHT, PANEL, ROWS, Scales, Tile, TileFunction};
+use super::pack::{self, Range, Source, Store};
+use super::tile::{self, Arithmetic, HEIGHT, PANEL, ROWS, Scales, TALL_ROWS, Tile, TileFunction};
 use super::{Activation, Epilogue};
 use crate::isa::Isa;
 use crate::memory::Buffer;
 use crate::pool::{self, Shared};
+use std::mem::MaybeUninit;
 
 /// Most steps of the right factor per block: a panel of so many is a sixth of a small second-level cache.
 const MOST_STEPS: usize = 640;
@@ -84,6 +85,18 @@ struct Stretch {
     k: std::ops::Range<usize>,
 }
 
+/// Where the output goes.
+enum Output {
+    /// Its numbers.
+    Whole(Shared<f32>),
+    /// Pairs of them, rounded to bf16.
+    Rounded(Shared<u32>),
+}
+
+/// The sums of a tile that are rounded before they are stored, each row beginning a cache line.
+#[repr(align(64))]
+struct Sums([f32; TALL_ROWS * PANEL]);
+
 impl Product<'_> {
     /// Computes the product into `out` [m, n].
     pub(super) fn run(&self, out: &mut [f32]) {
@@ -98,6 +111,7 @@ impl Product<'_> {
             return out.iter_mut().zip(product.iter()).for_each(|(out, value)| *out += value);
         }
         let (m, k) = (self.m, self.k);
+        let out = &Output::Whole(Shared::new(out));
         match self.left {
             Left::Codes { words, stride, .. } => {
                 let view =
@@ -138,6 +152,23 @@ impl Product<'_> {
         }
     }
 
+    /// Whether [`Product::run_rounded`] can be used: sums are complete when they are stored, and pairs do not reach from one row into the next.
+    pub(super) fn can_round(&self) -> bool {
+        let steps = self.k.div_ceil(self.arithmetic.elements());
+        self.block_steps(self.k) >= steps && self.n.is_multiple_of(2) && !self.epilogue.accumulate
+    }
+
+    /// Computes a product of factors that are packed into pairs of bf16, `out` [m, n / 2].
+    pub(super) fn run_rounded(&self, out: &mut [u32]) {
+        let (Left::Packed { words, tile, row, step }, true) = (self.left, self.can_round()) else {
+            unreachable!("only packed factors are multiplied into halves");
+        };
+        if self.m > 0 && self.n > 0 {
+            let view = LeftView { words: words.as_ptr(), tile, row, step };
+            self.sweep(&view, &Stretch { rows: 0..self.m, k: 0..self.k }, &Output::Rounded(Shared::new(out)));
+        }
+    }
+
     /// Steps of each block of `k` elements, at least 1: blocks of equal length, or all at once where sums cannot be stored in between.
     fn block_steps(&self, k: usize) -> usize {
         let steps = k.div_ceil(self.arithmetic.elements());
@@ -169,7 +200,10 @@ impl Product<'_> {
                 let range = Range { first_item, items, first_k: stretch.k.start, k };
                 if self.arithmetic.is_tiled() {
                     // SAFETY: the words of all rows lie within `packed`.
-                    unsafe { pack::left_rows(self.isa, self.arithmetic, source, range, packed.as_mut_ptr(), row) };
+                    unsafe {
+                        let words = packed.as_mut_ptr();
+                        pack::left_rows(self.isa, self.arithmetic, source, range, words, row, Store::Kept);
+                    }
                 } else {
                     pack::left_tiles(self.isa, self.arithmetic, source, range, packed);
                 }
@@ -179,7 +213,7 @@ impl Product<'_> {
     }
 
     /// Adds the stretch's part of the sums to the output, and finishes the output with the last part.
-    fn sweep(&self, left: &LeftView, stretch: &Stretch, out: &mut [f32]) {
+    fn sweep(&self, left: &LeftView, stretch: &Stretch, out: &Output) {
         let steps = stretch.k.len().div_ceil(self.arithmetic.elements());
         let block = self.block_steps(stretch.k.len());
         let packs = !matches!(self.right, Right::Panels { .. });
@@ -190,7 +224,6 @@ impl Product<'_> {
             // Answers computed side by side are those computed alone.
             Right::Panels { .. } | Right::Grouped(_) => tile::steady_function(self.isa, self.arithmetic),
         };
-        let out = Shared::new(out);
         pool::with_threads(self.threads, || {
             pool::for_each(split.groups * split.row_parts, |task| {
                 let (group, part) = (task / split.row_parts, task % split.row_parts);
@@ -202,7 +235,7 @@ impl Product<'_> {
                         let steps = first..(first + block).min(steps);
                         let part = Part { left, stretch, rows: rows.clone(), panels: panels.clone(), steps };
                         // SAFETY: tasks have different rows or different panels, so that no two write the same element.
-                        unsafe { self.block(function, &part, packed.words_mut(), &out) };
+                        unsafe { self.block(function, &part, packed.words_mut(), out) };
                     }
                 });
             });
@@ -213,7 +246,7 @@ impl Product<'_> {
     ///
     /// # Safety
     /// Nobody else writes the part's rows and columns of `out`.
-    unsafe fn block(&self, function: TileFunction, part: &Part<'_>, packed: &mut [u32], out: &Shared<f32>) {
+    unsafe fn block(&self, function: TileFunction, part: &Part<'_>, packed: &mut [u32], out: &Output) {
         let Part { left, stretch, rows, panels, steps } = part;
         let elements = self.arithmetic.elements();
         let first_k = stretch.k.start + steps.start * elements;
@@ -243,11 +276,19 @@ impl Product<'_> {
         };
         let (bias, residual) = (optional(self.epilogue.bias), optional(self.epilogue.residual));
         let height = self.arithmetic.rows();
+        let store = Store::of(self.m * self.n / 2);
+        let mut sums = MaybeUninit::<Sums>::uninit();
+        // SAFETY: only a place is taken, nothing read.
+        let sums = unsafe { (&raw mut (*sums.as_mut_ptr()).0).cast::<f32>() };
         for row in (rows.start..rows.end).step_by(height) {
             let out_row = stretch.rows.start + row;
             for (index, panel) in panels.clone().enumerate() {
                 let column = panel * PANEL;
                 let place = out_row * self.n + column;
+                let (pointer, pitch) = match out {
+                    Output::Whole(out) => (out.pointer().wrapping_add(place), self.n),
+                    Output::Rounded(_) => (sums, PANEL),
+                };
                 let tile = Tile {
                     left: left.words.wrapping_add(
                         row / height * left.tile + steps.start * self.arithmetic.left_words() * left.step,
@@ -259,8 +300,8 @@ impl Product<'_> {
                     steps: steps.len(),
                     rows: height.min(rows.end - row),
                     columns: PANEL.min(self.n - column),
-                    out: out.pointer().wrapping_add(place),
-                    out_row: self.n,
+                    out: pointer,
+                    out_row: pitch,
                     add: self.epilogue.accumulate || !is_first,
                     bias: offset(bias, column),
                     activation: if is_last { self.epilogue.activation } else { Activation::None },
@@ -269,7 +310,20 @@ impl Product<'_> {
                 };
                 // SAFETY: all pointers were derived from slices that cover the tile; the instruction set was checked when it was chosen.
                 unsafe { function(&tile) };
+                if let Output::Rounded(out) = out {
+                    // SAFETY: the tile has written its sums. Nobody else writes these elements, and there is an even number of them before each row.
+                    unsafe {
+                        let sums = std::slice::from_raw_parts(sums, tile.rows * PANEL);
+                        let words = out.pointer().wrapping_add(place / 2);
+                        let source = Source { data: sums, stride: PANEL, lines_are_items: true };
+                        let range = Range { first_item: 0, items: tile.rows, first_k: 0, k: tile.columns };
+                        pack::left_rows(self.isa, Arithmetic::Bf16Pairs, &source, range, words, self.n / 2, store);
+                    }
+                }
             }
+        }
+        if matches!(out, Output::Rounded(_)) {
+            store.finish();
         }
     }
 

@@ -5,9 +5,10 @@
 //! batches of a step.
 
 use super::driver::{Left, Product, Right, left_tile_words, odd_lines};
-use super::pack::{self, Range, Source};
+use super::pack::{self, Range, Source, Store};
 use super::tile::{Arithmetic, HEIGHT, PANEL, ROWS};
 use super::{Activation, Epilogue, Operand, PARALLEL};
+use crate::halves::Halves;
 use crate::isa::Isa;
 use crate::memory::Buffer;
 use crate::pool::{self, Shared};
@@ -20,6 +21,43 @@ const BAND: usize = 16;
 const TILED_BAND: usize = 32;
 /// Tiles of columns that are packed together: twice as many as the packer writes side by side.
 const TILES: usize = 16;
+
+/// A matrix that is read once, a few rows at a time.
+#[derive(Clone, Copy)]
+pub enum Reading<'a> {
+    /// As it lies in memory.
+    Slice(&'a [f32]),
+    /// As its rows are made: then they never take more memory than those of a few tasks.
+    Made(&'a dyn Make),
+}
+
+/// Numbers that are made when they are read, on any thread.
+pub trait Make: Sync {
+    /// Writes the numbers of a range of whole rows; the same ones each time.
+    fn make(&self, numbers: std::ops::Range<usize>, out: &mut [f32]);
+}
+
+impl Reading<'_> {
+    /// Calls `read` with the numbers of a range of whole rows.
+    pub fn with<R>(&self, numbers: std::ops::Range<usize>, read: impl FnOnce(&[f32]) -> R) -> R {
+        match self {
+            Reading::Slice(data) => read(&data[numbers]),
+            Reading::Made(rows) => {
+                let mut made = Buffer::scratch(numbers.len());
+                rows.make(numbers, &mut made);
+                read(&made)
+            }
+        }
+    }
+
+    /// Writes the numbers of a range of whole rows.
+    pub fn copy(&self, numbers: std::ops::Range<usize>, out: &mut [f32]) {
+        match self {
+            Reading::Slice(data) => out.copy_from_slice(&data[numbers]),
+            Reading::Made(rows) => rows.make(numbers, out),
+        }
+    }
+}
 
 /// The left factor `[rows, columns]` of a product.
 pub struct LeftFactor {
@@ -89,91 +127,123 @@ impl RightFactor {
 
 /// The input `x` `[m, k]` of a linear layer: as it is, for the product with the weights, and where `learns`, as the right factor of the weights'
 /// gradient.
-pub fn pack_input(x: &[f32], m: usize, k: usize, learns: bool) -> (LeftFactor, Option<RightFactor>) {
+pub fn pack_input(x: Reading<'_>, m: usize, k: usize, learns: bool) -> (LeftFactor, Option<RightFactor>) {
     let isa = Isa::current();
     let arithmetic = Arithmetic::bf16(isa, false);
     let mut left = LeftFactor::of_rows(arithmetic, m, k);
     let mut right = learns.then(|| RightFactor::room(arithmetic, m, k));
-    let operand = Operand::new(x, m, k);
-    operand.check("x");
-    let (left_source, right_source) = (Source::left(&operand), Source::right(&operand));
     let (row, panel_words) = (left.row, panel_words(arithmetic, m));
     let left_words = Shared::new(left.words.words_mut());
     let right_words = right.as_mut().map(|right| Shared::new(right.words.words_mut()));
-    pool::with_threads(threads(m * k), || {
-        let height = band(arithmetic);
-        pool::for_each(m.div_ceil(height), |band| {
-            let rows = band * height..m.min((band + 1) * height);
-            for first in (0..k).step_by(PANEL) {
-                let part = Range { first_item: first, items: PANEL.min(k - first), first_k: rows.start, k: rows.len() };
-                if let Some(words) = &right_words {
-                    let place = first / PANEL * panel_words + rows.start / arithmetic.elements() * PANEL;
-                    // SAFETY: each task has rows of its own, an even number of them before its first, which are steps of each panel.
-                    let words = unsafe { words.slice(place, self::panel_words(arithmetic, rows.len())) };
-                    pack::right_panels(isa, arithmetic, &right_source, part, words);
-                }
-                let place = rows.start * row + pack::left_words(arithmetic, first);
-                // SAFETY: each task has rows of its own.
-                unsafe {
-                    let words = left_words.pointer().add(place);
-                    pack::left_rows(isa, arithmetic, &left_source, turned(part), words, row);
-                }
-            }
-        });
+    for_each_block(arithmetic, x, [m, k], PANEL, |rows, first, block, store| {
+        let part = Range { first_item: 0, items: block.columns, first_k: 0, k: rows.len() };
+        if let Some(words) = &right_words {
+            let place = first / PANEL * panel_words + rows.start / arithmetic.elements() * PANEL;
+            // SAFETY: each task has rows of its own, an even number of them before its first, which are steps of each panel.
+            let words = unsafe { words.slice(place, self::panel_words(arithmetic, rows.len())) };
+            pack::store_right_panels(isa, arithmetic, &Source::right(&block), part, words, store);
+        }
+        let place = rows.start * row + pack::left_words(arithmetic, first);
+        // SAFETY: each task has rows of its own.
+        unsafe {
+            let words = left_words.pointer().add(place);
+            pack::left_rows(isa, arithmetic, &Source::left(&block), turned(part), words, row, store);
+        }
     });
     (left, right)
 }
 
 /// The gradient `dy` `[m, n]` of a linear layer's result, as the left factor of what is wanted: as it is for the gradient of the input, and its
 /// transpose for that of the weights.
-pub fn pack_upstream(dy: &[f32], m: usize, n: usize, wants: [bool; 2]) -> [Option<LeftFactor>; 2] {
+pub fn pack_upstream(dy: Reading<'_>, m: usize, n: usize, wants: [bool; 2]) -> [Option<LeftFactor>; 2] {
     let isa = Isa::current();
     let arithmetic = Arithmetic::bf16(isa, false);
     let mut rows = wants[0].then(|| LeftFactor::of_rows(arithmetic, m, n));
     let mut columns = wants[1].then(|| LeftFactor::of_tiles(arithmetic, n, m));
-    let operand = Operand::new(dy, m, n);
-    operand.check("dy");
-    let (row_source, column_source) = (Source::left(&operand), Source::left(&operand.t()));
     let row_words = rows.as_mut().map(|rows| (Shared::new(rows.words.words_mut()), rows.row));
     let column_words =
         columns.as_mut().map(|columns| (Shared::new(columns.words.words_mut()), columns.tile, columns.row));
-    pool::with_threads(threads(m * n), || {
-        let height = band(arithmetic);
-        pool::for_each(m.div_ceil(height), |band| {
-            let rows = band * height..m.min((band + 1) * height);
-            for first in (0..n).step_by(TILES * ROWS) {
-                let items = (TILES * ROWS).min(n - first);
-                let part = Range { first_item: first, items, first_k: rows.start, k: rows.len() };
-                let step = rows.start / arithmetic.elements();
-                match &column_words {
-                    // SAFETY: each task has rows of its own, an even number of them before its first, which are steps of each tile.
-                    Some((words, _, row)) if arithmetic.is_tiled() => unsafe {
-                        let words = words.pointer().add(first * row + step);
-                        pack::left_rows(isa, arithmetic, &column_source, part, words, *row);
-                    },
-                    // SAFETY: as above.
-                    Some((words, tile, _)) => unsafe {
-                        let words = words.pointer().add(first / ROWS * tile + step * ROWS);
-                        pack::left_tile_steps(isa, arithmetic, &column_source, part, *tile, words);
-                    },
-                    None => {}
-                }
-                if let Some((words, row)) = &row_words {
-                    let place = rows.start * row + pack::left_words(arithmetic, first);
-                    // SAFETY: each task has rows of its own.
-                    unsafe {
-                        let words = words.pointer().add(place);
-                        pack::left_rows(isa, arithmetic, &row_source, turned(part), words, *row);
-                    }
-                }
+    for_each_block(arithmetic, dy, [m, n], TILES * ROWS, |rows, first, block, store| {
+        let part = Range { first_item: 0, items: block.columns, first_k: 0, k: rows.len() };
+        let step = rows.start / arithmetic.elements();
+        let source = Source::left(&block.t());
+        match &column_words {
+            // SAFETY: each task has rows of its own, an even number of them before its first, which are steps of each tile.
+            Some((words, _, row)) if arithmetic.is_tiled() => unsafe {
+                let words = words.pointer().add(first * row + step);
+                pack::left_rows(isa, arithmetic, &source, part, words, *row, store);
+            },
+            // SAFETY: as above.
+            Some((words, tile, _)) => unsafe {
+                let words = words.pointer().add(first / ROWS * tile + step * ROWS);
+                pack::left_tile_steps(isa, arithmetic, &source, part, *tile, words);
+            },
+            None => {}
+        }
+        if let Some((words, row)) = &row_words {
+            let place = rows.start * row + pack::left_words(arithmetic, first);
+            // SAFETY: each task has rows of its own.
+            unsafe {
+                let words = words.pointer().add(place);
+                pack::left_rows(isa, arithmetic, &Source::left(&block), turned(part), words, *row, store);
             }
-        });
+        }
     });
     [rows, columns]
 }
 
+/// Calls `pack` with each block of a matrix `[m, n]`, its rows and its first column, and how to store it, on all threads: bands of rows, which tasks
+/// have to themselves, in stretches of `width` columns.
+fn for_each_block(
+    arithmetic: Arithmetic,
+    data: Reading<'_>,
+    [m, n]: [usize; 2],
+    width: usize,
+    pack: impl Fn(std::ops::Range<usize>, usize, Operand<'_>, Store) + Sync,
+) {
+    let store = Store::of(m * n / arithmetic.elements());
+    let height = if arithmetic.is_tiled() { TILED_BAND } else { BAND };
+    pool::with_threads(threads(m * n), || {
+        pool::for_each(m.div_ceil(height), |band| {
+            let rows = band * height..m.min((band + 1) * height);
+            data.with(rows.start * n..rows.end * n, |data| {
+                for first in (0..n).step_by(width) {
+                    let block = Operand::new(&data[first..], rows.len(), width.min(n - first));
+                    pack(rows.clone(), first, Operand { stride: n, ..block }, store);
+                }
+            });
+            store.finish();
+        });
+    });
+}
+
 /// `out = left · right` `[m, n]` with the epilogue, on all threads.
 pub fn multiply_factors(left: &LeftFactor, right: &RightFactor, out: &mut [f32], epilogue: &Epilogue<'_>) {
+    epilogue.check(left.rows, right.columns, out.len());
+    assert!(
+        !epilogue.accumulate || epilogue.activation == Activation::None,
+        "gemm: an activation needs the whole sum before it is added to anything"
+    );
+    product(left, right, epilogue).run(out);
+}
+
+/// The same, rounded to bf16 as it is stored: half of the memory that is written, and read afterwards. Nothing but a bias is added.
+pub fn multiply_factors_rounded(left: &LeftFactor, right: &RightFactor, bias: Option<&[f32]>) -> Halves {
+    let length = left.rows * right.columns;
+    let epilogue = Epilogue { bias, ..Epilogue::default() };
+    epilogue.check(left.rows, right.columns, length);
+    let product = product(left, right, &epilogue);
+    if product.can_round() {
+        let mut halves = Halves::scratch(length);
+        product.run_rounded(halves.words_mut());
+        return halves;
+    }
+    let mut out = Buffer::scratch(length);
+    product.run(&mut out);
+    Halves::pack(&out)
+}
+
+fn product<'a>(left: &'a LeftFactor, right: &'a RightFactor, epilogue: &Epilogue<'a>) -> Product<'a> {
     let (m, k, n) = (left.rows, left.columns, right.columns);
     assert!(
         right.rows == k && left.arithmetic == right.arithmetic,
@@ -182,12 +252,7 @@ pub fn multiply_factors(left: &LeftFactor, right: &RightFactor, out: &mut [f32],
         right.rows,
         right.arithmetic
     );
-    epilogue.check(m, n, out);
-    assert!(
-        !epilogue.accumulate || epilogue.activation == Activation::None,
-        "gemm: an activation needs the whole sum before it is added to anything"
-    );
-    let product = Product {
+    Product {
         isa: Isa::current(),
         arithmetic: left.arithmetic,
         m,
@@ -197,13 +262,7 @@ pub fn multiply_factors(left: &LeftFactor, right: &RightFactor, out: &mut [f32],
         right: Right::Panels { words: right.words.words(), scales: &[], start: &[] },
         epilogue: *epilogue,
         threads: if m * n * k < PARALLEL { 1 } else { pool::threads() },
-    };
-    product.run(out);
-}
-
-/// Rows that a task packs.
-fn band(arithmetic: Arithmetic) -> usize {
-    if arithmetic.is_tiled() { TILED_BAND } else { BAND }
+    }
 }
 
 fn threads(numbers: usize) -> usize {

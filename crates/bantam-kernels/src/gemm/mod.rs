@@ -21,7 +21,9 @@ mod tile;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use amx::register_loop;
-pub use factors::{LeftFactor, RightFactor, multiply_factors, pack_input, pack_upstream};
+pub use factors::{
+    LeftFactor, Make, Reading, RightFactor, multiply_factors, multiply_factors_rounded, pack_input, pack_upstream,
+};
 pub(crate) use packed::SUMMED;
 pub use packed::{PackedFormat, PackedMatrix};
 pub use quantize::quantize_rows;
@@ -113,8 +115,8 @@ pub struct Epilogue<'a> {
 }
 
 impl Epilogue<'_> {
-    fn check(&self, m: usize, n: usize, out: &[f32]) {
-        assert!(out.len() == m * n, "gemm: the product is {m} x {n}, but out has {} elements", out.len());
+    fn check(&self, m: usize, n: usize, out: usize) {
+        assert!(out == m * n, "gemm: the product is {m} x {n}, but out has {out} elements");
         assert!(
             self.bias.is_none_or(|bias| bias.len() == n),
             "gemm: {n} columns, but a bias of {:?}",
@@ -134,7 +136,7 @@ pub fn multiply(precision: Precision, a: Operand<'_>, b: Operand<'_>, out: &mut 
     assert!(b.rows == k, "gemm: {m} x {k} times {} x {n}", b.rows);
     a.check("a");
     b.check("b");
-    epilogue.check(m, n, out);
+    epilogue.check(m, n, out.len());
     let isa = Isa::current();
     let product = Product {
         isa,

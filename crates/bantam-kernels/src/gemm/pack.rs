@@ -56,12 +56,54 @@ pub(super) struct Range {
     pub(super) k: usize,
 }
 
+/// Where words go on their way to memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Store {
+    /// Into the caches, for who reads them next.
+    Kept,
+    /// Past the caches where they fill whole lines, so that memory is not read before it is written: for more words than caches hold. The writer
+    /// ends with [`Store::finish`].
+    PastCaches,
+}
+
+impl Store {
+    /// Bytes from which words go past the caches: more than the second-level cache of a core.
+    const FEWEST: usize = 4 << 20;
+
+    /// For so many words.
+    pub(super) fn of(words: usize) -> Store {
+        if words * size_of::<u32>() >= Store::FEWEST { Store::PastCaches } else { Store::Kept }
+    }
+
+    /// Has all words be in memory before this thread says that its work is done.
+    #[inline]
+    pub(super) fn finish(self) {
+        #[cfg(target_arch = "x86_64")]
+        if self == Store::PastCaches {
+            // SAFETY: every x86-64 has this instruction.
+            unsafe { std::arch::x86_64::_mm_sfence() };
+        }
+    }
+}
+
 /// Packs panels of the right factor, `[panels][steps][PANEL]` words; columns and elements of k that do not exist become 0.
 pub(super) fn right_panels(isa: Isa, arithmetic: Arithmetic, source: &Source<'_>, range: Range, out: &mut [u32]) {
+    store_right_panels(isa, arithmetic, source, range, out, Store::Kept);
+}
+
+/// [`right_panels`], stored as `store` says.
+pub(super) fn store_right_panels(
+    isa: Isa,
+    arithmetic: Arithmetic,
+    source: &Source<'_>,
+    range: Range,
+    out: &mut [u32],
+    store: Store,
+) {
     debug_assert!(out.len() == range.items.next_multiple_of(PANEL) * range.k.div_ceil(arithmetic.elements()));
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Amx => super::avx512::pack::right_panels(isa, arithmetic, source, range, out),
+        Isa::Avx512 | Isa::Amx => super::avx512::pack::right_panels(isa, arithmetic, source, range, out, store),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => super::avx2::pack::right_panels(arithmetic, source, range, out),
         _ => right_panels_portable(arithmetic, source, range, out),
@@ -150,6 +192,7 @@ pub(super) unsafe fn left_rows(
     range: Range,
     out: *mut u32,
     row_words: usize,
+    store: Store,
 ) {
     debug_assert!(
         (source.lines_are_items || arithmetic.is_tiled()) && range.first_k.is_multiple_of(arithmetic.elements())
@@ -157,7 +200,7 @@ pub(super) unsafe fn left_rows(
     #[cfg(target_arch = "x86_64")]
     if isa >= Isa::Avx512 {
         // SAFETY: the caller's promise.
-        return unsafe { super::avx512::pack::left_rows(isa, arithmetic, source, range, out, row_words) };
+        return unsafe { super::avx512::pack::left_rows(isa, arithmetic, source, range, out, row_words, store) };
     }
     let Range { first_item, items, first_k, k } = range;
     for item in 0..items {

@@ -106,7 +106,7 @@ impl PackedMatrix {
     pub fn multiply(&self, x: &[f32], m: usize, out: &mut [f32], epilogue: &Epilogue<'_>) {
         let (n, k) = (self.n, self.k);
         assert!(x.len() == m * k, "gemm: x is {m} x {k}, but has {} elements", x.len());
-        epilogue.check(m, n, out);
+        epilogue.check(m, n, out.len());
         let isa = Isa::current();
         let arithmetic = match self.format {
             PackedFormat::F32 => Arithmetic::F32,

@@ -393,7 +393,7 @@ fn tiles_of_every_arithmetic_agree_with_the_plain_ones() {
 fn shared_factors_give_the_three_products_of_a_linear_layer() {
     for_each_isa(|isa| {
         let mut random = Random::new(11);
-        for [m, k, n] in [[1, 1, 1], [5, 7, 3], [33, 65, 97], [40, 130, 200], [129, 64, 191]] {
+        for [m, k, n] in [[1, 1, 1], [5, 7, 3], [33, 65, 97], [40, 130, 200], [129, 64, 190], [37, 1300, 34]] {
             let (x, w, dy) = (random.vector(m * k), random.vector(n * k), random.vector(m * n));
             let (bias, residual) = (random.vector(n), random.vector(m * n));
             let rounded = [&x, &w, &dy].map(|data| to_bf16(data));
@@ -402,8 +402,15 @@ fn shared_factors_give_the_three_products_of_a_linear_layer() {
             let weight = Operand::new(&w, n, k);
             let [transposed, as_is] = [weight.t(), weight].map(RightFactor::pack);
             assert!(transposed.fits(k, n) && as_is.fits(n, k) && (k == n || !as_is.fits(k, n)));
-            let (left, right) = pack_input(&x, m, k, true);
-            let [rows, columns] = pack_upstream(&dy, m, n, [true, true]).map(|factor| factor.expect("asked for"));
+            // Packed as they lie, or as they are made.
+            let (made_x, made_dy) = (Copied(&x), Copied(&dy));
+            let (x, dy) = if m % 2 == 0 {
+                (Reading::Slice(&x), Reading::Slice(&dy))
+            } else {
+                (Reading::Made(&made_x), Reading::Made(&made_dy))
+            };
+            let (left, right) = pack_input(x, m, k, true);
+            let [rows, columns] = pack_upstream(dy, m, n, [true, true]).map(|factor| factor.expect("asked for"));
             let right = right.expect("asked for");
             let plain = Epilogue::default();
             let whole = Epilogue { bias: Some(&bias), residual: Some(&residual), ..plain };
@@ -418,9 +425,24 @@ fn shared_factors_give_the_three_products_of_a_linear_layer() {
                 multiply_factors(left, factor, &mut out, epilogue);
                 assert_close(&out, &truth(a, b, &old, epilogue), 1e-4, &format!("{m} x {k} x {n} with {isa:?}"));
             }
-            assert!(pack_input(&x, m, k, false).1.is_none());
-            let [rows, columns] = pack_upstream(&dy, m, n, [false, true]);
+            let mut exact = vec![0.0; m * n];
+            multiply_factors(&left, &transposed, &mut exact, &Epilogue { bias: Some(&bias), ..plain });
+            let halves = multiply_factors_rounded(&left, &transposed, Some(&bias));
+            let mut unpacked = vec![0.0; m * n];
+            halves.make(0..m * n, &mut unpacked);
+            assert_eq!(unpacked, to_bf16(&exact), "{m} x {k} x {n} rounded, {isa:?}");
+            assert!(pack_input(x, m, k, false).1.is_none());
+            let [rows, columns] = pack_upstream(dy, m, n, [false, true]);
             assert!(rows.is_none() && columns.is_some());
         }
     });
+}
+
+/// Numbers that are copied as they are read.
+struct Copied<'a>(&'a [f32]);
+
+impl Make for Copied<'_> {
+    fn make(&self, numbers: std::ops::Range<usize>, out: &mut [f32]) {
+        out.copy_from_slice(&self.0[numbers]);
+    }
 }

@@ -1,7 +1,7 @@
 //! Softmax and cross-entropy, on rows of logits and fused with the product that makes the logits.
 
 use crate::curves::exp;
-use crate::gemm::{self, Epilogue, Operand, Precision, RightFactor, multiply, multiply_factors};
+use crate::gemm::{self, Epilogue, Operand, Precision, Reading, RightFactor, multiply, multiply_factors};
 use crate::memory::Buffer;
 use crate::pool::Shared;
 use crate::vectorized::{LANES, fold_lanes, for_each_range, sum, sum_lanes, vectorized};
@@ -205,7 +205,7 @@ pub fn linear_cross_entropy(
         let operand = Operand::new(chunk, count, k);
         let weight = Operand::new(head.weight, classes, k);
         let input = head.factors.map(|[transposed, _]| {
-            let (left, right) = gemm::pack_input(chunk, count, k, wants[1]);
+            let (left, right) = gemm::pack_input(Reading::Slice(chunk), count, k, wants[1]);
             multiply_factors(&left, transposed, logits, &Epilogue::default());
             right
         });
@@ -220,7 +220,7 @@ pub fn linear_cross_entropy(
         let added = Epilogue { accumulate: start > 0, ..Epilogue::default() };
         match (head.factors, input) {
             (Some([_, as_is]), Some(input)) => {
-                let [d_rows, d_columns] = gemm::pack_upstream(logits, count, classes, wants);
+                let [d_rows, d_columns] = gemm::pack_upstream(Reading::Slice(logits), count, classes, wants);
                 if let (Some(d_chunk), Some(d_rows)) = (d_chunk, d_rows) {
                     multiply_factors(&d_rows, as_is, d_chunk, &Epilogue::default());
                 }

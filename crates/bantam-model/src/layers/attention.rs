@@ -122,7 +122,7 @@ impl Attention {
     /// What the heads make of `x`: `[tokens, heads * head_dim]`.
     fn attended(&self, weights: &Weights, x: &Tensor, batch: &Batch, pass: &mut Pass) -> Tensor {
         let bias = self.input_bias.map(|id| weights.vector(id));
-        let mut fused = pass.linear(x, weights, self.input, bias);
+        let mut fused = pass.linear_rounded(x, weights, self.input, bias);
         if let Some(norms) = &self.head_norms {
             fused = self.normalised(weights, norms, &fused);
         }

@@ -98,7 +98,7 @@ impl FeedForward {
     /// `residual` and what the channels add to it: all `[tokens, width]`.
     pub fn forward(&self, weights: &Weights, x: &Tensor, residual: &Tensor, pass: &mut Pass) -> Tensor {
         let bias = |id: Option<VectorId>| id.map(|id| weights.vector(id));
-        let wide = pass.linear(x, weights, self.input, bias(self.input_bias));
+        let wide = pass.linear_rounded(x, weights, self.input, bias(self.input_bias));
         let bent = if self.gated { wide.gated(self.activation) } else { wide.activation(self.activation) };
         pass.linear_onto(residual, &bent, weights, self.output, bias(self.output_bias))
     }

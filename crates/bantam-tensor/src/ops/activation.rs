@@ -1,30 +1,34 @@
 //! Functions of one number: GELU (exact, or by tanh), ReLU, SiLU, tanh.
 
 use crate::kept::Keep;
+use crate::maker::Maker;
 use crate::origin::Inputs;
 use crate::shared::Shared;
 use crate::tensor::Tensor;
 use bantam_kernels::activation::{self, Activation};
-use bantam_kernels::memory::Buffer;
 
 impl Tensor {
-    /// `activation(x)` of each number. Keeps its input; later ops keep nothing of the result, and make it again from that input.
+    /// `activation(x)` of each number, when it is read. Keeps its input; later ops keep nothing of the result, and make it again from that input.
     pub fn activation(&self, activation: Activation) -> Tensor {
-        let mut out = self.scratch();
-        activation::forward(activation, self.data(), &mut out);
+        let width = self.width();
+        let value = |x: Shared| {
+            Maker::rows(width, move |numbers, out| {
+                x.reading(width).with(numbers, |x| activation::forward(activation, x, out));
+            })
+        };
+        let out = self.made(value(self.shared()), self.shared().len());
         Tensor::from_op(self.sizes(), out, &[self], |keep| {
             let x = self.keep();
-            let source = x.clone();
-            *keep = Keep::again(move || {
-                let x = source.load();
-                let mut out = Buffer::scratch(x.len());
-                activation::forward(activation, &x, &mut out);
-                out
-            });
+            *keep = Keep::Again(value(x.load()));
             move |upstream: Shared, inputs: &mut Inputs<'_>| {
-                let mut gradient = Buffer::scratch(upstream.len());
-                activation::backward(activation, &x.load(), &upstream, &mut gradient);
-                inputs.give(0, gradient);
+                let (x, length) = (x.load(), upstream.len());
+                let gradient = Maker::rows(width, move |numbers, out| {
+                    let upstream = upstream.reading(width);
+                    upstream.with(numbers.clone(), |d_out| {
+                        x.reading(width).with(numbers, |x| activation::backward(activation, x, d_out, out));
+                    });
+                });
+                inputs.give(0, Shared::made(gradient, length));
             }
         })
     }

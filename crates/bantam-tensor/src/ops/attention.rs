@@ -20,16 +20,16 @@ impl Tensor {
         assert_eq!(self.width(), widths.0, "attention: shape {:?} for {shape:?}", self.shape());
         expect_starts("attention", self, starts);
         let (mut out, mut log_sum) = (Buffer::scratch(tokens * widths.1), Buffer::scratch(tokens * shape.heads));
-        let precision = match self.keeping() {
-            Keep::Half => Precision::Bf16,
-            _ => Precision::F32,
+        let (precision, keeping) = match self.is_rounded() {
+            true => (Precision::Bf16, Keep::Half),
+            false => (Precision::F32, Keep::Whole),
         };
         attention::forward(shape, precision, self.data(), starts, &mut out, &mut log_sum);
         let out = Shared::from(out);
         Tensor::from_op(self.sizes().with_width(widths.1), out.clone(), &[self], |keep| {
             let (qkv, shape, starts) = (self.keep(), *shape, starts.to_vec());
             // The result is as exact as the input, and the product after it shares what is kept here.
-            let out = Kept::new(&out, &self.keeping());
+            let out = Kept::new(&out, &keeping);
             *keep = out.shared();
             move |upstream: Shared, inputs: &mut Inputs<'_>| {
                 let qkv = qkv.load();

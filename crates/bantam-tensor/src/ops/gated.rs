@@ -1,35 +1,41 @@
 //! Gated units (SwiGLU, GeGLU): `y = act(gate) * up`, where a row of the input is `[gate, up]`.
 
 use crate::kept::Keep;
+use crate::maker::Maker;
 use crate::origin::Inputs;
 use crate::shared::Shared;
 use crate::tensor::Tensor;
 use bantam_kernels::activation::{self, Activation};
-use bantam_kernels::memory::Buffer;
 
 impl Tensor {
-    /// `act(gate) * up`: `[.., 2f]` becomes `[.., f]`. Keeps its input; later ops keep nothing of the result, and make it again from that
-    /// input.
+    /// `act(gate) * up`: `[.., 2f]` becomes `[.., f]`, when it is read. Keeps its input; later ops keep nothing of the result, and make it again
+    /// from that input.
     pub fn gated(&self, activation: Activation) -> Tensor {
         let width = self.width();
         assert!(width.is_multiple_of(2), "gated: shape {:?} has no two halves", self.shape());
-        let half = width / 2;
-        let shape = self.sizes().with_width(half);
-        let mut out = Buffer::scratch(shape.length());
-        activation::gated(activation, self.data(), half, &mut out);
+        let channels = width / 2;
+        let shape = self.sizes().with_width(channels);
+        let value = |gate_up: Shared| {
+            Maker::rows(channels, move |numbers, out| {
+                let both = 2 * numbers.start..2 * numbers.end;
+                gate_up.reading(width).with(both, |both| activation::gated(activation, both, channels, out));
+            })
+        };
+        let out = self.made(value(self.shared()), shape.length());
         Tensor::from_op(shape, out, &[self], |keep| {
             let gate_up = self.keep();
-            let source = gate_up.clone();
-            *keep = Keep::again(move || {
-                let gate_up = source.load();
-                let mut out = Buffer::scratch(gate_up.len() / 2);
-                activation::gated(activation, &gate_up, half, &mut out);
-                out
-            });
+            *keep = Keep::Again(value(gate_up.load()));
             move |upstream: Shared, inputs: &mut Inputs<'_>| {
-                let mut gradient = Buffer::scratch(2 * upstream.len());
-                activation::gated_backward(activation, &gate_up.load(), half, &upstream, &mut gradient);
-                inputs.give(0, gradient);
+                let (gate_up, length) = (gate_up.load(), 2 * upstream.len());
+                let gradient = Maker::rows(width, move |numbers, out| {
+                    let upstream = upstream.reading(channels);
+                    upstream.with(numbers.start / 2..numbers.end / 2, |d_out| {
+                        gate_up.reading(width).with(numbers, |both| {
+                            activation::gated_backward(activation, both, channels, d_out, out);
+                        });
+                    });
+                });
+                inputs.give(0, Shared::made(gradient, length));
             }
         })
     }

@@ -1,6 +1,7 @@
 //! Layer norm (Ba, Kiros and Hinton, 2016): `y = (x - mean) / sqrt(variance + ε) * w + b`, row by row, with w and b `[width]`.
 
-use crate::kept::{Keep, Kept};
+use crate::kept::Keep;
+use crate::maker::Maker;
 use crate::origin::Inputs;
 use crate::shared::Shared;
 use crate::tensor::Tensor;
@@ -8,55 +9,39 @@ use bantam_kernels::memory::Buffer;
 use bantam_kernels::norm;
 
 impl Tensor {
-    /// Shifts and scales each row to mean 0 and variance 1, then multiplies it by `weight` and adds `bias`. Keeps its input and two numbers
-    /// per row; later ops keep nothing of the result, and make it again from that input.
+    /// Shifts and scales each row to mean 0 and variance 1, then multiplies it by `weight` and adds `bias`: when it is read. Keeps its input; later
+    /// ops keep nothing of the result, and make it again from that input.
     pub fn layer_norm(&self, weight: &Tensor, bias: Option<&Tensor>, epsilon: f32) -> Tensor {
+        let width = self.width();
         for given in [Some(weight), bias].into_iter().flatten() {
             assert_eq!(
                 given.shape(),
-                [self.width()],
+                [width],
                 "layer_norm: shape {:?} with a weight or bias of shape {:?}",
                 self.shape(),
                 given.shape()
             );
         }
-        let rows = self.rows();
-        let (mut out, mut mean, mut inverse) = (self.scratch(), Buffer::scratch(rows), Buffer::scratch(rows));
-        norm::layer_norm(
-            self.data(),
-            weight.data(),
-            bias.map(Tensor::data),
-            epsilon,
-            &mut out,
-            &mut mean,
-            &mut inverse,
-        );
         let inputs: Vec<&Tensor> = [Some(self), Some(weight), bias].into_iter().flatten().collect();
+        let (weight, bias) = (weight.shared(), bias.map(Tensor::shared));
+        let value = |x: Shared| {
+            let (weight, bias) = (weight.clone(), bias.clone());
+            Maker::rows(width, move |numbers, out| {
+                x.reading(width).with(numbers, |x| norm::layer_norm(x, &weight, bias.as_deref(), epsilon, out));
+            })
+        };
+        let out = self.made(value(self.shared()), self.shared().len());
         Tensor::from_op(self.sizes(), out, &inputs, |keep| {
-            let (x, weight, has_bias) = (self.keep(), weight.keep(), bias.is_some());
-            let source = (x.clone(), weight.clone(), bias.map(Tensor::keep));
-            *keep = Keep::again(move || {
-                let (x, weight, bias) = (source.0.load(), source.1.load(), source.2.as_ref().map(Kept::load));
-                let (mut out, mut mean, mut inverse) =
-                    (Buffer::scratch(x.len()), Buffer::scratch(rows), Buffer::scratch(rows));
-                norm::layer_norm(&x, &weight, bias.as_deref(), epsilon, &mut out, &mut mean, &mut inverse);
-                out
-            });
+            let x = self.keep();
+            *keep = Keep::Again(value(x.load()));
+            let (weight, has_bias) = (weight.clone(), bias.is_some());
             move |upstream: Shared, inputs: &mut Inputs<'_>| {
-                let (x, weight) = (x.load(), weight.load());
+                let x = x.load();
                 let mut d_x = Buffer::scratch(upstream.len());
-                let mut d_weight = inputs.wants(1).then(|| Buffer::zeroed(weight.len()));
-                let mut d_bias = (has_bias && inputs.wants(2)).then(|| Buffer::zeroed(weight.len()));
-                norm::layer_norm_backward(
-                    &x,
-                    &weight,
-                    &mean,
-                    &inverse,
-                    &upstream,
-                    &mut d_x,
-                    d_weight.as_deref_mut(),
-                    d_bias.as_deref_mut(),
-                );
+                let mut d_weight = inputs.wants(1).then(|| Buffer::zeroed(width));
+                let mut d_bias = (has_bias && inputs.wants(2)).then(|| Buffer::zeroed(width));
+                let (weight_sums, bias_sums) = (d_weight.as_deref_mut(), d_bias.as_deref_mut());
+                norm::layer_norm_backward(&x, &weight, epsilon, &upstream, &mut d_x, weight_sums, bias_sums);
                 for (input, gradient) in [Some(d_x), d_weight, d_bias].into_iter().enumerate() {
                     if let Some(gradient) = gradient {
                         inputs.give(input, gradient);

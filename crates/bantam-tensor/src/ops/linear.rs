@@ -9,6 +9,7 @@ use bantam_kernels::activation::Activation;
 #[cfg(doc)]
 use bantam_kernels::gemm::grouped::GroupedMatrix;
 use bantam_kernels::gemm::{self, Epilogue, Operand, Precision};
+use bantam_kernels::halves::Halves;
 use bantam_kernels::memory::Buffer;
 use bantam_kernels::pool;
 
@@ -21,12 +22,24 @@ impl Tensor {
     ///
     /// Nothing flows through packed weights: they take no tracked input.
     pub fn linear(&self, matrix: &Matrix, bias: Option<&Tensor>) -> Tensor {
-        self.product(matrix, bias, None)
+        self.product(matrix, bias, None, false)
+    }
+
+    /// [`Tensor::linear_prompt`] without a residual, where products with dense weights in bf16 are rounded as they are stored, and widened by those
+    /// who read them. For what stays within a layer: gates, channels, queries, keys and values.
+    pub fn linear_rounded(&self, matrix: &Matrix, bias: Option<&Tensor>, first: usize) -> Tensor {
+        match matrix {
+            Matrix::Dense { precision: Precision::Bf16, .. } => {
+                self.expect_linear(matrix, bias, None);
+                self.product(matrix, bias, None, true)
+            }
+            _ => self.linear_prompt(matrix, bias, None, first),
+        }
     }
 
     /// `x·Wᵀ + b + residual`, in one pass; `residual` has the shape of the result. Keeps what [`Tensor::linear`] keeps.
     pub fn linear_residual(&self, matrix: &Matrix, bias: Option<&Tensor>, residual: &Tensor) -> Tensor {
-        self.product(matrix, bias, Some(residual))
+        self.product(matrix, bias, Some(residual), false)
     }
 
     /// [`Tensor::linear`], or [`Tensor::linear_residual`] where there is a residual, of which the rows from `first` on are those of prompts:
@@ -38,7 +51,7 @@ impl Tensor {
         residual: Option<&Tensor>,
         first: usize,
     ) -> Tensor {
-        let Matrix::Grouped(grouped) = matrix else { return self.product(matrix, bias, residual) };
+        let Matrix::Grouped(grouped) = matrix else { return self.product(matrix, bias, residual, false) };
         self.expect_linear(matrix, bias, residual);
         let (first, n, k) = (first.min(self.rows()), grouped.rows(), grouped.columns());
         let shape = self.sizes().with_width(n);
@@ -107,34 +120,42 @@ impl Tensor {
         }
     }
 
-    fn product(&self, matrix: &Matrix, bias: Option<&Tensor>, residual: Option<&Tensor>) -> Tensor {
+    /// The product, which is rounded where dense weights are multiplied in bf16 and `rounds` says so.
+    fn product(&self, matrix: &Matrix, bias: Option<&Tensor>, residual: Option<&Tensor>, rounds: bool) -> Tensor {
         self.expect_linear(matrix, bias, residual);
         let (m, n, k) = (self.rows(), matrix.rows(), matrix.columns());
         let shape = self.sizes().with_width(n);
-        let mut out = Buffer::scratch(shape.length());
         let epilogue =
             Epilogue { bias: bias.map(Tensor::data), residual: residual.map(Tensor::data), ..Epilogue::default() };
+        let written = |write: &dyn Fn(&mut [f32])| {
+            let mut out = Buffer::scratch(shape.length());
+            write(&mut out);
+            out
+        };
         let (weight, precision) = match matrix {
             Matrix::Packed(packed) => {
-                packed.multiply(self.data(), m, &mut out, &epilogue);
-                return Tensor::new(shape, out);
+                return Tensor::new(shape, written(&|out| packed.multiply(self.data(), m, out, &epilogue)));
             }
             Matrix::Grouped(grouped) => {
-                grouped.multiply(self.data(), m, &mut out, &epilogue);
-                return Tensor::new(shape, out);
+                return Tensor::new(shape, written(&|out| grouped.multiply(self.data(), m, out, &epilogue)));
             }
             Matrix::Dense { weight, precision } => (weight, *precision),
         };
         // What a step's products share is packed once; without gradients a product packs for itself.
         let shares = precision == Precision::Bf16 && (self.is_tracked() || weight.is_tracked());
-        let columns = if shares {
-            let (rows, columns) = gemm::pack_input(self.data(), m, k, weight.is_tracked());
-            gemm::multiply_factors(&rows, &weight.shared().factor(n, k, true), &mut out, &epilogue);
-            columns
+        let (out, columns) = if shares {
+            let (rows, columns) = gemm::pack_input(self.shared().reading(k), m, k, weight.is_tracked());
+            let factor = weight.shared().factor(n, k, true);
+            let out = if rounds {
+                gemm::multiply_factors_rounded(&rows, &factor, epilogue.bias).into()
+            } else {
+                Shared::from(written(&|out| gemm::multiply_factors(&rows, &factor, out, &epilogue)))
+            };
+            (out, columns)
         } else {
-            let weight = Operand::new(weight.data(), n, k).t();
-            gemm::multiply(precision, Operand::new(self.data(), m, k), weight, &mut out, &epilogue);
-            None
+            let (x, weight) = (Operand::new(self.data(), m, k), Operand::new(weight.data(), n, k).t());
+            let out = written(&|out| gemm::multiply(precision, x, weight, out, &epilogue));
+            (if rounds { Halves::pack(&out).into() } else { out.into() }, None)
         };
 
         const INPUT: usize = 0;
@@ -149,10 +170,12 @@ impl Tensor {
             let x = (weight.is_tracked() && !shares).then(|| self.keep());
             let w = self.is_tracked().then(|| weight.keep());
             move |upstream: Shared, inputs: &mut Inputs<'_>| {
-                let dy = Operand::new(&upstream, m, n);
+                if let Some(bias) = bias_input {
+                    inputs.add(bias, |gradient| add_rows(&upstream, gradient));
+                }
                 let wants = [inputs.wants(INPUT), inputs.wants(WEIGHT)];
                 let [dy_rows, dy_columns] =
-                    if shares { gemm::pack_upstream(&upstream, m, n, wants) } else { [None, None] };
+                    if shares { gemm::pack_upstream(upstream.reading(n), m, n, wants) } else { [None, None] };
                 if let (Some(x), Some(dy)) = (columns, dy_columns) {
                     inputs.write(WEIGHT, |gradient, accumulate| {
                         gemm::multiply_factors(&dy, &x, gradient, &Epilogue { accumulate, ..Epilogue::default() });
@@ -162,11 +185,9 @@ impl Tensor {
                     let x = x.load();
                     inputs.write(WEIGHT, |gradient, accumulate| {
                         let epilogue = Epilogue { accumulate, ..Epilogue::default() };
-                        gemm::multiply(precision, dy.t(), Operand::new(&x, m, k), gradient, &epilogue);
+                        let dy = Operand::new(&upstream, m, n).t();
+                        gemm::multiply(precision, dy, Operand::new(&x, m, k), gradient, &epilogue);
                     });
-                }
-                if let Some(bias) = bias_input {
-                    inputs.add(bias, |gradient| add_rows(&upstream, gradient));
                 }
                 if let Some(w) = w {
                     let w = w.load();
@@ -174,7 +195,10 @@ impl Tensor {
                         let epilogue = Epilogue { accumulate, ..Epilogue::default() };
                         match dy_rows {
                             Some(dy) => gemm::multiply_factors(&dy, &w.factor(n, k, false), gradient, &epilogue),
-                            None => gemm::multiply(precision, dy, Operand::new(&w, n, k), gradient, &epilogue),
+                            None => {
+                                let dy = Operand::new(&upstream, m, n);
+                                gemm::multiply(precision, dy, Operand::new(&w, n, k), gradient, &epilogue);
+                            }
                         }
                     });
                 }

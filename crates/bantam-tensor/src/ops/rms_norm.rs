@@ -1,6 +1,7 @@
 //! Root mean square norm (Zhang and Sennrich, 2019): `y = x / sqrt(mean(x²) + ε) * w`, row by row, with w `[width]`.
 
-use crate::kept::{Keep, Kept};
+use crate::kept::Keep;
+use crate::maker::Maker;
 use crate::origin::Inputs;
 use crate::shared::Shared;
 use crate::tensor::Tensor;
@@ -8,38 +9,36 @@ use bantam_kernels::memory::Buffer;
 use bantam_kernels::norm;
 
 impl Tensor {
-    /// Divides each row by the root of its mean square, and multiplies it by `weight` where there is one. Keeps its input and one number per
-    /// row; later ops keep nothing of the result, and make it again from that input.
+    /// Divides each row by the root of its mean square, and multiplies it by `weight` where there is one: when it is read. Keeps its input; later
+    /// ops keep nothing of the result, and make it again from that input.
     pub fn rms_norm(&self, weight: Option<&Tensor>, epsilon: f32) -> Tensor {
+        let width = self.width();
         if let Some(weight) = weight {
             assert_eq!(
                 weight.shape(),
-                [self.width()],
+                [width],
                 "rms_norm: shape {:?} with a weight of shape {:?}",
                 self.shape(),
                 weight.shape()
             );
         }
-        let rows = self.rows();
-        let (mut out, mut inverse) = (self.scratch(), Buffer::scratch(rows));
-        norm::rms_norm(self.data(), weight.map(Tensor::data), epsilon, &mut out, &mut inverse);
         let inputs: Vec<&Tensor> = [Some(self), weight].into_iter().flatten().collect();
+        let value = |x: Shared, weight: Option<Shared>| {
+            Maker::rows(width, move |numbers, out| {
+                x.reading(width).with(numbers, |x| norm::rms_norm(x, width, weight.as_deref(), epsilon, out));
+            })
+        };
+        let out = self.made(value(self.shared(), weight.map(Tensor::shared)), self.shared().len());
         Tensor::from_op(self.sizes(), out, &inputs, |keep| {
-            let (x, weight) = (self.keep(), weight.map(Tensor::keep));
-            let source = (x.clone(), weight.clone());
-            *keep = Keep::again(move || {
-                let (x, weight) = (source.0.load(), source.1.as_ref().map(Kept::load));
-                let (mut out, mut inverse) = (Buffer::scratch(x.len()), Buffer::scratch(rows));
-                norm::rms_norm(&x, weight.as_deref(), epsilon, &mut out, &mut inverse);
-                out
-            });
+            let (x, weight) = (self.keep(), weight.map(Tensor::shared));
+            *keep = Keep::Again(value(x.load(), weight.clone()));
             move |upstream: Shared, inputs: &mut Inputs<'_>| {
-                let (x, weight) = (x.load(), weight.map(|weight| weight.load()));
+                let x = x.load();
                 let mut d_weight =
                     weight.as_ref().filter(|_| inputs.wants(1)).map(|weight| Buffer::zeroed(weight.len()));
                 let mut write = |d_x: &mut [f32], accumulate| {
                     let (weight, d_weight) = (weight.as_deref(), d_weight.as_deref_mut());
-                    norm::rms_norm_backward(&x, weight, &inverse, &upstream, d_x, accumulate, d_weight);
+                    norm::rms_norm_backward(&x, width, weight, epsilon, &upstream, d_x, accumulate, d_weight);
                 };
                 if inputs.wants(0) {
                     inputs.write(0, write);

@@ -1,32 +1,71 @@
 //! Rotary positions (Su et al., 2021), in the half-split convention of Llama: number `i` of a head is turned together with number
 //! `i + head_dim / 2`, by `position * frequencies[i]`.
 
+use crate::kept::Keep;
+use crate::maker::Maker;
 use crate::origin::Inputs;
 use crate::shared::Shared;
 use crate::tensor::Tensor;
 use bantam_kernels::rotary::{self, Frequencies};
+use std::sync::Arc;
 
 impl Tensor {
     /// Rotates the first `heads` heads of each row, `[tokens, width]`, by the token's position; a head has two numbers for each frequency, and
-    /// the rest of the row stays. Works in place where nobody else holds the numbers. Keeps the positions: the gradient is rotated back.
+    /// the rest of the row stays. Keeps the positions: the gradient is rotated back.
+    ///
+    /// What a product in bf16 gave rounded is rotated when it is read, and later ops make it again; other numbers are rotated in place where nobody
+    /// else holds them.
     pub fn rotary(self, heads: usize, positions: &[u32], frequencies: &Frequencies) -> Tensor {
         let (shape, width) = (self.sizes(), self.width());
         let head_dim = frequencies.head_dim();
         let fits = heads * head_dim <= width && positions.len() == self.rows();
         assert!(fits, "rotary: shape {shape:?} with {heads} heads of {head_dim} and {} positions", positions.len());
-        let origin = self.origin().cloned();
-        let keeping = self.keeping();
-        let mut out = self.into_data().into_owned();
-        rotary::rotate(&mut out, width, heads, positions, frequencies, false);
-        Tensor::from_origins(shape, out, vec![origin], |keep| {
-            *keep = keeping;
-            let (positions, frequencies) = (positions.to_vec(), frequencies.clone());
+        let rotation = Rotation { width, heads, positions: positions.into(), frequencies: frequencies.clone() };
+        let (origin, is_rounded) = (self.origin().cloned(), self.is_rounded());
+        let data = self.into_data();
+        let length = data.len();
+        if origin.is_none() || data.halves().is_none() {
+            let mut out = data.into_owned();
+            rotation.rotate(0, &mut out, false);
+            return Tensor::from_origins(shape, out, vec![origin], |keep| {
+                *keep = if is_rounded { Keep::Half } else { Keep::Whole };
+                move |upstream: Shared, inputs: &mut Inputs<'_>| {
+                    let mut gradient = upstream.into_owned();
+                    rotation.rotate(0, &mut gradient, true);
+                    inputs.give(0, gradient);
+                }
+            });
+        }
+        let rotated = move |rotation: Arc<Rotation>, data: Shared, inverse| {
+            Maker::rows(width, move |numbers, out| {
+                data.reading(width).copy(numbers.clone(), out);
+                rotation.rotate(numbers.start / width, out, inverse);
+            })
+        };
+        let rotation = Arc::new(rotation);
+        let maker = rotated(Arc::clone(&rotation), data, false).rounded();
+        Tensor::from_origins(shape, Shared::made(maker.clone(), length), vec![origin], |keep| {
+            *keep = Keep::Again(maker);
             move |upstream: Shared, inputs: &mut Inputs<'_>| {
-                let mut gradient = upstream.into_owned();
-                rotary::rotate(&mut gradient, width, heads, &positions, &frequencies, true);
-                inputs.give(0, gradient);
+                inputs.give(0, Shared::made(rotated(rotation, upstream, true), length));
             }
         })
+    }
+}
+
+/// What a row is rotated by.
+struct Rotation {
+    width: usize,
+    heads: usize,
+    positions: Box<[u32]>,
+    frequencies: Frequencies,
+}
+
+impl Rotation {
+    /// Rotates whole rows, of which the first is `row`; backwards if `inverse`.
+    fn rotate(&self, row: usize, data: &mut [f32], inverse: bool) {
+        let positions = &self.positions[row..][..data.len() / self.width.max(1)];
+        rotary::rotate(data, self.width, self.heads, positions, &self.frequencies, inverse);
     }
 }
 

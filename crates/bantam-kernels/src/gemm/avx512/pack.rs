@@ -1,7 +1,7 @@
 //! Packing by whole vectors: lines that run along k are transposed in squares of 16 x 16 words; lines that run across items only need the
 //! words of a pair of lines interleaved.
 
-use super::super::pack::{Range, Source};
+use super::super::pack::{Range, Source, Store};
 use super::super::tile::{Arithmetic, PANEL, ROWS};
 use crate::isa::Isa;
 use std::arch::x86_64::*;
@@ -19,14 +19,15 @@ pub(in super::super) fn right_panels(
     source: &Source<'_>,
     range: Range,
     out: &mut [u32],
+    store: Store,
 ) {
     // SAFETY: the set is AVX-512, and its bf16 part is only used where it exists.
     unsafe {
         match arithmetic {
-            Arithmetic::F32 => plain::right_panels(source, range, out),
-            Arithmetic::F32Rounded => rounded::right_panels(source, range, out),
-            _ if isa.has_bf16() => native::right_panels(source, range, out),
-            _ => emulated::right_panels(source, range, out),
+            Arithmetic::F32 => plain::right_panels(source, range, out, store),
+            Arithmetic::F32Rounded => rounded::right_panels(source, range, out, store),
+            _ if isa.has_bf16() => native::right_panels(source, range, out, store),
+            _ => emulated::right_panels(source, range, out, store),
         }
     }
 }
@@ -59,10 +60,10 @@ pub(in super::super) fn left_row(isa: Isa, arithmetic: Arithmetic, row: &[f32], 
     // SAFETY: as above.
     unsafe {
         match arithmetic {
-            Arithmetic::F32 => plain::left_row(row, out),
-            Arithmetic::F32Rounded | Arithmetic::Bf16Widened => rounded::left_row(row, out),
-            _ if isa.has_bf16() => native::left_row(row, out),
-            _ => emulated::left_row(row, out),
+            Arithmetic::F32 => plain::left_row(row, out, Store::Kept),
+            Arithmetic::F32Rounded | Arithmetic::Bf16Widened => rounded::left_row(row, out, Store::Kept),
+            _ if isa.has_bf16() => native::left_row(row, out, Store::Kept),
+            _ => emulated::left_row(row, out, Store::Kept),
         }
     }
 }
@@ -78,14 +79,17 @@ pub(in super::super) unsafe fn left_rows(
     range: Range,
     out: *mut u32,
     row_words: usize,
+    store: Store,
 ) {
     // SAFETY: as above, and the caller's promise.
     unsafe {
         match arithmetic {
-            Arithmetic::F32 => plain::left_rows(source, range, out, row_words),
-            Arithmetic::F32Rounded | Arithmetic::Bf16Widened => rounded::left_rows(source, range, out, row_words),
-            _ if isa.has_bf16() => native::left_rows(source, range, out, row_words),
-            _ => emulated::left_rows(source, range, out, row_words),
+            Arithmetic::F32 => plain::left_rows(source, range, out, row_words, store),
+            Arithmetic::F32Rounded | Arithmetic::Bf16Widened => {
+                rounded::left_rows(source, range, out, row_words, store);
+            }
+            _ if isa.has_bf16() => native::left_rows(source, range, out, row_words, store),
+            _ => emulated::left_rows(source, range, out, row_words, store),
         }
     }
 }
@@ -108,6 +112,24 @@ fn first(count: usize) -> __mmask16 {
 unsafe fn load(pointer: *const f32, count: usize) -> __m512 {
     // SAFETY: lanes beyond `count` are not read.
     unsafe { _mm512_maskz_loadu_ps(first(count), pointer) }
+}
+
+/// Stores some of 16 words; past the caches only a whole line.
+///
+/// # Safety
+/// The words of the mask are writable.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn put(out: *mut u32, mask: __mmask16, words: __m512i, store: Store) {
+    const LINE: usize = 64;
+    // SAFETY: the caller's promise.
+    unsafe {
+        if store == Store::PastCaches && mask == 0xffff && out.addr().is_multiple_of(LINE) {
+            _mm512_stream_si512(out.cast(), words);
+        } else {
+            _mm512_mask_storeu_epi32(out.cast(), mask, words);
+        }
+    }
 }
 
 /// Rounds to bf16, to nearest even, in the upper half of each word.
@@ -177,14 +199,16 @@ macro_rules! define_packers {
             use super::*;
 
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn right_panels(source: &Source<'_>, range: Range, out: &mut [u32]) {
+            pub(super) unsafe fn right_panels(source: &Source<'_>, range: Range, out: &mut [u32], store: Store) {
                 // SAFETY: the range lies within the source, and `out` holds its panels.
-                unsafe { if source.lines_are_items { along(source, range, out) } else { across(source, range, out) } }
+                unsafe {
+                    if source.lines_are_items { along(source, range, out) } else { across(source, range, out, store) }
+                }
             }
 
             /// Lines are steps of k: pairs of them are interleaved, a whole line of the range at a time.
             #[target_feature(enable = $features)]
-            unsafe fn across(source: &Source<'_>, range: Range, out: &mut [u32]) {
+            unsafe fn across(source: &Source<'_>, range: Range, out: &mut [u32], store: Store) {
                 let Range { items, k, .. } = range;
                 let (data, steps) = (source.part(range), k.div_ceil($elements));
                 for step in 0..steps {
@@ -199,7 +223,7 @@ macro_rules! define_packers {
                         // SAFETY: only lanes of items that exist are read, of the line and of the next where there is one.
                         unsafe {
                             let high = load(place.wrapping_add(source.stride), if has_high { count } else { 0 });
-                            _mm512_storeu_si512(words.as_mut_ptr().cast(), $across(load(place, count), high));
+                            put(words.as_mut_ptr(), 0xffff, $across(load(place, count), high), store);
                         }
                     }
                 }
@@ -283,10 +307,16 @@ macro_rules! define_packers {
             }
 
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn left_rows(source: &Source<'_>, range: Range, out: *mut u32, row_words: usize) {
+            pub(super) unsafe fn left_rows(
+                source: &Source<'_>,
+                range: Range,
+                out: *mut u32,
+                row_words: usize,
+                store: Store,
+            ) {
                 if !source.lines_are_items {
                     // SAFETY: the caller's promise.
-                    return unsafe { left_columns(source, range, out, row_words) };
+                    return unsafe { left_columns(source, range, out, row_words, store) };
                 }
                 let Range { first_item, items, first_k, k } = range;
                 for item in 0..items {
@@ -294,14 +324,20 @@ macro_rules! define_packers {
                     // SAFETY: the caller lends the words of these numbers in each row.
                     unsafe {
                         let out = out.add(item * row_words);
-                        left_row(line, std::slice::from_raw_parts_mut(out, k.div_ceil($elements)));
+                        left_row(line, std::slice::from_raw_parts_mut(out, k.div_ceil($elements)), store);
                     }
                 }
             }
 
             /// Lines are steps of k: squares of 16 words by 16 items are transposed.
             #[target_feature(enable = $features)]
-            unsafe fn left_columns(source: &Source<'_>, range: Range, out: *mut u32, row_words: usize) {
+            unsafe fn left_columns(
+                source: &Source<'_>,
+                range: Range,
+                out: *mut u32,
+                row_words: usize,
+                store: Store,
+            ) {
                 let Range { items, k, .. } = range;
                 let (data, steps) = (source.part(range), k.div_ceil($elements));
                 for step in (0..steps).step_by(LANES) {
@@ -320,23 +356,20 @@ macro_rules! define_packers {
                         let words = first(steps - step);
                         for (row, line) in transpose(square).into_iter().take(count).enumerate() {
                             // SAFETY: the caller lends the words of these numbers in each row.
-                            unsafe {
-                                let out = out.add((item + row) * row_words + step);
-                                _mm512_mask_storeu_epi32(out.cast(), words, line);
-                            }
+                            unsafe { put(out.add((item + row) * row_words + step), words, line, store) };
                         }
                     }
                 }
             }
 
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn left_row(row: &[f32], out: &mut [u32]) {
+            pub(super) unsafe fn left_row(row: &[f32], out: &mut [u32], store: Store) {
                 // Whole vectors need no masks.
                 let (runs, rest) = row.as_chunks::<{ LANES * $elements }>();
                 let (whole, out) = out.split_at_mut(runs.len() * LANES);
                 for (words, run) in whole.as_chunks_mut::<LANES>().0.iter_mut().zip(runs) {
                     // SAFETY: both are whole.
-                    unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), $along(run.as_ptr(), LANES * $elements)) };
+                    unsafe { put(words.as_mut_ptr(), 0xffff, $along(run.as_ptr(), LANES * $elements), store) };
                 }
                 // SAFETY: only numbers that exist are read, and only words that exist are written.
                 unsafe {
