@@ -167,7 +167,10 @@ mod tests {
         let numbers = Shared::made(maker, 30_000);
         let mut part = [0.0; 6];
         numbers.reading(6).copy(12..18, &mut part);
-        assert_eq!((part, made.load(Ordering::Relaxed), numbers.len()), ([12.0, 13.0, 14.0, 15.0, 16.0, 17.0], 6, 30_000));
+        assert_eq!(
+            (part, made.load(Ordering::Relaxed), numbers.len()),
+            ([12.0, 13.0, 14.0, 15.0, 16.0, 17.0], 6, 30_000)
+        );
         assert_eq!((numbers[29_999], numbers[12]), (29_999.0, 12.0));
         assert_eq!(made.load(Ordering::Relaxed), 30_006);
         // Now they lie in memory.

@@ -7,6 +7,7 @@ use crate::origin::{Inputs, Origin};
 use crate::shape::Shape;
 use crate::shared::Shared;
 use bantam_kernels::memory::Buffer;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Numbers in row-major order with a shape. Cloning shares the numbers; the ops return new tensors.
@@ -182,10 +183,20 @@ impl Tensor {
         }
     }
 
-    /// Numbers of a result that `maker` makes of this tensor's: when they are read if this is tracked, and at once otherwise.
-    pub(crate) fn made(&self, maker: Maker, length: usize) -> Shared {
-        let data = Shared::made(maker, length);
-        if self.is_tracked() { data } else { data.into_owned().into() }
+    /// So many numbers of a result that `make` makes of this tensor's in rows of `width`: when they are read if this is tracked, and at once
+    /// otherwise.
+    pub(crate) fn made(
+        &self,
+        length: usize,
+        width: usize,
+        make: impl Fn(Range<usize>, &mut [f32]) + Send + Sync + 'static,
+    ) -> Shared {
+        if self.is_tracked() {
+            return Shared::made(Maker::rows(width, make), length);
+        }
+        let mut out = Buffer::scratch(length);
+        make(0..length, &mut out);
+        out.into()
     }
 
     pub(crate) fn sizes(&self) -> Shape {

@@ -6,20 +6,21 @@ use crate::origin::Inputs;
 use crate::shared::Shared;
 use crate::tensor::Tensor;
 use bantam_kernels::activation::{self, Activation};
+use std::ops::Range;
 
 impl Tensor {
     /// `activation(x)` of each number, when it is read. Keeps its input; later ops keep nothing of the result, and make it again from that input.
     pub fn activation(&self, activation: Activation) -> Tensor {
         let width = self.width();
         let value = |x: Shared| {
-            Maker::rows(width, move |numbers, out| {
+            move |numbers: Range<usize>, out: &mut [f32]| {
                 x.reading(width).with(numbers, |x| activation::forward(activation, x, out));
-            })
+            }
         };
-        let out = self.made(value(self.shared()), self.shared().len());
+        let out = self.made(self.sizes().length(), width, value(self.shared()));
         Tensor::from_op(self.sizes(), out, &[self], |keep| {
             let x = self.keep();
-            *keep = Keep::Again(value(x.load()));
+            *keep = Keep::Again(Maker::rows(width, value(x.load())));
             move |upstream: Shared, inputs: &mut Inputs<'_>| {
                 let (x, length) = (x.load(), upstream.len());
                 let gradient = Maker::rows(width, move |numbers, out| {

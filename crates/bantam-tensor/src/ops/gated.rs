@@ -6,6 +6,7 @@ use crate::origin::Inputs;
 use crate::shared::Shared;
 use crate::tensor::Tensor;
 use bantam_kernels::activation::{self, Activation};
+use std::ops::Range;
 
 impl Tensor {
     /// `act(gate) * up`: `[.., 2f]` becomes `[.., f]`, when it is read. Keeps its input; later ops keep nothing of the result, and make it again
@@ -16,15 +17,15 @@ impl Tensor {
         let channels = width / 2;
         let shape = self.sizes().with_width(channels);
         let value = |gate_up: Shared| {
-            Maker::rows(channels, move |numbers, out| {
+            move |numbers: Range<usize>, out: &mut [f32]| {
                 let both = 2 * numbers.start..2 * numbers.end;
                 gate_up.reading(width).with(both, |both| activation::gated(activation, both, channels, out));
-            })
+            }
         };
-        let out = self.made(value(self.shared()), shape.length());
+        let out = self.made(shape.length(), channels, value(self.shared()));
         Tensor::from_op(shape, out, &[self], |keep| {
             let gate_up = self.keep();
-            *keep = Keep::Again(value(gate_up.load()));
+            *keep = Keep::Again(Maker::rows(channels, value(gate_up.load())));
             move |upstream: Shared, inputs: &mut Inputs<'_>| {
                 let (gate_up, length) = (gate_up.load(), 2 * upstream.len());
                 let gradient = Maker::rows(width, move |numbers, out| {

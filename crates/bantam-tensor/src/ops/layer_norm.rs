@@ -7,6 +7,7 @@ use crate::shared::Shared;
 use crate::tensor::Tensor;
 use bantam_kernels::memory::Buffer;
 use bantam_kernels::norm;
+use std::ops::Range;
 
 impl Tensor {
     /// Shifts and scales each row to mean 0 and variance 1, then multiplies it by `weight` and adds `bias`: when it is read. Keeps its input; later
@@ -26,14 +27,14 @@ impl Tensor {
         let (weight, bias) = (weight.shared(), bias.map(Tensor::shared));
         let value = |x: Shared| {
             let (weight, bias) = (weight.clone(), bias.clone());
-            Maker::rows(width, move |numbers, out| {
+            move |numbers: Range<usize>, out: &mut [f32]| {
                 x.reading(width).with(numbers, |x| norm::layer_norm(x, &weight, bias.as_deref(), epsilon, out));
-            })
+            }
         };
-        let out = self.made(value(self.shared()), self.shared().len());
+        let out = self.made(self.sizes().length(), width, value(self.shared()));
         Tensor::from_op(self.sizes(), out, &inputs, |keep| {
             let x = self.keep();
-            *keep = Keep::Again(value(x.load()));
+            *keep = Keep::Again(Maker::rows(width, value(x.load())));
             let (weight, has_bias) = (weight.clone(), bias.is_some());
             move |upstream: Shared, inputs: &mut Inputs<'_>| {
                 let x = x.load();

@@ -287,6 +287,32 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn rounded_products_are_those_of_bf16_rounded_once_and_carry_the_same_gradients() {
+        let mut random = Random::new(8);
+        let (x, w, bias) = (random.tensor(&[33, 48]), random.tensor(&[40, 48]), random.tensor(&[40]));
+        let rounded = |x: &Tensor, w: &Tensor| {
+            x.linear_rounded(&Matrix::dense(w.clone(), Precision::Bf16), Some(&bias), usize::MAX)
+        };
+        let plain = rounded(&x, &w);
+        let whole = x.linear(&Matrix::dense(w.clone(), Precision::Bf16), Some(&bias));
+        for (rounded, whole) in plain.data().iter().zip(whole.data()) {
+            assert!(rounded.to_bits() & 0xFFFF == 0 && (rounded - whole).abs() <= whole.abs() / 256.0);
+        }
+        let (x, w) = (x.tracked(), w.tracked());
+        assert_eq!(rounded(&x, &w).data(), plain.data());
+        // Gates that are made of the product as they are packed, and of numbers that lie in memory.
+        let down = Matrix::dense(random.tensor(&[8, 20]), Precision::Bf16);
+        let gradients = |wide: Tensor| {
+            let gradients = wide.gated(Activation::Silu).linear(&down, None).sum().backward();
+            [&x, &w].map(|leaf| gradients.get(leaf).expect("tracked").to_vec())
+        };
+        let whole = gradients(x.linear(&Matrix::dense(w.clone(), Precision::F32), Some(&bias)));
+        for (rounded, whole) in gradients(rounded(&x, &w)).iter().zip(&whole) {
+            assert_near(rounded, whole, 2e-2, "gradient through a rounded product");
+        }
+    }
+
+    #[test]
     fn packed_weights_give_what_dense_ones_give() {
         let mut random = Random::new(6);
         let (x, w, bias) = (random.tensor(&[3, 32]), random.tensor(&[16, 32]), random.tensor(&[16]));

@@ -7,6 +7,7 @@ use crate::shared::Shared;
 use crate::tensor::Tensor;
 use bantam_kernels::memory::Buffer;
 use bantam_kernels::norm;
+use std::ops::Range;
 
 impl Tensor {
     /// Divides each row by the root of its mean square, and multiplies it by `weight` where there is one: when it is read. Keeps its input; later
@@ -24,14 +25,14 @@ impl Tensor {
         }
         let inputs: Vec<&Tensor> = [Some(self), weight].into_iter().flatten().collect();
         let value = |x: Shared, weight: Option<Shared>| {
-            Maker::rows(width, move |numbers, out| {
+            move |numbers: Range<usize>, out: &mut [f32]| {
                 x.reading(width).with(numbers, |x| norm::rms_norm(x, width, weight.as_deref(), epsilon, out));
-            })
+            }
         };
-        let out = self.made(value(self.shared(), weight.map(Tensor::shared)), self.shared().len());
+        let out = self.made(self.sizes().length(), width, value(self.shared(), weight.map(Tensor::shared)));
         Tensor::from_op(self.sizes(), out, &inputs, |keep| {
             let (x, weight) = (self.keep(), weight.map(Tensor::shared));
-            *keep = Keep::Again(value(x.load(), weight.clone()));
+            *keep = Keep::Again(Maker::rows(width, value(x.load(), weight.clone())));
             move |upstream: Shared, inputs: &mut Inputs<'_>| {
                 let x = x.load();
                 let mut d_weight =

@@ -331,13 +331,7 @@ macro_rules! define_packers {
 
             /// Lines are steps of k: squares of 16 words by 16 items are transposed.
             #[target_feature(enable = $features)]
-            unsafe fn left_columns(
-                source: &Source<'_>,
-                range: Range,
-                out: *mut u32,
-                row_words: usize,
-                store: Store,
-            ) {
+            unsafe fn left_columns(source: &Source<'_>, range: Range, out: *mut u32, row_words: usize, store: Store) {
                 let Range { items, k, .. } = range;
                 let (data, steps) = (source.part(range), k.div_ceil($elements));
                 for step in (0..steps).step_by(LANES) {
