@@ -120,19 +120,21 @@ impl Pass {
         self.noise.is_none() && self.activity.is_none() && self.pasts.is_none()
     }
 
+    fn record(&mut self, matrix: MatrixId, input: &Tensor) {
+        if let Some(activity) = &mut self.activity {
+            activity.record(matrix, input);
+        }
+    }
+
     /// `x` times a matrix of the model, plus `bias`. Every layer multiplies through here.
     pub fn linear(&mut self, x: &Tensor, weights: &Weights, matrix: MatrixId, bias: Option<&Tensor>) -> Tensor {
-        if let Some(activity) = &mut self.activity {
-            activity.record(matrix, x);
-        }
+        self.record(matrix, x);
         x.linear_prompt(weights.matrix(matrix), bias, None, self.first_prompt_row)
     }
 
     /// [`Pass::linear`] whose result stays within its layer: rounded to bf16 where the model is trained in it.
     pub fn linear_rounded(&mut self, x: &Tensor, weights: &Weights, matrix: MatrixId, bias: Option<&Tensor>) -> Tensor {
-        if let Some(activity) = &mut self.activity {
-            activity.record(matrix, x);
-        }
+        self.record(matrix, x);
         x.linear_rounded(weights.matrix(matrix), bias, self.first_prompt_row)
     }
 
@@ -149,9 +151,7 @@ impl Pass {
             let product = self.linear(x, weights, matrix, bias);
             return residual.add(&product.dropout(&mut self.noise));
         }
-        if let Some(activity) = &mut self.activity {
-            activity.record(matrix, x);
-        }
+        self.record(matrix, x);
         x.linear_prompt(weights.matrix(matrix), bias, Some(residual), self.first_prompt_row)
     }
 

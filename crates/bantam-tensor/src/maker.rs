@@ -24,18 +24,18 @@ impl Maker {
         Maker(Way::Rows { width: width.max(1), is_rounded: false, make: Arc::new(make) })
     }
 
-    /// By widening numbers that are kept rounded to bf16.
-    pub fn halves(halves: Arc<Halves>) -> Maker {
-        Maker(Way::Halves(halves))
-    }
-
-    /// The same, where the numbers are only as exact as bf16.
+    /// The same rows, whose numbers are only as exact as bf16.
     #[must_use]
     pub(crate) fn rounded(mut self) -> Maker {
         if let Way::Rows { is_rounded, .. } = &mut self.0 {
             *is_rounded = true;
         }
         self
+    }
+
+    /// By widening numbers that are kept rounded to bf16.
+    pub fn halves(halves: Arc<Halves>) -> Maker {
+        Maker(Way::Halves(halves))
     }
 
     /// Whether the numbers are only as exact as bf16.

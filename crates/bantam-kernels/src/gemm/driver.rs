@@ -90,7 +90,7 @@ enum Output {
     /// Its numbers.
     Whole(Shared<f32>),
     /// Pairs of them, rounded to bf16.
-    Rounded(Shared<u32>),
+    Rounded(Shared<u32>, Store),
 }
 
 /// The sums of a tile that are rounded before they are stored, each row beginning a cache line.
@@ -165,7 +165,8 @@ impl Product<'_> {
         };
         if self.m > 0 && self.n > 0 {
             let view = LeftView { words: words.as_ptr(), tile, row, step };
-            self.sweep(&view, &Stretch { rows: 0..self.m, k: 0..self.k }, &Output::Rounded(Shared::new(out)));
+            let store = Store::of(out.len());
+            self.sweep(&view, &Stretch { rows: 0..self.m, k: 0..self.k }, &Output::Rounded(Shared::new(out), store));
         }
     }
 
@@ -276,7 +277,6 @@ impl Product<'_> {
         };
         let (bias, residual) = (optional(self.epilogue.bias), optional(self.epilogue.residual));
         let height = self.arithmetic.rows();
-        let store = Store::of(self.m * self.n / 2);
         let mut sums = MaybeUninit::<Sums>::uninit();
         // SAFETY: only a place is taken, nothing read.
         let sums = unsafe { (&raw mut (*sums.as_mut_ptr()).0).cast::<f32>() };
@@ -287,7 +287,7 @@ impl Product<'_> {
                 let place = out_row * self.n + column;
                 let (pointer, pitch) = match out {
                     Output::Whole(out) => (out.pointer().wrapping_add(place), self.n),
-                    Output::Rounded(_) => (sums, PANEL),
+                    Output::Rounded(..) => (sums, PANEL),
                 };
                 let tile = Tile {
                     left: left.words.wrapping_add(
@@ -310,19 +310,19 @@ impl Product<'_> {
                 };
                 // SAFETY: all pointers were derived from slices that cover the tile; the instruction set was checked when it was chosen.
                 unsafe { function(&tile) };
-                if let Output::Rounded(out) = out {
+                if let Output::Rounded(out, store) = out {
                     // SAFETY: the tile has written its sums. Nobody else writes these elements, and there is an even number of them before each row.
                     unsafe {
                         let sums = std::slice::from_raw_parts(sums, tile.rows * PANEL);
                         let words = out.pointer().wrapping_add(place / 2);
                         let source = Source { data: sums, stride: PANEL, lines_are_items: true };
                         let range = Range { first_item: 0, items: tile.rows, first_k: 0, k: tile.columns };
-                        pack::left_rows(self.isa, Arithmetic::Bf16Pairs, &source, range, words, self.n / 2, store);
+                        pack::left_rows(self.isa, Arithmetic::Bf16Pairs, &source, range, words, self.n / 2, *store);
                     }
                 }
             }
         }
-        if matches!(out, Output::Rounded(_)) {
+        if let Output::Rounded(_, store) = out {
             store.finish();
         }
     }

@@ -393,7 +393,18 @@ fn tiles_of_every_arithmetic_agree_with_the_plain_ones() {
 fn shared_factors_give_the_three_products_of_a_linear_layer() {
     for_each_isa(|isa| {
         let mut random = Random::new(11);
-        for [m, k, n] in [[1, 1, 1], [5, 7, 3], [33, 65, 97], [40, 130, 200], [129, 64, 190], [37, 1300, 34]] {
+        // The last two have factors, and a rounded result, that are written past the caches.
+        const SHAPES: [[usize; 3]; 8] = [
+            [1, 1, 1],
+            [5, 7, 3],
+            [33, 65, 97],
+            [40, 130, 200],
+            [129, 64, 190],
+            [37, 1300, 34],
+            [1101, 2000, 4],
+            [1101, 4, 2000],
+        ];
+        for [m, k, n] in SHAPES {
             let (x, w, dy) = (random.vector(m * k), random.vector(n * k), random.vector(m * n));
             let (bias, residual) = (random.vector(n), random.vector(m * n));
             let rounded = [&x, &w, &dy].map(|data| to_bf16(data));

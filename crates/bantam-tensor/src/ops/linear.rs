@@ -29,10 +29,7 @@ impl Tensor {
     /// who read them. For what stays within a layer: gates, channels, queries, keys and values.
     pub fn linear_rounded(&self, matrix: &Matrix, bias: Option<&Tensor>, first: usize) -> Tensor {
         match matrix {
-            Matrix::Dense { precision: Precision::Bf16, .. } => {
-                self.expect_linear(matrix, bias, None);
-                self.product(matrix, bias, None, true)
-            }
+            Matrix::Dense { precision: Precision::Bf16, .. } => self.product(matrix, bias, None, true),
             _ => self.linear_prompt(matrix, bias, None, first),
         }
     }
