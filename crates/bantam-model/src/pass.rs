@@ -117,7 +117,12 @@ impl Pass {
 
     /// Whether nothing is added, measured or gone on from, so that a layer may be computed as one kernel.
     pub(crate) fn is_plain(&self) -> bool {
-        self.noise.is_none() && self.activity.is_none() && self.pasts.is_none()
+        self.is_quiet() && self.pasts.is_none()
+    }
+
+    /// Whether nothing is added or measured, so that what does not look at pasts may be computed as one kernel.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.noise.is_none() && self.activity.is_none()
     }
 
     fn record(&mut self, matrix: MatrixId, input: &Tensor) {

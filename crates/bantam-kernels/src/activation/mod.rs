@@ -101,6 +101,11 @@ pub fn gated(activation: Activation, gate_up: &[f32], channels: usize, out: &mut
     with_curve!(activation, gated_of(gate_up, channels, out));
 }
 
+/// `gate = f(gate) * up` on this thread, for numbers that the first-level cache holds.
+pub(crate) fn gate(activation: Activation, gate: &mut [f32], up: &[f32]) {
+    with_curve!(activation, gate_of(gate, up));
+}
+
 /// The gradient of [`gated`]: `d_gate = d_out * up * f'(gate)`, `d_up = d_out * f(gate)`.
 pub fn gated_backward(activation: Activation, gate_up: &[f32], channels: usize, d_out: &[f32], d_gate_up: &mut [f32]) {
     let lengths = [gate_up.len(), 2 * d_out.len(), d_gate_up.len()];
@@ -126,6 +131,13 @@ fn plain_backward<C: Curve>(x: &[f32], d_out: &[f32], d_x: &mut [f32]) {
             || d_x.iter_mut().zip(x).zip(d_out).for_each(|((d_x, &x), d)| *d_x = d * C::slope(x)),
         );
     });
+}
+
+fn gate_of<C: Curve>(gate: &mut [f32], up: &[f32]) {
+    vectorized(
+        #[inline(always)]
+        || gate.iter_mut().zip(up).for_each(|(gate, up)| *gate = C::value(*gate) * up),
+    );
 }
 
 fn gated_of<C: Curve>(gate_up: &[f32], channels: usize, out: &mut [f32]) {

@@ -9,10 +9,10 @@ use super::grouped::GroupedMatrix;
 use super::pack::{self, Range, Source, Store};
 use super::tile::{self, Arithmetic, HEIGHT, PANEL, ROWS, Scales, TALL_ROWS, Tile, TileFunction};
 use super::{Activation, Epilogue};
+use crate::activation;
 use crate::isa::Isa;
 use crate::memory::Buffer;
 use crate::pool::{self, Shared};
-use std::mem::MaybeUninit;
 
 /// Most steps of the right factor per block: a panel of so many is a sixth of a small second-level cache.
 const MOST_STEPS: usize = 640;
@@ -47,6 +47,8 @@ pub(super) enum Right<'a> {
     Source(Source<'a>),
     /// To be unpacked by the tasks that need it, into pairs of bf16.
     Grouped(&'a GroupedMatrix),
+    /// The same with twice the columns: those of the first half are bent, and multiplied by those of the second half. For [`Product::run_rounded`].
+    Gated(&'a GroupedMatrix, activation::Activation),
     /// Panels packed before, each `[steps][PANEL]`; for int8 with the scale and the starting sum of each column, for whole panels.
     Panels { words: &'a [u32], scales: &'a [f32], start: &'a [i32] },
 }
@@ -89,13 +91,9 @@ struct Stretch {
 enum Output {
     /// Its numbers.
     Whole(Shared<f32>),
-    /// Pairs of them, rounded to bf16.
-    Rounded(Shared<u32>, Store),
+    /// Pairs of them, rounded to bf16, and the words from one row to the next.
+    Rounded(Shared<u32>, usize, Store),
 }
-
-/// The sums of a tile that are rounded before they are stored, each row beginning a cache line.
-#[repr(align(64))]
-struct Sums([f32; TALL_ROWS * PANEL]);
 
 impl Product<'_> {
     /// Computes the product into `out` [m, n].
@@ -152,28 +150,35 @@ impl Product<'_> {
         }
     }
 
-    /// Whether [`Product::run_rounded`] can be used: sums are complete when they are stored, and pairs do not reach from one row into the next.
+    /// Whether [`Product::run_rounded`] can be used: sums are complete when they are stored, and a row is whole pairs.
     pub(super) fn can_round(&self) -> bool {
         let steps = self.k.div_ceil(self.arithmetic.elements());
         self.block_steps(self.k) >= steps && self.n.is_multiple_of(2) && !self.epilogue.accumulate
     }
 
-    /// Computes a product of factors that are packed into pairs of bf16, `out` [m, n / 2].
-    pub(super) fn run_rounded(&self, out: &mut [u32]) {
+    /// Computes a product whose left factor is packed, into pairs of bf16: `out` [m, row], of which n / 2 words in each row are written.
+    pub(super) fn run_rounded(&self, out: &mut [u32], row_words: usize) {
         let (Left::Packed { words, tile, row, step }, true) = (self.left, self.can_round()) else {
-            unreachable!("only packed factors are multiplied into halves");
+            unreachable!("only packed factors are multiplied into pairs");
         };
         if self.m > 0 && self.n > 0 {
             let view = LeftView { words: words.as_ptr(), tile, row, step };
             let store = Store::of(out.len());
-            self.sweep(&view, &Stretch { rows: 0..self.m, k: 0..self.k }, &Output::Rounded(Shared::new(out), store));
+            let out = Output::Rounded(Shared::new(out), row_words, store);
+            self.sweep(&view, &Stretch { rows: 0..self.m, k: 0..self.k }, &out);
         }
+    }
+
+    /// Whether sums begin with what is added to them: products by AMX need not pass over them again.
+    fn begins_with_residual(&self) -> bool {
+        self.arithmetic == Arithmetic::Bf16Tiles && self.epilogue.activation == Activation::None
     }
 
     /// Steps of each block of `k` elements, at least 1: blocks of equal length, or all at once where sums cannot be stored in between.
     fn block_steps(&self, k: usize) -> usize {
         let steps = k.div_ceil(self.arithmetic.elements());
         let (blocks, whole) = match self.arithmetic {
+            _ if matches!(self.right, Right::Gated(..)) => (1, HEIGHT),
             arithmetic if arithmetic.is_int8() => (1, 4),
             Arithmetic::Bf16Tiles => (steps.div_ceil(TILED_STEPS), HEIGHT),
             _ => (steps.div_ceil(MOST_STEPS), 4),
@@ -217,20 +222,27 @@ impl Product<'_> {
     fn sweep(&self, left: &LeftView, stretch: &Stretch, out: &Output) {
         let steps = stretch.k.len().div_ceil(self.arithmetic.elements());
         let block = self.block_steps(stretch.k.len());
-        let packs = !matches!(self.right, Right::Panels { .. });
+        // Words of each column that a task packs.
+        let packed_steps = match self.right {
+            Right::Panels { .. } => 0,
+            Right::Source(_) | Right::Grouped(_) => block,
+            Right::Gated(..) => 2 * block,
+        };
         let is_fine = matches!(self.left, Left::Packed { .. });
-        let split = Split::new(self.arithmetic, stretch.rows.len(), self.n, block, packs, is_fine, self.threads);
+        let split = Split::new(self.arithmetic, stretch.rows.len(), self.n, block, packed_steps, is_fine, self.threads);
         let function = match self.right {
             Right::Source(_) => tile::function(self.isa, self.arithmetic),
             // Answers computed side by side are those computed alone.
-            Right::Panels { .. } | Right::Grouped(_) => tile::steady_function(self.isa, self.arithmetic),
+            Right::Panels { .. } | Right::Grouped(_) | Right::Gated(..) => {
+                tile::steady_function(self.isa, self.arithmetic)
+            }
         };
         pool::with_threads(self.threads, || {
             pool::for_each(split.groups * split.row_parts, |task| {
                 let (group, part) = (task / split.row_parts, task % split.row_parts);
                 let panels = group * split.panels..((group + 1) * split.panels).min(self.n.div_ceil(PANEL));
                 let rows = part * split.rows..((part + 1) * split.rows).min(stretch.rows.len());
-                let mut packed = Buffer::scratch(if packs { panels.len() * block * PANEL } else { 0 });
+                let mut packed = Buffer::scratch(panels.len() * packed_steps * PANEL);
                 tile::with_tiles(self.arithmetic, || {
                     for first in (0..steps.max(1)).step_by(block) {
                         let steps = first..(first + block).min(steps);
@@ -254,16 +266,27 @@ impl Product<'_> {
         let k = (stretch.k.start + steps.end * elements).min(stretch.k.end) - first_k.min(stretch.k.end);
         let first_item = panels.start * PANEL;
         let range = Range { first_item, items: self.n.min(panels.end * PANEL) - first_item, first_k, k };
+        let length = steps.len() * PANEL;
+        // Where the first panel begins, and the words to the next; in between, those of a gated product have the panels that they let through.
         let (right, panel_words) = match self.right {
             Right::Source(source) => {
-                let packed = &mut packed[..panels.len() * steps.len() * PANEL];
+                let packed = &mut packed[..panels.len() * length];
                 pack::right_panels(self.isa, self.arithmetic, &source, range, packed);
-                (packed.as_ptr(), steps.len() * PANEL)
+                (packed.as_ptr(), length)
             }
             Right::Grouped(matrix) => {
-                let packed = &mut packed[..panels.len() * steps.len() * PANEL];
-                matrix.panels_of_pairs(self.isa, range, packed);
-                (packed.as_ptr(), steps.len() * PANEL)
+                matrix.panels_of_pairs(self.isa, range, &mut packed[..panels.len() * length]);
+                (packed.as_ptr(), length)
+            }
+            Right::Gated(matrix, _) => {
+                for (panel, packed) in panels.clone().zip(packed.chunks_exact_mut(2 * length)) {
+                    let first_item = panel * PANEL;
+                    let gate = Range { first_item, items: PANEL.min(self.n - first_item), ..range };
+                    let (gate_words, up_words) = packed.split_at_mut(length);
+                    matrix.panels_of_pairs(self.isa, gate, gate_words);
+                    matrix.panels_of_pairs(self.isa, Range { first_item: self.n + first_item, ..gate }, up_words);
+                }
+                (packed.as_ptr(), 2 * length)
             }
             Right::Panels { words, .. } => {
                 let panel_words = self.k.div_ceil(elements) * PANEL;
@@ -272,57 +295,70 @@ impl Product<'_> {
         };
         let is_first = first_k == 0;
         let is_last = first_k + k == self.k;
-        let optional = |slice: Option<&[f32]>| {
-            if is_last { slice.map_or(std::ptr::null(), <[f32]>::as_ptr) } else { std::ptr::null() }
-        };
-        let (bias, residual) = (optional(self.epilogue.bias), optional(self.epilogue.residual));
+        let optional =
+            |slice: Option<&[f32]>, is_now: bool| slice.filter(|_| is_now).map_or(std::ptr::null(), <[f32]>::as_ptr);
+        let bias = optional(self.epilogue.bias, is_last);
+        let residual = optional(self.epilogue.residual, if self.begins_with_residual() { is_first } else { is_last });
         let height = self.arithmetic.rows();
-        let mut sums = MaybeUninit::<Sums>::uninit();
-        // SAFETY: only a place is taken, nothing read.
-        let sums = unsafe { (&raw mut (*sums.as_mut_ptr()).0).cast::<f32>() };
+        // What is rounded before it is stored: the sums of a tile, and those that they let through.
+        let numbers = if matches!(out, Output::Rounded(..)) { TALL_ROWS * PANEL } else { 0 };
+        let mut sums = Buffer::zeroed(2 * numbers);
+        let (sums, other_sums) = sums.split_at_mut(numbers);
         for row in (rows.start..rows.end).step_by(height) {
             let out_row = stretch.rows.start + row;
             for (index, panel) in panels.clone().enumerate() {
                 let column = panel * PANEL;
                 let place = out_row * self.n + column;
-                let (pointer, pitch) = match out {
-                    Output::Whole(out) => (out.pointer().wrapping_add(place), self.n),
-                    Output::Rounded(..) => (sums, PANEL),
-                };
-                let tile = Tile {
+                let right = right.wrapping_add(index * panel_words);
+                let tile = |right: *const u32, out: *mut f32, out_row_numbers: usize| Tile {
                     left: left.words.wrapping_add(
                         row / height * left.tile + steps.start * self.arithmetic.left_words() * left.step,
                     ),
                     left_row: left.row,
                     left_step: left.step,
-                    right: right.wrapping_add(index * panel_words),
+                    right,
                     right_step: PANEL,
                     steps: steps.len(),
                     rows: height.min(rows.end - row),
                     columns: PANEL.min(self.n - column),
-                    out: pointer,
-                    out_row: pitch,
+                    out,
+                    out_row: out_row_numbers,
                     add: self.epilogue.accumulate || !is_first,
                     bias: offset(bias, column),
                     activation: if is_last { self.epilogue.activation } else { Activation::None },
                     residual: offset(residual, place),
                     scales: self.scales(out_row, column),
                 };
-                // SAFETY: all pointers were derived from slices that cover the tile; the instruction set was checked when it was chosen.
-                unsafe { function(&tile) };
-                if let Output::Rounded(out, store) = out {
-                    // SAFETY: the tile has written its sums. Nobody else writes these elements, and there is an even number of them before each row.
-                    unsafe {
-                        let sums = std::slice::from_raw_parts(sums, tile.rows * PANEL);
-                        let words = out.pointer().wrapping_add(place / 2);
-                        let source = Source { data: sums, stride: PANEL, lines_are_items: true };
-                        let range = Range { first_item: 0, items: tile.rows, first_k: 0, k: tile.columns };
-                        pack::left_rows(self.isa, Arithmetic::Bf16Pairs, &source, range, words, self.n / 2, *store);
+                let (words, row_words, store) = match out {
+                    Output::Whole(out) => {
+                        // SAFETY: all pointers were derived from slices that cover the tile; the instruction set was checked when it was chosen.
+                        unsafe { function(&tile(right, out.pointer().wrapping_add(place), self.n)) };
+                        continue;
                     }
+                    Output::Rounded(words, row_words, store) => (words, *row_words, *store),
+                };
+                let tile_of = |right: *const u32, sums: &mut [f32]| {
+                    let tile = tile(right, sums.as_mut_ptr(), PANEL);
+                    // SAFETY: as above; the sums have room for the largest tile.
+                    unsafe { function(&tile) };
+                    tile
+                };
+                let Tile { rows, columns, .. } = tile_of(right, sums);
+                let numbers = rows * PANEL;
+                if let Right::Gated(_, activation) = self.right {
+                    tile_of(right.wrapping_add(length), other_sums);
+                    activation::gate(activation, &mut sums[..numbers], &other_sums[..numbers]);
+                }
+                let source = Source { data: &sums[..numbers], stride: PANEL, lines_are_items: true };
+                let range = Range { first_item: 0, items: rows, first_k: 0, k: columns };
+                let words = words.pointer().wrapping_add(out_row * row_words + column / 2);
+                // SAFETY: nobody else writes these rows and columns, and a row has room for all columns.
+                unsafe {
+                    pack::left_rows(self.isa, Arithmetic::Bf16Pairs, &source, range, words, row_words, store);
                 }
             }
         }
-        if let Output::Rounded(_, store) = out {
+        if let Output::Rounded(_, _, store) = out {
             store.finish();
         }
     }
@@ -381,21 +417,21 @@ impl Split {
         m: usize,
         n: usize,
         block: usize,
-        packs: bool,
+        packed_steps: usize,
         is_fine: bool,
         threads: usize,
     ) -> Split {
         let height = arithmetic.rows();
         let panels = n.div_ceil(PANEL);
-        let most_panels = (GROUP_WORDS / (block * PANEL)).clamp(1, panels);
+        let most_panels = (GROUP_WORDS / (block.max(packed_steps) * PANEL)).clamp(1, panels);
         if threads == 1 {
             return Split { groups: panels.div_ceil(most_panels), panels: most_panels, row_parts: 1, rows: m };
         }
         let tiles = m.div_ceil(height);
-        let packing = match packs {
-            false => 0,
-            true if arithmetic.is_tiled() => TILED_PACKING_ROWS,
-            true => PACKING_ROWS,
+        let packing = match packed_steps {
+            0 => 0,
+            _ if arithmetic.is_tiled() => TILED_PACKING_ROWS,
+            _ => PACKING_ROWS,
         };
         let mut best = (usize::MAX, Split { groups: 1, panels: most_panels, row_parts: 1, rows: m });
         let most_parts = tiles.min(8 * threads);

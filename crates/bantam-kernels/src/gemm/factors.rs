@@ -82,7 +82,7 @@ pub struct RightFactor {
 impl LeftFactor {
     /// Room for rows of consecutive words. An odd number of cache lines lies from one to the next, so that those of a tile do not compete for one
     /// place of the cache.
-    fn of_rows(arithmetic: Arithmetic, rows: usize, columns: usize) -> LeftFactor {
+    pub(super) fn of_rows(arithmetic: Arithmetic, rows: usize, columns: usize) -> LeftFactor {
         let row = odd_lines(pack::left_words(arithmetic, columns));
         let words = Buffer::scratch(rows.next_multiple_of(if arithmetic.is_tiled() { HEIGHT } else { ROWS }) * row);
         LeftFactor { words, rows, columns, arithmetic, tile: arithmetic.rows() * row, row, step: 1 }
@@ -96,6 +96,20 @@ impl LeftFactor {
         let tile = left_tile_words(arithmetic, pack::left_words(arithmetic, columns));
         let words = Buffer::scratch(rows.div_ceil(ROWS) * tile);
         LeftFactor { words, rows, columns, arithmetic, tile, row: 1, step: ROWS }
+    }
+
+    /// As a product reads it.
+    pub(super) fn left(&self) -> Left<'_> {
+        Left::Packed { words: self.words.words(), tile: self.tile, row: self.row, step: self.step }
+    }
+
+    pub(super) fn words_mut(&mut self) -> &mut [u32] {
+        self.words.words_mut()
+    }
+
+    /// Words from one row to the next, where it lies in rows.
+    pub(super) fn row_words(&self) -> usize {
+        self.row
     }
 }
 
@@ -235,7 +249,7 @@ pub fn multiply_factors_rounded(left: &LeftFactor, right: &RightFactor, bias: Op
     let product = product(left, right, &epilogue);
     if product.can_round() {
         let mut halves = Halves::scratch(length);
-        product.run_rounded(halves.words_mut());
+        product.run_rounded(halves.words_mut(), right.columns / 2);
         return halves;
     }
     let mut out = Buffer::scratch(length);
@@ -258,7 +272,7 @@ fn product<'a>(left: &'a LeftFactor, right: &'a RightFactor, epilogue: &Epilogue
         m,
         n,
         k,
-        left: Left::Packed { words: left.words.words(), tile: left.tile, row: left.row, step: left.step },
+        left: left.left(),
         right: Right::Panels { words: right.words.words(), scales: &[], start: &[] },
         epilogue: *epilogue,
         threads: if m * n * k < PARALLEL { 1 } else { pool::threads() },

@@ -2,6 +2,7 @@
 
 use bantam_kernels::activation::Activation;
 use bantam_kernels::encoder::FeedForwardLayer;
+use bantam_kernels::gemm::grouped::GatedLayer;
 use bantam_tensor::{Matrix, Tensor};
 
 use super::{Norm, bias, borrowed, width_axis};
@@ -97,6 +98,9 @@ impl FeedForward {
 
     /// `residual` and what the channels add to it: all `[tokens, width]`.
     pub fn forward(&self, weights: &Weights, x: &Tensor, residual: &Tensor, pass: &mut Pass) -> Tensor {
+        if let Some(layer) = self.fused_gated(weights, x, pass) {
+            return x.gated_layer(&layer, residual, pass.first_prompt_row);
+        }
         let bias = |id: Option<VectorId>| id.map(|id| weights.vector(id));
         let wide = pass.linear_rounded(x, weights, self.input, bias(self.input_bias));
         let bent = if self.gated { wide.gated(self.activation) } else { wide.activation(self.activation) };
@@ -109,6 +113,18 @@ impl FeedForward {
             Some(layer) => x.feed_forward_layer(&layer),
             None => norm.forward(weights, &self.forward(weights, x, x, pass)),
         }
+    }
+
+    /// The layer without norm as one kernel, where there is one for it.
+    fn fused_gated<'a>(&self, weights: &'a Weights, x: &Tensor, pass: &Pass) -> Option<GatedLayer<'a>> {
+        let (Matrix::Grouped(gate_up), Matrix::Grouped(down)) =
+            (weights.matrix(self.input), weights.matrix(self.output))
+        else {
+            return None;
+        };
+        let layer = GatedLayer { gate_up, activation: self.activation, down };
+        let has_bias = self.input_bias.is_some() || self.output_bias.is_some();
+        (pass.is_quiet() && !x.is_tracked() && self.gated && !has_bias && layer.fits()).then_some(layer)
     }
 
     /// The layer as one kernel, where there is one for it.

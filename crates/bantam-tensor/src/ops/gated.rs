@@ -6,6 +6,7 @@ use crate::origin::Inputs;
 use crate::shared::Shared;
 use crate::tensor::Tensor;
 use bantam_kernels::activation::{self, Activation};
+use bantam_kernels::gemm::grouped::{self, GatedLayer};
 use std::ops::Range;
 
 impl Tensor {
@@ -39,6 +40,18 @@ impl Tensor {
                 inputs.give(0, Shared::made(gradient, length));
             }
         })
+    }
+
+    /// `residual` and a whole gated layer on top of it, `[rows, width]` all three, for inference: the rows from `first` on are those of prompts, as
+    /// in [`Tensor::linear_prompt`].
+    pub fn gated_layer(&self, layer: &GatedLayer<'_>, residual: &Tensor, first: usize) -> Tensor {
+        assert!(
+            !self.is_tracked() && !residual.is_tracked(),
+            "gated_layer takes no gradient: use the ops that it is made of"
+        );
+        let mut out = self.scratch();
+        grouped::gated_layer(layer, self.data(), first, residual.data(), &mut out);
+        Tensor::new(self.sizes(), out)
     }
 }
 

@@ -23,7 +23,6 @@ pub(in super::super) fn tile(arithmetic: Arithmetic) -> TileFunction {
 }
 
 unsafe fn bf16_tile(tile: &Tile) {
-    let is_plain = tile.bias.is_null() && tile.residual.is_null() && tile.activation == Activation::None;
     // SAFETY: the tile's promise, which is that of its parts; sums are written for whole registers before they are read.
     unsafe {
         let last = Last::of(tile);
@@ -32,36 +31,43 @@ unsafe fn bf16_tile(tile: &Tile) {
             let mut sums = MaybeUninit::<Aligned<[f32; ROWS * COLUMNS]>>::uninit();
             let sums = sums.as_mut_ptr().cast();
             let is_whole = part.rows.is_multiple_of(HEIGHT) && part.columns.is_multiple_of(LANES);
-            // Sums begin with those before in either case, so that a row does not depend on those beside it.
-            let start = match part.add {
-                false => (ZEROS.0.as_ptr(), 0),
-                true if is_whole => (part.out.cast_const(), part.out_row),
-                true => {
-                    copy_out(&part, sums);
+            // Sums begin with what they are added to however many rows there are, so that a row does not depend on those beside it.
+            let mut before = std::ptr::null();
+            if part.add {
+                before = part.out.cast_const();
+                part.add = false;
+            } else if part.activation == Activation::None {
+                before = std::mem::replace(&mut part.residual, before);
+            }
+            let start = match (before.is_null(), is_whole) {
+                (true, _) => (ZEROS.0.as_ptr(), 0),
+                (false, true) => (before, part.out_row),
+                (false, false) => {
+                    copy_rows(before, &part, sums);
                     (sums.cast_const(), COLUMNS)
                 }
             };
+            let is_plain = part.bias.is_null() && part.residual.is_null() && part.activation == Activation::None;
             if is_plain && is_whole {
                 multiply(&BF16, &part, column, &last, start, (part.out, part.out_row));
             } else {
                 multiply(&BF16, &part, column, &last, start, (sums, COLUMNS));
-                part.add = false;
                 store_rows(sums, COLUMNS, &part);
             }
         }
     }
 }
 
-/// Copies the sums so far of a block, filled up with zeros.
+/// Copies what the sums of a block begin with, filled up with zeros.
 ///
 /// # Safety
-/// The tile's promise; `sums` are writable for a whole block.
-unsafe fn copy_out(part: &Tile, sums: *mut f32) {
+/// The tile's promise; `from` lies like its output, and `sums` are writable for a whole block.
+unsafe fn copy_rows(from: *const f32, part: &Tile, sums: *mut f32) {
     // SAFETY: the caller's promise.
     unsafe {
         sums.write_bytes(0, ROWS * COLUMNS);
         for row in 0..part.rows {
-            part.out.add(row * part.out_row).copy_to_nonoverlapping(sums.add(row * COLUMNS), part.columns);
+            from.add(row * part.out_row).copy_to_nonoverlapping(sums.add(row * COLUMNS), part.columns);
         }
     }
 }

@@ -26,34 +26,63 @@ pub(super) struct Input {
     groups: usize,
 }
 
+/// Quantises groups of an input on any thread.
+pub(super) struct Quantizer {
+    codes: Shared<u32>,
+    scales: Shared<f32>,
+    starts: Shared<i32>,
+    groups: usize,
+    /// What the codes of the weights are above the codes that they mean.
+    offset: i32,
+    isa: Isa,
+}
+
 impl Input {
-    /// Quantises `x` `[rows, k]` for weights of `bits`.
-    pub(super) fn quantize(x: &[f32], k: usize, bits: Bits) -> Self {
-        let (rows, groups) = (x.len() / k, k.div_ceil(GROUP));
-        let mut input = Self {
+    /// Room for rows of `k` numbers, which are still to be quantised.
+    pub(super) fn room(rows: usize, k: usize) -> Self {
+        let groups = k.div_ceil(GROUP);
+        Self {
             codes: Buffer::scratch(rows * groups * WORDS),
             scales: Buffer::scratch(rows * groups),
             starts: vec![0; rows * groups],
             groups,
-        };
-        let offset = Codes { bits }.offset();
-        let isa = Isa::current();
-        let (scales, starts) = (Shared::new(&mut input.scales), Shared::new(&mut input.starts));
-        pool::for_each_chunk(input.codes.words_mut(), ROWS * groups * WORDS, |task, codes| {
-            let count = codes.len() / (groups * WORDS);
-            // SAFETY: each task has its own rows.
-            let (scales, starts) = unsafe {
-                (scales.slice(task * ROWS * groups, count * groups), starts.slice(task * ROWS * groups, count * groups))
-            };
-            let x = &x[task * ROWS * k..][..count * k];
+        }
+    }
+
+    /// What quantises them, for weights of `bits`.
+    pub(super) fn quantizer(&mut self, bits: Bits) -> Quantizer {
+        Quantizer {
+            codes: Shared::new(self.codes.words_mut()),
+            scales: Shared::new(&mut self.scales),
+            starts: Shared::new(&mut self.starts),
+            groups: self.groups,
+            offset: Codes { bits }.offset(),
+            isa: Isa::current(),
+        }
+    }
+
+    /// Quantises `x` `[rows, k]` for weights of `bits`.
+    pub(super) fn quantize(x: &[f32], k: usize, bits: Bits) -> Self {
+        let mut input = Self::room(x.len() / k, k);
+        let quantizer = input.quantizer(bits);
+        pool::for_each(x.len().div_ceil(ROWS * k), |task| {
+            let rows = x.chunks_exact(k).enumerate().skip(task * ROWS).take(ROWS);
             vectorized(
                 #[inline(always)]
                 || {
-                    let outputs = codes.chunks_exact_mut(groups * WORDS).zip(scales.chunks_exact_mut(groups));
-                    for ((row, (codes, scales)), starts) in
-                        x.chunks_exact(k).zip(outputs).zip(starts.chunks_exact_mut(groups))
-                    {
-                        quantize_row(row, isa, offset, codes, scales, starts);
+                    for (row, numbers) in rows {
+                        let (whole, rest) = numbers.as_chunks::<GROUP>();
+                        // SAFETY: tasks have different rows, and a row has as many groups as there is room for.
+                        unsafe {
+                            for (group, numbers) in whole.iter().enumerate() {
+                                quantizer.set(row, group, numbers);
+                            }
+                            if !rest.is_empty() {
+                                let mut last = [0.0; GROUP];
+                                last[..rest.len()].copy_from_slice(rest);
+                                quantizer.set(row, whole.len(), &last);
+                            }
+                        }
                     }
                 },
             );
@@ -77,22 +106,25 @@ impl Input {
     }
 }
 
-#[inline(always)]
-fn quantize_row(row: &[f32], isa: Isa, offset: i32, codes: &mut [u32], scales: &mut [f32], starts: &mut [i32]) {
-    let outputs = codes.as_chunks_mut::<WORDS>().0.iter_mut().zip(scales).zip(starts);
-    let (whole, rest) = row.as_chunks::<GROUP>();
-    let mut last = [0.0; GROUP];
-    last[..rest.len()].copy_from_slice(rest);
-    let groups = whole.iter().chain(if rest.is_empty() { None } else { Some(&last) });
-    for (values, ((codes, scale), start)) in groups.zip(outputs) {
-        let sum;
-        (*scale, sum) = match isa {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: called for this set only.
-            Isa::Avx512 | Isa::Amx => unsafe { avx512::quantize_group(values, codes) },
-            _ => quantize_group(values, codes),
-        };
-        *start = -offset * sum;
+impl Quantizer {
+    /// Quantises one group.
+    ///
+    /// # Safety
+    /// The input lives, it has this row and this group, and nobody else uses them.
+    #[inline(always)]
+    pub(super) unsafe fn set(&self, row: usize, group: usize, numbers: &[f32; GROUP]) {
+        let place = row * self.groups + group;
+        // SAFETY: the caller's promise; the instruction set is there.
+        unsafe {
+            let codes = &mut *self.codes.pointer().add(place * WORDS).cast::<[u32; WORDS]>();
+            let (scale, sum) = match self.isa {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 | Isa::Amx => avx512::quantize_group(numbers, codes),
+                _ => quantize_group(numbers, codes),
+            };
+            *self.scales.pointer().add(place) = scale;
+            *self.starts.pointer().add(place) = -self.offset * sum;
+        }
     }
 }
 

@@ -12,11 +12,11 @@ const STEP: usize = tile::PANEL;
 const STEPS: usize = GROUP / 2;
 
 impl GroupedMatrix {
-    /// Writes panels of pairs as [`pack::right_panels`] does, each weight rounded once. The range begins with a panel and a group.
+    /// Writes panels of pairs as [`pack::right_panels`] does, each weight rounded once. The range begins with a panel of codes and a group.
     pub(in super::super) fn panels_of_pairs(&self, isa: Isa, range: Range, out: &mut [u32]) {
         let Range { first_item, items, first_k, k } = range;
         let (groups, steps, layout) = (self.k.div_ceil(GROUP), k.div_ceil(2), Codes { bits: self.bits });
-        debug_assert!(first_item.is_multiple_of(STEP) && first_k.is_multiple_of(GROUP) && first_k + k <= self.k);
+        debug_assert!(first_item.is_multiple_of(PANEL) && first_k.is_multiple_of(GROUP) && first_k + k <= self.k);
         for (index, out) in out.chunks_exact_mut((steps * STEP).max(1)).take(items.div_ceil(STEP)).enumerate() {
             for part in 0..STEP / PANEL {
                 let panel = (first_item + index * STEP) / PANEL + part;

@@ -1,0 +1,185 @@
+//! Feed-forward layers with a gate, of weights in groups. Between their two products nothing goes to memory but what the second one reads: the
+//! codes of its inputs, or for prompts by AMX their pairs of bf16.
+
+use super::super::driver::{Product, Right};
+use super::super::factors::{LeftFactor, Reading, pack_input};
+use super::super::tile::Arithmetic;
+use super::super::{Epilogue, PARALLEL};
+use super::input::Input;
+use super::{GROUP, GroupedMatrix, PANEL, Place, ROWS};
+use crate::activation::{self, Activation};
+use crate::isa::Isa;
+use crate::pool;
+use crate::vectorized::vectorized;
+
+/// `down · (activation(gate · x) * (up · x))`.
+#[derive(Clone, Copy)]
+pub struct GatedLayer<'a> {
+    /// The gate's rows and then those of up, `[2 channels, width]`.
+    pub gate_up: &'a GroupedMatrix,
+    /// Bends the gate.
+    pub activation: Activation,
+    /// `[width, channels]`.
+    pub down: &'a GroupedMatrix,
+}
+
+impl GatedLayer<'_> {
+    /// Whether [`gated_layer`] can compute it: the panels of gate and of up are apart.
+    pub fn fits(&self) -> bool {
+        self.channels().is_multiple_of(PANEL)
+    }
+
+    fn channels(&self) -> usize {
+        self.down.k
+    }
+
+    /// Rows as answers have them: the same bits as of the ops that the layer is made of.
+    fn answer(&self, x: &[f32], rows: usize, residual: &[f32], out: &mut [f32]) {
+        let input = Input::quantize(x, self.gate_up.k, self.gate_up.bits);
+        let epilogue = Epilogue { residual: Some(residual), ..Epilogue::default() };
+        self.down.multiply_input(&self.bent(&input, rows), rows, out, &epilogue);
+    }
+
+    /// The channels, quantised: a panel of outputs of the first product is a group of inputs of the second one.
+    fn bent(&self, input: &Input, rows: usize) -> Input {
+        const { assert!(PANEL == GROUP) };
+        let (panels, isa) = (self.channels() / PANEL, Isa::current());
+        let step = self.gate_up.panels_per_task(rows, panels);
+        let mut bent = Input::room(rows, self.channels());
+        let quantizer = bent.quantizer(self.down.bits);
+        pool::for_each(panels.div_ceil(step), |task| {
+            let [mut gate, mut up] = [[0.0f32; ROWS * PANEL]; 2];
+            for first in (0..rows).step_by(ROWS) {
+                let count = ROWS.min(rows - first);
+                for panel in task * step..panels.min((task + 1) * step) {
+                    // SAFETY: the sums are there for all rows.
+                    unsafe {
+                        self.gate_up.tile(isa, panel, input, first, count, Place::of(&mut gate));
+                        self.gate_up.tile(isa, panels + panel, input, first, count, Place::of(&mut up));
+                    }
+                    let numbers = count * PANEL;
+                    activation::gate(self.activation, &mut gate[..numbers], &up[..numbers]);
+                    vectorized(
+                        #[inline(always)]
+                        || {
+                            for (row, group) in (first..).zip(gate[..numbers].as_chunks::<GROUP>().0) {
+                                // SAFETY: tasks have different panels, of which the input has a group each.
+                                unsafe { quantizer.set(row, panel, group) };
+                            }
+                        },
+                    );
+                }
+            }
+        });
+        bent
+    }
+
+    /// Rows of a prompt by AMX: see [`GroupedMatrix::multiply_prompt`].
+    fn prompt(&self, x: &[f32], rows: usize, residual: &[f32], out: &mut [f32]) {
+        let (channels, width) = (self.channels(), self.gate_up.k);
+        let (input, _) = pack_input(Reading::Slice(x), rows, width, false);
+        let mut bent = LeftFactor::of_rows(Arithmetic::Bf16Tiles, rows, channels);
+        let first = Product {
+            isa: Isa::current(),
+            arithmetic: Arithmetic::Bf16Tiles,
+            m: rows,
+            n: channels,
+            k: width,
+            left: input.left(),
+            right: Right::Gated(self.gate_up, self.activation),
+            epilogue: Epilogue::default(),
+            threads: if 2 * rows * channels * width < PARALLEL { 1 } else { pool::threads() },
+        };
+        let row = bent.row_words();
+        first.run_rounded(bent.words_mut(), row);
+        let epilogue = Epilogue { residual: Some(residual), ..Epilogue::default() };
+        let threads = if rows * channels * width < PARALLEL { 1 } else { pool::threads() };
+        let right = Right::Grouped(self.down);
+        Product { n: width, k: channels, left: bent.left(), right, epilogue, threads, ..first }.run(out);
+    }
+}
+
+/// `out = residual + layer(x)`, where `x`, the residual and `out` are `[rows, width]`. The rows from `first` on are those of prompts.
+pub fn gated_layer(layer: &GatedLayer<'_>, x: &[f32], first: usize, residual: &[f32], out: &mut [f32]) {
+    let (channels, width) = (layer.channels(), layer.gate_up.k);
+    assert!(
+        layer.fits() && layer.gate_up.n == 2 * channels && layer.down.n == width,
+        "gated_layer: {} x {width} before {} x {channels}",
+        layer.gate_up.n,
+        layer.down.n
+    );
+    let rows = x.len() / width;
+    assert!(
+        x.len() == rows * width && residual.len() == x.len() && out.len() == x.len(),
+        "gated_layer: {} numbers and {} into {}",
+        x.len(),
+        residual.len(),
+        out.len()
+    );
+    let first = if GroupedMatrix::reads_prompts_apart() { first.min(rows) } else { rows };
+    let (answers, prompts) = out.split_at_mut(first * width);
+    if first > 0 {
+        layer.answer(&x[..first * width], first, &residual[..first * width], answers);
+    }
+    if first < rows {
+        layer.prompt(&x[first * width..], rows - first, &residual[first * width..], prompts);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Bits;
+    use super::*;
+    use crate::testing::{Random, for_each_isa};
+
+    /// The layer by the ops that it is made of.
+    fn by_ops(layer: &GatedLayer<'_>, x: &[f32], first: usize, residual: &[f32]) -> Vec<f32> {
+        let (channels, width) = (layer.channels(), layer.gate_up.k);
+        let rows = x.len() / width;
+        let multiply = |matrix: &GroupedMatrix, x: &[f32], residual: Option<&[f32]>| {
+            let (n, k) = (matrix.n, matrix.k);
+            let mut out = vec![9.0; rows * n];
+            let (answers, prompts) = out.split_at_mut(first * n);
+            let epilogue = |residual| Epilogue { residual, ..Epilogue::default() };
+            let residuals = residual.map(|residual| residual.split_at(first * n)).unzip();
+            matrix.multiply(&x[..first * k], first, answers, &epilogue(residuals.0));
+            matrix.multiply_prompt(&x[first * k..], rows - first, prompts, &epilogue(residuals.1));
+            out
+        };
+        let mut bent = vec![9.0; rows * channels];
+        activation::gated(layer.activation, &multiply(layer.gate_up, x, None), channels, &mut bent);
+        multiply(layer.down, &bent, Some(residual))
+    }
+
+    #[test]
+    fn a_layer_gives_the_bits_of_its_ops() {
+        for_each_isa(|isa| {
+            let mut random = Random::new(7);
+            // Rows, of which the second number are a prompt's; channels; width. Whole tiles and not, and more than one block of inputs.
+            let shapes = [[1, 0, 32, 32], [13, 0, 160, 45], [0, 1, 96, 64], [5, 40, 192, 96], [3, 33, 64, 1090]];
+            for [answers, prompts, channels, width] in shapes {
+                for bits in [[Bits::Four, Bits::Four], [Bits::Eight, Bits::Four], [Bits::Eight, Bits::Eight]] {
+                    let mut matrix =
+                        |n: usize, k: usize, bits| GroupedMatrix::quantize(&random.vector(n * k), n, k, bits);
+                    let (gate_up, down) = (matrix(2 * channels, width, bits[0]), matrix(width, channels, bits[1]));
+                    for activation in [Activation::Silu, Activation::GeluTanh] {
+                        let layer = GatedLayer { gate_up: &gate_up, activation, down: &down };
+                        let numbers = (answers + prompts) * width;
+                        let (x, residual) = (random.vector(numbers), random.vector(numbers));
+                        let mut out = vec![9.0; numbers];
+                        gated_layer(&layer, &x, answers, &residual, &mut out);
+                        let what = format!("{answers} and {prompts} x {channels} x {width} of {bits:?} with {isa:?}");
+                        assert_eq!(out, by_ops(&layer, &x, answers, &residual), "{what}");
+                    }
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn halves_of_a_panel_do_not_fit() {
+        let mut matrix = |n: usize, k: usize| GroupedMatrix::quantize(&vec![1.0; n * k], n, k, Bits::Four);
+        let (gate_up, down) = (matrix(2 * 48, 32), matrix(32, 48));
+        assert!(!GatedLayer { gate_up: &gate_up, activation: Activation::Silu, down: &down }.fits());
+    }
+}
