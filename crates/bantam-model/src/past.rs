@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bantam_kernels::attention::{AttentionShape, BLOCK, PastBlock, PastFormat, Text, attend_past};
 use bantam_kernels::memory::Buffer;
+use bantam_kernels::pool;
 use bantam_tensor::Tensor;
 
 /// One text's past. A clone shares all blocks until one of the two goes on, so that texts with one beginning keep it once.
@@ -104,19 +105,17 @@ impl Past {
         }
         let (blocks, width) = (&mut self.layers[layer], shape.row_width());
         self.coming = rows.len() / width;
-        let mut token = self.tokens;
-        let mut rest = rows;
-        while !rest.is_empty() {
-            let place = token % BLOCK;
-            let (now, later) = rest.split_at(((BLOCK - place) * width).min(rest.len()));
-            if token / BLOCK == blocks.len() {
-                let block = PastBlock::new(shape, self.format);
-                blocks.push(Arc::new(Block::new(block, &self.meter)));
-            }
-            Arc::make_mut(&mut blocks[token / BLOCK]).block.write(shape, place, now);
-            token += now.len() / width;
-            rest = later;
+        let (first, end) = (self.tokens, self.tokens + self.coming);
+        while blocks.len() * BLOCK < end {
+            blocks.push(Arc::new(Block::new(PastBlock::new(shape, self.format), &self.meter)));
         }
+        let first_block = first / BLOCK;
+        pool::for_each_chunk(&mut blocks[first_block..end.div_ceil(BLOCK)], 1, |index, block| {
+            let start = (first_block + index) * BLOCK;
+            let tokens = first.max(start)..end.min(start + BLOCK);
+            let rows = &rows[(tokens.start - first) * width..(tokens.end - first) * width];
+            Arc::make_mut(&mut block[0]).block.write(shape, tokens.start - start, rows);
+        });
     }
 
     fn advance(&mut self) {

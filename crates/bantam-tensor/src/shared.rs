@@ -84,7 +84,9 @@ impl Shared {
     /// The numbers, to be read once in ranges of whole rows of `width`: without making all of them, where they need not lie in memory.
     pub fn reading(&self, width: usize) -> Reading<'_> {
         match &self.0.maker {
-            Some(maker) if self.0.buffer.get().is_none() && width.is_multiple_of(maker.width()) => Reading::Made(maker),
+            Some(maker) if self.0.buffer.get().is_none() && width.is_multiple_of(maker.width()) => {
+                Reading::Made { rows: maker, first: 0 }
+            }
             _ => Reading::Slice(self),
         }
     }

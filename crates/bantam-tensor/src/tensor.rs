@@ -2,12 +2,10 @@
 
 use crate::gradients::Gradients;
 use crate::kept::{Keep, Kept};
-use crate::maker::Maker;
 use crate::origin::{Inputs, Origin};
 use crate::shape::Shape;
 use crate::shared::Shared;
 use bantam_kernels::memory::Buffer;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Numbers in row-major order with a shape. Cloning shares the numbers; the ops return new tensors.
@@ -181,22 +179,6 @@ impl Tensor {
             Some(Keep::Half) => true,
             Some(Keep::Again(maker)) => maker.is_rounded(),
         }
-    }
-
-    /// So many numbers of a result that `make` makes of this tensor's in rows of `width`: when they are read if this is tracked, and at once
-    /// otherwise.
-    pub(crate) fn made(
-        &self,
-        length: usize,
-        width: usize,
-        make: impl Fn(Range<usize>, &mut [f32]) + Send + Sync + 'static,
-    ) -> Shared {
-        if self.is_tracked() {
-            return Shared::made(Maker::rows(width, make), length);
-        }
-        let mut out = Buffer::scratch(length);
-        make(0..length, &mut out);
-        out.into()
     }
 
     pub(crate) fn sizes(&self) -> Shape {

@@ -27,8 +27,13 @@ const TILES: usize = 16;
 pub enum Reading<'a> {
     /// As it lies in memory.
     Slice(&'a [f32]),
-    /// As its rows are made: then they never take more memory than those of a few tasks.
-    Made(&'a dyn Make),
+    /// As its rows are made: then they never take more memory than those of a few tasks. The numbers of the matrix begin at `first` of those made.
+    Made {
+        /// Makes them.
+        rows: &'a dyn Make,
+        /// The first one.
+        first: usize,
+    },
 }
 
 /// Numbers that are made when they are read, on any thread.
@@ -37,14 +42,31 @@ pub trait Make: Sync {
     fn make(&self, numbers: std::ops::Range<usize>, out: &mut [f32]);
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    /// Some whole rows of the matrix, given by their numbers.
+    #[must_use]
+    pub fn part(self, numbers: std::ops::Range<usize>) -> Reading<'a> {
+        match self {
+            Reading::Slice(data) => Reading::Slice(&data[numbers]),
+            Reading::Made { rows, first } => Reading::Made { rows, first: first + numbers.start },
+        }
+    }
+
+    /// Panics if it is known to have another number of numbers.
+    #[track_caller]
+    pub(super) fn check(&self, numbers: usize) {
+        if let Reading::Slice(data) = self {
+            assert_eq!(data.len(), numbers, "gemm: a matrix of {numbers} numbers");
+        }
+    }
+
     /// Calls `read` with the numbers of a range of whole rows.
     pub fn with<R>(&self, numbers: std::ops::Range<usize>, read: impl FnOnce(&[f32]) -> R) -> R {
         match self {
             Reading::Slice(data) => read(&data[numbers]),
-            Reading::Made(rows) => {
+            Reading::Made { .. } => {
                 let mut made = Buffer::scratch(numbers.len());
-                rows.make(numbers, &mut made);
+                self.copy(numbers, &mut made);
                 read(&made)
             }
         }
@@ -54,7 +76,7 @@ impl Reading<'_> {
     pub fn copy(&self, numbers: std::ops::Range<usize>, out: &mut [f32]) {
         match self {
             Reading::Slice(data) => out.copy_from_slice(&data[numbers]),
-            Reading::Made(rows) => rows.make(numbers, out),
+            Reading::Made { rows, first } => rows.make(first + numbers.start..first + numbers.end, out),
         }
     }
 }

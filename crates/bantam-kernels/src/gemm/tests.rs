@@ -180,7 +180,8 @@ fn a_row_does_not_depend_on_the_rows_beside_it() {
             }
             for bits in [Bits::Four, Bits::Eight] {
                 let matrix = GroupedMatrix::quantize(&weight, n, k, bits);
-                let multiply = |x: &[f32], m, out: &mut [f32]| matrix.multiply(x, m, out, &Epilogue::default());
+                let multiply =
+                    |x: &[f32], m, out: &mut [f32]| matrix.multiply(Reading::Slice(x), m, out, &Epilogue::default());
                 multiply(&x, m, &mut together);
                 x.chunks(k).zip(alone.chunks_mut(n)).for_each(|(x, out)| multiply(x, 1, out));
                 assert!(together == alone, "{m} x {n} x {k}, {bits:?} with {isa:?}");
@@ -418,7 +419,7 @@ fn shared_factors_give_the_three_products_of_a_linear_layer() {
             let (x, dy) = if m % 2 == 0 {
                 (Reading::Slice(&x), Reading::Slice(&dy))
             } else {
-                (Reading::Made(&made_x), Reading::Made(&made_dy))
+                (Reading::Made { rows: &made_x, first: 0 }, Reading::Made { rows: &made_dy, first: 0 })
             };
             let (left, right) = pack_input(x, m, k, true);
             let [rows, columns] = pack_upstream(dy, m, n, [true, true]).map(|factor| factor.expect("asked for"));

@@ -17,7 +17,7 @@ impl Tensor {
                 x.reading(width).with(numbers, |x| activation::forward(activation, x, out));
             }
         };
-        let out = self.made(self.sizes().length(), width, value(self.shared()));
+        let out = Shared::made(Maker::rows(width, value(self.shared())), self.sizes().length());
         Tensor::from_op(self.sizes(), out, &[self], |keep| {
             let x = self.keep();
             *keep = Keep::Again(Maker::rows(width, value(x.load())));

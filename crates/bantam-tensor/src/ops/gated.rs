@@ -23,7 +23,7 @@ impl Tensor {
                 gate_up.reading(width).with(both, |both| activation::gated(activation, both, channels, out));
             }
         };
-        let out = self.made(shape.length(), channels, value(self.shared()));
+        let out = Shared::made(Maker::rows(channels, value(self.shared())), shape.length());
         Tensor::from_op(shape, out, &[self], |keep| {
             let gate_up = self.keep();
             *keep = Keep::Again(Maker::rows(channels, value(gate_up.load())));
@@ -50,7 +50,7 @@ impl Tensor {
             "gated_layer takes no gradient: use the ops that it is made of"
         );
         let mut out = self.scratch();
-        grouped::gated_layer(layer, self.data(), first, residual.data(), &mut out);
+        grouped::gated_layer(layer, self.shared().reading(self.width()), first, residual.data(), &mut out);
         Tensor::new(self.sizes(), out)
     }
 }

@@ -31,7 +31,7 @@ impl Tensor {
                 x.reading(width).with(numbers, |x| norm::layer_norm(x, &weight, bias.as_deref(), epsilon, out));
             }
         };
-        let out = self.made(self.sizes().length(), width, value(self.shared()));
+        let out = Shared::made(Maker::rows(width, value(self.shared())), self.sizes().length());
         Tensor::from_op(self.sizes(), out, &inputs, |keep| {
             let x = self.keep();
             *keep = Keep::Again(Maker::rows(width, value(x.load())));

@@ -12,6 +12,7 @@ use bantam_kernels::gemm::{self, Epilogue, Operand, Precision};
 use bantam_kernels::halves::Halves;
 use bantam_kernels::memory::Buffer;
 use bantam_kernels::pool;
+use std::ops::Range;
 
 impl Tensor {
     /// `x·Wᵀ + b`.
@@ -56,8 +57,11 @@ impl Tensor {
         let (answers, prompts) = out.split_at_mut(first * n);
         let residuals = residual.map(|residual| residual.data().split_at(first * n)).unzip();
         let epilogue = |residual| Epilogue { bias: bias.map(Tensor::data), residual, ..Epilogue::default() };
-        grouped.multiply(&self.data()[..first * k], first, answers, &epilogue(residuals.0));
-        grouped.multiply_prompt(&self.data()[first * k..], self.rows() - first, prompts, &epilogue(residuals.1));
+        let x = self.shared();
+        let x = x.reading(k);
+        let part = |rows: Range<usize>| x.part(rows.start * k..rows.end * k);
+        grouped.multiply(part(0..first), first, answers, &epilogue(residuals.0));
+        grouped.multiply_prompt(part(first..self.rows()), self.rows() - first, prompts, &epilogue(residuals.1));
         Tensor::new(shape, out)
     }
 
@@ -79,7 +83,9 @@ impl Tensor {
         let epilogue = Epilogue { bias: bias.map(Tensor::data), activation: fused, ..Epilogue::default() };
         match matrix {
             Matrix::Packed(packed) => packed.multiply(self.data(), self.rows(), &mut out, &epilogue),
-            Matrix::Grouped(grouped) => grouped.multiply(self.data(), self.rows(), &mut out, &epilogue),
+            Matrix::Grouped(grouped) => {
+                grouped.multiply(self.shared().reading(self.width()), self.rows(), &mut out, &epilogue);
+            }
             Matrix::Dense { .. } => unreachable!("dense matrices were dealt with"),
         }
         Tensor::new(shape, out)
@@ -134,7 +140,10 @@ impl Tensor {
                 return Tensor::new(shape, written(&|out| packed.multiply(self.data(), m, out, &epilogue)));
             }
             Matrix::Grouped(grouped) => {
-                return Tensor::new(shape, written(&|out| grouped.multiply(self.data(), m, out, &epilogue)));
+                return Tensor::new(
+                    shape,
+                    written(&|out| grouped.multiply(self.shared().reading(k), m, out, &epilogue)),
+                );
             }
             Matrix::Dense { weight, precision } => (weight, *precision),
         };

@@ -29,7 +29,8 @@ impl Tensor {
                 x.reading(width).with(numbers, |x| norm::rms_norm(x, width, weight.as_deref(), epsilon, out));
             }
         };
-        let out = self.made(self.sizes().length(), width, value(self.shared(), weight.map(Tensor::shared)));
+        let out =
+            Shared::made(Maker::rows(width, value(self.shared(), weight.map(Tensor::shared))), self.sizes().length());
         Tensor::from_op(self.sizes(), out, &inputs, |keep| {
             let (x, weight) = (self.keep(), weight.map(Tensor::shared));
             *keep = Keep::Again(Maker::rows(width, value(x.load(), weight.clone())));

@@ -8,7 +8,8 @@ use super::super::tile::HEIGHT;
 /// Steps of k that are multiplied at once: words of a row on the left, rows on the right.
 pub(super) const STEPS: usize = 16;
 
-/// What a block multiplies. All distances are in bytes, from one row to the next.
+/// What a block multiplies. Rows on the left are read again for the next columns: those on the right are loaded with the hint that they are not, so
+/// that the first-level cache keeps the left ones. All distances are in bytes, from one row to the next.
 #[repr(C)]
 pub(super) struct Block {
     /// Where the sums begin.
@@ -123,7 +124,7 @@ macro_rules! define_blocks {
                 ["tileloadd tmm0, [{left} + {left_row}*1]"],
                 [
                     "tileloadd tmm4, [{left} + {left_row}*1]",
-                    "tileloadd tmm6, [{right} + {right_row}*1]",
+                    "tileloaddt1 tmm6, [{right} + {right_row}*1]",
                     concat!($multiply, " tmm0, tmm4, tmm6")
                 ],
                 ["tilestored [{left} + {left_row}*1], tmm0"]
@@ -133,9 +134,9 @@ macro_rules! define_blocks {
                 ["tileloadd tmm0, [{left} + {left_row}*1]" "tileloadd tmm1, [{left} + {left_row}*1 + 64]"],
                 [
                     "tileloadd tmm4, [{left} + {left_row}*1]",
-                    "tileloadd tmm6, [{right} + {right_row}*1]",
+                    "tileloaddt1 tmm6, [{right} + {right_row}*1]",
                     concat!($multiply, " tmm0, tmm4, tmm6"),
-                    "tileloadd tmm7, [{right} + {right_row}*1 + 64]",
+                    "tileloaddt1 tmm7, [{right} + {right_row}*1 + 64]",
                     concat!($multiply, " tmm1, tmm4, tmm7")
                 ],
                 ["tilestored [{left} + {left_row}*1], tmm0" "tilestored [{left} + {left_row}*1 + 64], tmm1"]
@@ -145,7 +146,7 @@ macro_rules! define_blocks {
                 ["tileloadd tmm0, [{left} + {left_row}*1]" "tileloadd tmm2, [{lower} + {left_row}*1]"],
                 [
                     "tileloadd tmm4, [{left} + {left_row}*1]",
-                    "tileloadd tmm6, [{right} + {right_row}*1]",
+                    "tileloaddt1 tmm6, [{right} + {right_row}*1]",
                     concat!($multiply, " tmm0, tmm4, tmm6"),
                     "tileloadd tmm5, [{lower} + {left_row}*1]",
                     concat!($multiply, " tmm2, tmm5, tmm6")
@@ -162,9 +163,9 @@ macro_rules! define_blocks {
                 ],
                 [
                     "tileloadd tmm4, [{left} + {left_row}*1]",
-                    "tileloadd tmm6, [{right} + {right_row}*1]",
+                    "tileloaddt1 tmm6, [{right} + {right_row}*1]",
                     concat!($multiply, " tmm0, tmm4, tmm6"),
-                    "tileloadd tmm7, [{right} + {right_row}*1 + 64]",
+                    "tileloaddt1 tmm7, [{right} + {right_row}*1 + 64]",
                     concat!($multiply, " tmm1, tmm4, tmm7"),
                     "tileloadd tmm5, [{lower} + {left_row}*1]",
                     concat!($multiply, " tmm2, tmm5, tmm6"),

@@ -2,9 +2,9 @@
 //! codes of its inputs, or for prompts by AMX their pairs of bf16.
 
 use super::super::driver::{Product, Right};
-use super::super::factors::{LeftFactor, Reading, pack_input};
+use super::super::factors::{LeftFactor, pack_input};
 use super::super::tile::Arithmetic;
-use super::super::{Epilogue, PARALLEL};
+use super::super::{Epilogue, Reading};
 use super::input::Input;
 use super::{GROUP, GroupedMatrix, PANEL, Place, ROWS};
 use crate::activation::{self, Activation};
@@ -34,8 +34,8 @@ impl GatedLayer<'_> {
     }
 
     /// Rows as answers have them: the same bits as of the ops that the layer is made of.
-    fn answer(&self, x: &[f32], rows: usize, residual: &[f32], out: &mut [f32]) {
-        let input = Input::quantize(x, self.gate_up.k, self.gate_up.bits);
+    fn answer(&self, x: Reading<'_>, rows: usize, residual: &[f32], out: &mut [f32]) {
+        let input = Input::quantize(x, rows, self.gate_up.k, self.gate_up.bits);
         let epilogue = Epilogue { residual: Some(residual), ..Epilogue::default() };
         self.down.multiply_input(&self.bent(&input, rows), rows, out, &epilogue);
     }
@@ -75,54 +75,37 @@ impl GatedLayer<'_> {
     }
 
     /// Rows of a prompt by AMX: see [`GroupedMatrix::multiply_prompt`].
-    fn prompt(&self, x: &[f32], rows: usize, residual: &[f32], out: &mut [f32]) {
-        let (channels, width) = (self.channels(), self.gate_up.k);
-        let (input, _) = pack_input(Reading::Slice(x), rows, width, false);
-        let mut bent = LeftFactor::of_rows(Arithmetic::Bf16Tiles, rows, channels);
-        let first = Product {
-            isa: Isa::current(),
-            arithmetic: Arithmetic::Bf16Tiles,
-            m: rows,
-            n: channels,
-            k: width,
-            left: input.left(),
-            right: Right::Gated(self.gate_up, self.activation),
-            epilogue: Epilogue::default(),
-            threads: if 2 * rows * channels * width < PARALLEL { 1 } else { pool::threads() },
-        };
-        let row = bent.row_words();
-        first.run_rounded(bent.words_mut(), row);
+    fn prompt(&self, x: Reading<'_>, rows: usize, residual: &[f32], out: &mut [f32]) {
+        let (input, _) = pack_input(x, rows, self.gate_up.k, false);
+        let mut bent = LeftFactor::of_rows(Arithmetic::Bf16Tiles, rows, self.channels());
+        let row_words = bent.row_words();
+        let both = self.gate_up.prompt_product(&input, rows, &Epilogue::default());
+        let right = Right::Gated(self.gate_up, self.activation);
+        Product { n: self.channels(), right, ..both }.run_rounded(bent.words_mut(), row_words);
         let epilogue = Epilogue { residual: Some(residual), ..Epilogue::default() };
-        let threads = if rows * channels * width < PARALLEL { 1 } else { pool::threads() };
-        let right = Right::Grouped(self.down);
-        Product { n: width, k: channels, left: bent.left(), right, epilogue, threads, ..first }.run(out);
+        self.down.prompt_product(&bent, rows, &epilogue).run(out);
     }
 }
 
 /// `out = residual + layer(x)`, where `x`, the residual and `out` are `[rows, width]`. The rows from `first` on are those of prompts.
-pub fn gated_layer(layer: &GatedLayer<'_>, x: &[f32], first: usize, residual: &[f32], out: &mut [f32]) {
+pub fn gated_layer(layer: &GatedLayer<'_>, x: Reading<'_>, first: usize, residual: &[f32], out: &mut [f32]) {
     let (channels, width) = (layer.channels(), layer.gate_up.k);
+    let rows = out.len() / width;
     assert!(
         layer.fits() && layer.gate_up.n == 2 * channels && layer.down.n == width,
         "gated_layer: {} x {width} before {} x {channels}",
         layer.gate_up.n,
         layer.down.n
     );
-    let rows = x.len() / width;
-    assert!(
-        x.len() == rows * width && residual.len() == x.len() && out.len() == x.len(),
-        "gated_layer: {} numbers and {} into {}",
-        x.len(),
-        residual.len(),
-        out.len()
-    );
+    assert_eq!((rows * width, residual.len()), (out.len(), out.len()), "gated_layer: rows of {width}");
+    x.check(rows * width);
     let first = if GroupedMatrix::reads_prompts_apart() { first.min(rows) } else { rows };
     let (answers, prompts) = out.split_at_mut(first * width);
     if first > 0 {
-        layer.answer(&x[..first * width], first, &residual[..first * width], answers);
+        layer.answer(x.part(0..first * width), first, &residual[..first * width], answers);
     }
     if first < rows {
-        layer.prompt(&x[first * width..], rows - first, &residual[first * width..], prompts);
+        layer.prompt(x.part(first * width..rows * width), rows - first, &residual[first * width..], prompts);
     }
 }
 
@@ -142,8 +125,8 @@ mod tests {
             let (answers, prompts) = out.split_at_mut(first * n);
             let epilogue = |residual| Epilogue { residual, ..Epilogue::default() };
             let residuals = residual.map(|residual| residual.split_at(first * n)).unzip();
-            matrix.multiply(&x[..first * k], first, answers, &epilogue(residuals.0));
-            matrix.multiply_prompt(&x[first * k..], rows - first, prompts, &epilogue(residuals.1));
+            matrix.multiply(Reading::Slice(&x[..first * k]), first, answers, &epilogue(residuals.0));
+            matrix.multiply_prompt(Reading::Slice(&x[first * k..]), rows - first, prompts, &epilogue(residuals.1));
             out
         };
         let mut bent = vec![9.0; rows * channels];
@@ -167,7 +150,7 @@ mod tests {
                         let numbers = (answers + prompts) * width;
                         let (x, residual) = (random.vector(numbers), random.vector(numbers));
                         let mut out = vec![9.0; numbers];
-                        gated_layer(&layer, &x, answers, &residual, &mut out);
+                        gated_layer(&layer, Reading::Slice(&x), answers, &residual, &mut out);
                         let what = format!("{answers} and {prompts} x {channels} x {width} of {bits:?} with {isa:?}");
                         assert_eq!(out, by_ops(&layer, &x, answers, &residual), "{what}");
                     }
@@ -178,7 +161,7 @@ mod tests {
 
     #[test]
     fn halves_of_a_panel_do_not_fit() {
-        let mut matrix = |n: usize, k: usize| GroupedMatrix::quantize(&vec![1.0; n * k], n, k, Bits::Four);
+        let matrix = |n: usize, k: usize| GroupedMatrix::quantize(&vec![1.0; n * k], n, k, Bits::Four);
         let (gate_up, down) = (matrix(2 * 48, 32), matrix(32, 48));
         assert!(!GatedLayer { gate_up: &gate_up, activation: Activation::Silu, down: &down }.fits());
     }

@@ -3,6 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
 use super::{Bits, Codes, GROUP};
+use crate::gemm::Reading;
 use crate::isa::Isa;
 use crate::memory::Buffer;
 use crate::pool::{self, Shared};
@@ -62,30 +63,22 @@ impl Input {
     }
 
     /// Quantises `x` `[rows, k]` for weights of `bits`.
-    pub(super) fn quantize(x: &[f32], k: usize, bits: Bits) -> Self {
-        let mut input = Self::room(x.len() / k, k);
+    pub(super) fn quantize(x: Reading<'_>, rows: usize, k: usize, bits: Bits) -> Self {
+        let mut input = Self::room(rows, k);
         let quantizer = input.quantizer(bits);
-        pool::for_each(x.len().div_ceil(ROWS * k), |task| {
-            let rows = x.chunks_exact(k).enumerate().skip(task * ROWS).take(ROWS);
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (row, numbers) in rows {
-                        let (whole, rest) = numbers.as_chunks::<GROUP>();
-                        // SAFETY: tasks have different rows, and a row has as many groups as there is room for.
-                        unsafe {
-                            for (group, numbers) in whole.iter().enumerate() {
-                                quantizer.set(row, group, numbers);
-                            }
-                            if !rest.is_empty() {
-                                let mut last = [0.0; GROUP];
-                                last[..rest.len()].copy_from_slice(rest);
-                                quantizer.set(row, whole.len(), &last);
-                            }
+        pool::for_each(rows.div_ceil(ROWS), |task| {
+            let rows = task * ROWS..rows.min((task + 1) * ROWS);
+            x.with(rows.start * k..rows.end * k, |x| {
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (row, numbers) in rows.zip(x.chunks_exact(k)) {
+                            // SAFETY: tasks have different rows, and a row has as many groups as there is room for.
+                            unsafe { quantizer.set_row(row, numbers) };
                         }
-                    }
-                },
-            );
+                    },
+                );
+            });
         });
         input
     }
@@ -107,6 +100,26 @@ impl Input {
 }
 
 impl Quantizer {
+    /// Quantises a row.
+    ///
+    /// # Safety
+    /// The input lives, it has this row and all its groups, and nobody else uses them.
+    #[inline(always)]
+    unsafe fn set_row(&self, row: usize, numbers: &[f32]) {
+        let (whole, rest) = numbers.as_chunks::<GROUP>();
+        // SAFETY: the caller's promise.
+        unsafe {
+            for (group, numbers) in whole.iter().enumerate() {
+                self.set(row, group, numbers);
+            }
+            if !rest.is_empty() {
+                let mut last = [0.0; GROUP];
+                last[..rest.len()].copy_from_slice(rest);
+                self.set(row, whole.len(), &last);
+            }
+        }
+    }
+
     /// Quantises one group.
     ///
     /// # Safety
@@ -177,7 +190,7 @@ mod tests {
         x[4 * k..4 * k + 4].copy_from_slice(&[127.0, 0.5, 1.5, -2.5]);
         let mut all = Vec::new();
         for_each_isa(|_| {
-            let input = Input::quantize(&x, k, Bits::Four);
+            let input = Input::quantize(Reading::Slice(&x), rows, k, Bits::Four);
             let scales: Vec<u32> = input.scales.iter().map(|scale| scale.to_bits()).collect();
             all.push((input.codes.words().to_vec(), scales, input.starts.clone()));
         });

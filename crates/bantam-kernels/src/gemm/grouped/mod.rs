@@ -8,10 +8,10 @@ use std::ops::Range;
 
 use half::f16;
 
-use super::driver::{Left, Product, Right};
-use super::pack::Source;
+use super::driver::{Product, Right};
+use super::factors::{LeftFactor, pack_input};
 use super::tile::{Arithmetic, finish_row};
-use super::{Activation, Epilogue, PARALLEL};
+use super::{Activation, Epilogue, PARALLEL, Reading};
 use crate::isa::Isa;
 use crate::memory::Buffer;
 use crate::pool::{self, Shared};
@@ -192,14 +192,14 @@ impl GroupedMatrix {
     }
 
     /// out [m, n] = activation(x [m, k] · weightᵀ + bias) + residual, or added to `out`.
-    pub fn multiply(&self, x: &[f32], m: usize, out: &mut [f32], epilogue: &Epilogue<'_>) {
-        assert_eq!(x.len(), m * self.k, "gemm: x is {m} x {}", self.k);
+    pub fn multiply(&self, x: Reading<'_>, m: usize, out: &mut [f32], epilogue: &Epilogue<'_>) {
+        x.check(m * self.k);
         epilogue.check(m, self.n, out.len());
         // A pass often has prompts only, or answers only.
         if m == 0 {
             return;
         }
-        self.multiply_input(&Input::quantize(x, self.k, self.bits), m, out, epilogue);
+        self.multiply_input(&Input::quantize(x, m, self.k, self.bits), m, out, epilogue);
     }
 
     /// [`GroupedMatrix::multiply`] of quantised rows.
@@ -246,25 +246,30 @@ impl GroupedMatrix {
 
     /// [`GroupedMatrix::multiply`] for the rows of a prompt, of which there are many: with AMX, inputs and weights are rounded to bf16, which is
     /// more exact than codes of the inputs and, for fifty rows or more, faster. Here, too, a row does not depend on those beside it.
-    pub fn multiply_prompt(&self, x: &[f32], m: usize, out: &mut [f32], epilogue: &Epilogue<'_>) {
+    pub fn multiply_prompt(&self, x: Reading<'_>, m: usize, out: &mut [f32], epilogue: &Epilogue<'_>) {
         if !Self::reads_prompts_apart() {
             return self.multiply(x, m, out, epilogue);
         }
+        x.check(m * self.k);
+        epilogue.check(m, self.n, out.len());
+        let (input, _) = pack_input(x, m, self.k, false);
+        self.prompt_product(&input, m, epilogue).run(out);
+    }
+
+    /// [`GroupedMatrix::multiply_prompt`] of packed rows.
+    fn prompt_product<'a>(&'a self, input: &'a LeftFactor, m: usize, epilogue: &Epilogue<'a>) -> Product<'a> {
         let (n, k) = (self.n, self.k);
-        assert_eq!(x.len(), m * k, "gemm: x is {m} x {k}");
-        epilogue.check(m, n, out.len());
-        let product = Product {
+        Product {
             isa: Isa::current(),
             arithmetic: Arithmetic::Bf16Tiles,
             m,
             n,
             k,
-            left: Left::Source(Source { data: x, stride: k, lines_are_items: true }),
+            left: input.left(),
             right: Right::Grouped(self),
             epilogue: *epilogue,
             threads: if m * n * k < PARALLEL { 1 } else { pool::threads() },
-        };
-        product.run(out);
+        }
     }
 
     /// Panels of a task, or whatever else the matrix has `panels` of. For few rows a single one: the pool gives each thread a stretch of them in

@@ -35,7 +35,7 @@ fn products_are_those_of_the_codes_on_every_instruction_set() {
             };
             let what = format!("{m} x {n} x {k} of {bits:?} with {isa:?}");
             let mut out = vec![9.0; m * n];
-            matrix.multiply(&x, m, &mut out, &Epilogue::default());
+            matrix.multiply(Reading::Slice(&x), m, &mut out, &Epilogue::default());
             assert_close(&out, &all(&product), 1e-4, &what);
             let epilogue = Epilogue {
                 accumulate: true,
@@ -43,7 +43,7 @@ fn products_are_those_of_the_codes_on_every_instruction_set() {
                 activation: Activation::Relu,
                 residual: Some(&residual),
             };
-            matrix.multiply(&x, m, &mut out, &epilogue);
+            matrix.multiply(Reading::Slice(&x), m, &mut out, &epilogue);
             let finished = |row: usize, column: usize| {
                 let sum = product(row, column);
                 let (bias, residual) = (f64::from(bias[column]), f64::from(residual[row * n + column]));
@@ -68,7 +68,7 @@ fn the_rows_of_a_prompt_are_multiplied_by_the_same_weights_each_on_its_own() {
             weights.chunks_mut(k).enumerate().for_each(|(index, row)| matrix.row(index, row));
             let what = format!("{m} x {n} x {k} of {bits:?} with {isa:?}");
             let mut out = vec![9.0; m * n];
-            matrix.multiply_prompt(&x, m, &mut out, &epilogue);
+            matrix.multiply_prompt(Reading::Slice(&x), m, &mut out, &epilogue);
             // Rounded inputs lose a 256th at most, a group's codes a 250th of its largest.
             for (place, out) in out.iter().enumerate() {
                 let (row, column) = (place / n, place % n);
@@ -81,7 +81,7 @@ fn the_rows_of_a_prompt_are_multiplied_by_the_same_weights_each_on_its_own() {
             let mut row = vec![9.0; n];
             let last = (m - 1) * n;
             let alone = Epilogue { residual: Some(&residual[last..]), ..epilogue };
-            matrix.multiply_prompt(&x[(m - 1) * k..], 1, &mut row, &alone);
+            matrix.multiply_prompt(Reading::Slice(&x[(m - 1) * k..]), 1, &mut row, &alone);
             assert_eq!(row, out[last..], "{what}");
         }
     });
@@ -114,7 +114,7 @@ fn faults_stay_visible_and_zeros_are_zeros() {
         let mut out = [7.0; 4];
         let mut x = [0.0; 2 * GROUP];
         x[GROUP + 3] = f32::INFINITY;
-        matrix.multiply(&x, 2, &mut out, &Epilogue::default());
+        matrix.multiply(Reading::Slice(&x), 2, &mut out, &Epilogue::default());
         assert_eq!(out[..2], [0.0; 2]);
         assert!(out[2].is_nan() && out[3].is_nan());
     });
