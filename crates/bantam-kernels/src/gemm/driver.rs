@@ -24,8 +24,9 @@ const LEFT_WORDS: usize = 4 << 20;
 const TASK_WORDS: usize = 1 << 17;
 /// The cost of packing one column of a panel, in rows of output that could be computed instead. From measurements; only steers the split.
 const PACKING_ROWS: usize = 24;
-/// [`MOST_STEPS`] of products by AMX. With half as many, sums that go to memory and back cost up to a tenth; more change nothing.
-const TILED_STEPS: usize = 512;
+/// [`MOST_STEPS`] of products by AMX: so many of a tile's rows stay in the first-level cache. With half as many, sums that go to memory and back
+/// cost up to a tenth.
+const TILED_STEPS: usize = 288;
 /// [`PACKING_ROWS`] of products by AMX, which are several times as fast.
 const TILED_PACKING_ROWS: usize = 160;
 
@@ -150,15 +151,15 @@ impl Product<'_> {
         }
     }
 
-    /// Whether [`Product::run_rounded`] can be used: sums are complete when they are stored, and a row is whole pairs.
-    pub(super) fn can_round(&self) -> bool {
+    /// Whether [`Product::run_rounded`] is worth while, which takes all steps of k at once, and possible.
+    pub(super) fn rounds_well(&self) -> bool {
         let steps = self.k.div_ceil(self.arithmetic.elements());
-        self.block_steps(self.k) >= steps && self.n.is_multiple_of(2) && !self.epilogue.accumulate
+        steps <= MOST_STEPS && self.n.is_multiple_of(2) && !self.epilogue.accumulate
     }
 
     /// Computes a product whose left factor is packed, into pairs of bf16: `out` [m, row], of which n / 2 words in each row are written.
     pub(super) fn run_rounded(&self, out: &mut [u32], row_words: usize) {
-        let (Left::Packed { words, tile, row, step }, true) = (self.left, self.can_round()) else {
+        let Left::Packed { words, tile, row, step } = self.left else {
             unreachable!("only packed factors are multiplied into pairs");
         };
         if self.m > 0 && self.n > 0 {
@@ -178,7 +179,6 @@ impl Product<'_> {
     fn block_steps(&self, k: usize) -> usize {
         let steps = k.div_ceil(self.arithmetic.elements());
         let (blocks, whole) = match self.arithmetic {
-            _ if matches!(self.right, Right::Gated(..)) => (1, HEIGHT),
             arithmetic if arithmetic.is_int8() => (1, 4),
             Arithmetic::Bf16Tiles => (steps.div_ceil(TILED_STEPS), HEIGHT),
             _ => (steps.div_ceil(MOST_STEPS), 4),
@@ -221,7 +221,10 @@ impl Product<'_> {
     /// Adds the stretch's part of the sums to the output, and finishes the output with the last part.
     fn sweep(&self, left: &LeftView, stretch: &Stretch, out: &Output) {
         let steps = stretch.k.len().div_ceil(self.arithmetic.elements());
-        let block = self.block_steps(stretch.k.len());
+        let block = match out {
+            Output::Whole(_) => self.block_steps(stretch.k.len()),
+            Output::Rounded(..) => steps.max(1),
+        };
         // Words of each column that a task packs.
         let packed_steps = match self.right {
             Right::Panels { .. } => 0,

@@ -269,7 +269,7 @@ pub fn multiply_factors_rounded(left: &LeftFactor, right: &RightFactor, bias: Op
     let epilogue = Epilogue { bias, ..Epilogue::default() };
     epilogue.check(left.rows, right.columns, length);
     let product = product(left, right, &epilogue);
-    if product.can_round() {
+    if product.rounds_well() {
         let mut halves = Halves::scratch(length);
         product.run_rounded(halves.words_mut(), right.columns / 2);
         return halves;
