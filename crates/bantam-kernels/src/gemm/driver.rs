@@ -446,7 +446,7 @@ impl Split {
                 let rounds = (groups * row_parts).div_ceil(threads);
                 // Each row is also read once per group: about the work of a quarter of a panel.
                 let task = group_panels * (rows + packing) * 4 + rows;
-                // Where all is packed, smaller tasks cost nothing, and a thread that was held up has less left to wait for.
+                // Where the left factor is packed, smaller tasks cost little, and a thread that was held up has less left to wait for.
                 let cost = rounds * task + if is_fine { task / 4 } else { 0 };
                 if cost < best.0 {
                     best = (cost, Split { groups, panels: group_panels, row_parts, rows });

@@ -1,16 +1,14 @@
-//! Feed-forward layers with a gate, of weights in groups. Between their two products nothing goes to memory but what the second one reads: the
-//! codes of its inputs, or for prompts by AMX their pairs of bf16.
+//! Feed-forward layers with a gate, of weights in groups. For the rows of prompts by AMX nothing goes to memory between their two products but what
+//! the second one reads: its inputs as pairs of bf16.
 
 use super::super::driver::{Product, Right};
 use super::super::factors::{LeftFactor, pack_input};
 use super::super::tile::Arithmetic;
-use super::super::{Epilogue, Reading};
-use super::input::Input;
-use super::{GROUP, GroupedMatrix, PANEL, Place, ROWS};
+use super::super::{Epilogue, Make, Reading};
+use super::{GroupedMatrix, PANEL};
 use crate::activation::{self, Activation};
-use crate::isa::Isa;
-use crate::pool;
-use crate::vectorized::vectorized;
+use crate::memory::Buffer;
+use std::ops::Range;
 
 /// `down · (activation(gate · x) * (up · x))`.
 #[derive(Clone, Copy)]
@@ -33,45 +31,15 @@ impl GatedLayer<'_> {
         self.down.k
     }
 
-    /// Rows as answers have them: the same bits as of the ops that the layer is made of.
+    /// Rows as answers have them. As one pass over the panels of gate and up, side by side, they take a fifth longer: two streams of weights are read
+    /// more slowly than one.
     fn answer(&self, x: Reading<'_>, rows: usize, residual: &[f32], out: &mut [f32]) {
-        let input = Input::quantize(x, rows, self.gate_up.k, self.gate_up.bits);
+        let channels = self.channels();
+        let mut both = Buffer::scratch(rows * 2 * channels);
+        self.gate_up.multiply(x, rows, &mut both, &Epilogue::default());
+        let bent = Bent { both: &both, activation: self.activation, channels };
         let epilogue = Epilogue { residual: Some(residual), ..Epilogue::default() };
-        self.down.multiply_input(&self.bent(&input, rows), rows, out, &epilogue);
-    }
-
-    /// The channels, quantised: a panel of outputs of the first product is a group of inputs of the second one.
-    fn bent(&self, input: &Input, rows: usize) -> Input {
-        const { assert!(PANEL == GROUP) };
-        let (panels, isa) = (self.channels() / PANEL, Isa::current());
-        let step = self.gate_up.panels_per_task(rows, panels);
-        let mut bent = Input::room(rows, self.channels());
-        let quantizer = bent.quantizer(self.down.bits);
-        pool::for_each(panels.div_ceil(step), |task| {
-            let [mut gate, mut up] = [[0.0f32; ROWS * PANEL]; 2];
-            for first in (0..rows).step_by(ROWS) {
-                let count = ROWS.min(rows - first);
-                for panel in task * step..panels.min((task + 1) * step) {
-                    // SAFETY: the sums are there for all rows.
-                    unsafe {
-                        self.gate_up.tile(isa, panel, input, first, count, Place::of(&mut gate));
-                        self.gate_up.tile(isa, panels + panel, input, first, count, Place::of(&mut up));
-                    }
-                    let numbers = count * PANEL;
-                    activation::gate(self.activation, &mut gate[..numbers], &up[..numbers]);
-                    vectorized(
-                        #[inline(always)]
-                        || {
-                            for (row, group) in (first..).zip(gate[..numbers].as_chunks::<GROUP>().0) {
-                                // SAFETY: tasks have different panels, of which the input has a group each.
-                                unsafe { quantizer.set(row, panel, group) };
-                            }
-                        },
-                    );
-                }
-            }
-        });
-        bent
+        self.down.multiply(Reading::Made { rows: &bent, first: 0 }, rows, out, &epilogue);
     }
 
     /// Rows of a prompt by AMX: see [`GroupedMatrix::multiply_prompt`].
@@ -84,6 +52,19 @@ impl GatedLayer<'_> {
         Product { n: self.channels(), right, ..both }.run_rounded(bent.words_mut(), row_words);
         let epilogue = Epilogue { residual: Some(residual), ..Epilogue::default() };
         self.down.prompt_product(&bent, rows, &epilogue).run(out);
+    }
+}
+
+/// Channels, made of rows of gate and up as the product after them quantises them.
+struct Bent<'a> {
+    both: &'a [f32],
+    activation: Activation,
+    channels: usize,
+}
+
+impl Make for Bent<'_> {
+    fn make(&self, numbers: Range<usize>, out: &mut [f32]) {
+        activation::gated(self.activation, &self.both[2 * numbers.start..2 * numbers.end], self.channels, out);
     }
 }
 

@@ -9,8 +9,8 @@ use crate::memory::Buffer;
 use crate::pool::{self, Shared};
 use crate::vectorized::vectorized;
 
-/// Rows that one task quantises.
-const ROWS: usize = 16;
+/// Rows that one task quantises, after it may have made them: few, so that those of some answers at a time are shared by the threads.
+const ROWS: usize = 4;
 /// Words of a group's codes.
 pub(super) const WORDS: usize = GROUP / 4;
 /// The largest code.
@@ -27,54 +27,34 @@ pub(super) struct Input {
     groups: usize,
 }
 
-/// Quantises groups of an input on any thread.
-pub(super) struct Quantizer {
-    codes: Shared<u32>,
-    scales: Shared<f32>,
-    starts: Shared<i32>,
-    groups: usize,
-    /// What the codes of the weights are above the codes that they mean.
-    offset: i32,
-    isa: Isa,
-}
-
 impl Input {
-    /// Room for rows of `k` numbers, which are still to be quantised.
-    pub(super) fn room(rows: usize, k: usize) -> Self {
+    /// Quantises `x` `[rows, k]` for weights of `bits`.
+    pub(super) fn quantize(x: Reading<'_>, rows: usize, k: usize, bits: Bits) -> Self {
         let groups = k.div_ceil(GROUP);
-        Self {
+        let mut input = Self {
             codes: Buffer::scratch(rows * groups * WORDS),
             scales: Buffer::scratch(rows * groups),
             starts: vec![0; rows * groups],
             groups,
-        }
-    }
-
-    /// What quantises them, for weights of `bits`.
-    pub(super) fn quantizer(&mut self, bits: Bits) -> Quantizer {
-        Quantizer {
-            codes: Shared::new(self.codes.words_mut()),
-            scales: Shared::new(&mut self.scales),
-            starts: Shared::new(&mut self.starts),
-            groups: self.groups,
-            offset: Codes { bits }.offset(),
-            isa: Isa::current(),
-        }
-    }
-
-    /// Quantises `x` `[rows, k]` for weights of `bits`.
-    pub(super) fn quantize(x: Reading<'_>, rows: usize, k: usize, bits: Bits) -> Self {
-        let mut input = Self::room(rows, k);
-        let quantizer = input.quantizer(bits);
-        pool::for_each(rows.div_ceil(ROWS), |task| {
-            let rows = task * ROWS..rows.min((task + 1) * ROWS);
-            x.with(rows.start * k..rows.end * k, |x| {
+        };
+        let offset = Codes { bits }.offset();
+        let isa = Isa::current();
+        let (scales, starts) = (Shared::new(&mut input.scales), Shared::new(&mut input.starts));
+        pool::for_each_chunk(input.codes.words_mut(), ROWS * groups * WORDS, |task, codes| {
+            let count = codes.len() / (groups * WORDS);
+            // SAFETY: each task has its own rows.
+            let (scales, starts) = unsafe {
+                (scales.slice(task * ROWS * groups, count * groups), starts.slice(task * ROWS * groups, count * groups))
+            };
+            x.with(task * ROWS * k..(task * ROWS + count) * k, |x| {
                 vectorized(
                     #[inline(always)]
                     || {
-                        for (row, numbers) in rows.zip(x.chunks_exact(k)) {
-                            // SAFETY: tasks have different rows, and a row has as many groups as there is room for.
-                            unsafe { quantizer.set_row(row, numbers) };
+                        let outputs = codes.chunks_exact_mut(groups * WORDS).zip(scales.chunks_exact_mut(groups));
+                        for ((row, (codes, scales)), starts) in
+                            x.chunks_exact(k).zip(outputs).zip(starts.chunks_exact_mut(groups))
+                        {
+                            quantize_row(row, isa, offset, codes, scales, starts);
                         }
                     },
                 );
@@ -99,45 +79,22 @@ impl Input {
     }
 }
 
-impl Quantizer {
-    /// Quantises a row.
-    ///
-    /// # Safety
-    /// The input lives, it has this row and all its groups, and nobody else uses them.
-    #[inline(always)]
-    unsafe fn set_row(&self, row: usize, numbers: &[f32]) {
-        let (whole, rest) = numbers.as_chunks::<GROUP>();
-        // SAFETY: the caller's promise.
-        unsafe {
-            for (group, numbers) in whole.iter().enumerate() {
-                self.set(row, group, numbers);
-            }
-            if !rest.is_empty() {
-                let mut last = [0.0; GROUP];
-                last[..rest.len()].copy_from_slice(rest);
-                self.set(row, whole.len(), &last);
-            }
-        }
-    }
-
-    /// Quantises one group.
-    ///
-    /// # Safety
-    /// The input lives, it has this row and this group, and nobody else uses them.
-    #[inline(always)]
-    pub(super) unsafe fn set(&self, row: usize, group: usize, numbers: &[f32; GROUP]) {
-        let place = row * self.groups + group;
-        // SAFETY: the caller's promise; the instruction set is there.
-        unsafe {
-            let codes = &mut *self.codes.pointer().add(place * WORDS).cast::<[u32; WORDS]>();
-            let (scale, sum) = match self.isa {
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 | Isa::Amx => avx512::quantize_group(numbers, codes),
-                _ => quantize_group(numbers, codes),
-            };
-            *self.scales.pointer().add(place) = scale;
-            *self.starts.pointer().add(place) = -self.offset * sum;
-        }
+#[inline(always)]
+fn quantize_row(row: &[f32], isa: Isa, offset: i32, codes: &mut [u32], scales: &mut [f32], starts: &mut [i32]) {
+    let outputs = codes.as_chunks_mut::<WORDS>().0.iter_mut().zip(scales).zip(starts);
+    let (whole, rest) = row.as_chunks::<GROUP>();
+    let mut last = [0.0; GROUP];
+    last[..rest.len()].copy_from_slice(rest);
+    let groups = whole.iter().chain(if rest.is_empty() { None } else { Some(&last) });
+    for (values, ((codes, scale), start)) in groups.zip(outputs) {
+        let sum;
+        (*scale, sum) = match isa {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: called for this set only.
+            Isa::Avx512 | Isa::Amx => unsafe { avx512::quantize_group(values, codes) },
+            _ => quantize_group(values, codes),
+        };
+        *start = -offset * sum;
     }
 }
 

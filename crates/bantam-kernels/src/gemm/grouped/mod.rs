@@ -199,13 +199,9 @@ impl GroupedMatrix {
         if m == 0 {
             return;
         }
-        self.multiply_input(&Input::quantize(x, m, self.k, self.bits), m, out, epilogue);
-    }
-
-    /// [`GroupedMatrix::multiply`] of quantised rows.
-    fn multiply_input(&self, input: &Input, m: usize, out: &mut [f32], epilogue: &Epilogue<'_>) {
+        let input = Input::quantize(x, m, self.k, self.bits);
         let (panels, isa) = (self.n.div_ceil(PANEL), Isa::current());
-        let step = self.panels_per_task(m, panels);
+        let step = self.panels_per_task(m);
         let out = Shared::new(out);
         // What is added to whole panels is added in the tile, whose sums are in registers.
         let is_plain = epilogue.bias.is_none() && epilogue.activation == Activation::None && !epilogue.accumulate;
@@ -220,11 +216,11 @@ impl GroupedMatrix {
                         let residual = epilogue.residual.map(|residual| residual[place..].as_ptr());
                         let out = out.pointer().wrapping_add(place);
                         // SAFETY: the panel is whole, so all its rows are within `out` and the residual; tasks have different panels.
-                        unsafe { self.tile(isa, panel, input, row, rows, Place { out, row: self.n, residual }) };
+                        unsafe { self.tile(isa, panel, &input, row, rows, Place { out, row: self.n, residual }) };
                         continue;
                     }
                     // SAFETY: the sums are there for all rows.
-                    unsafe { self.tile(isa, panel, input, row, rows, Place::of(&mut sums)) };
+                    unsafe { self.tile(isa, panel, &input, row, rows, Place::of(&mut sums)) };
                     for (row, sums) in (row..row + rows).zip(sums.chunks_exact_mut(PANEL)) {
                         let place = row * self.n + column;
                         // SAFETY: tasks have different panels.
@@ -272,13 +268,13 @@ impl GroupedMatrix {
         }
     }
 
-    /// Panels of a task, or whatever else the matrix has `panels` of. For few rows a single one: the pool gives each thread a stretch of them in
-    /// their order. For many rows as many as stay in the second-level cache, in the number that keeps all threads busy best.
-    fn panels_per_task(&self, m: usize, panels: usize) -> usize {
+    /// Panels of a task. For few rows a single one: the pool gives each thread a stretch of them in their order. For many rows as many as stay in
+    /// the second-level cache, in the number that keeps all threads busy best.
+    fn panels_per_task(&self, m: usize) -> usize {
         if m < ROWS {
             return 1;
         }
-        let threads = pool::threads();
+        let (panels, threads) = (self.n.div_ceil(PANEL), pool::threads());
         let most = (TASK_BYTES * panels / self.bytes().max(1)).max(1);
         let load = |rounds: usize| {
             let step = panels.div_ceil(threads * rounds);
