@@ -231,7 +231,7 @@ impl Product<'_> {
             Right::Source(_) | Right::Grouped(_) => block,
             Right::Gated(..) => 2 * block,
         };
-        let is_fine = matches!(self.left, Left::Packed { .. });
+        let is_fine = matches!(self.left, Left::Packed { .. }) && packed_steps == 0;
         let split = Split::new(self.arithmetic, stretch.rows.len(), self.n, block, packed_steps, is_fine, self.threads);
         let function = match self.right {
             Right::Source(_) => tile::function(self.isa, self.arithmetic),
@@ -446,7 +446,7 @@ impl Split {
                 let rounds = (groups * row_parts).div_ceil(threads);
                 // Each row is also read once per group: about the work of a quarter of a panel.
                 let task = group_panels * (rows + packing) * 4 + rows;
-                // Where the left factor is packed, smaller tasks cost little, and a thread that was held up has less left to wait for.
+                // Where all is packed, smaller tasks cost nothing, and a thread that was held up has less left to wait for.
                 let cost = rounds * task + if is_fine { task / 4 } else { 0 };
                 if cost < best.0 {
                     best = (cost, Split { groups, panels: group_panels, row_parts, rows });
