@@ -34,8 +34,9 @@
 //! Each op's documentation says what it keeps until the backward pass. The rules behind it:
 //!
 //! - Numbers are shared, never copied, with whoever else holds them.
-//! - What is made of a tracked tensor in one cheap pass, by a norm, an activation or a gated unit, or of a rounded one by rotary positions, is made
-//!   when it is read ([`Maker`]): a product in bf16 takes it a few rows at a time, so that it never lies in memory; all other ops have it made once.
+//! - What is made in one cheap pass, by a norm, an activation or a gated unit, or of a rounded tensor by rotary positions, is made when it is read
+//!   ([`Maker`]): a product in bf16, or with weights in groups, takes it a few rows at a time, so that it never lies in memory; all other ops have it
+//!   made once.
 //! - What can be made again in one cheap pass is not kept ([`Keep::Again`]): the results of norms, activations and gated units, which a
 //!   [`Tensor::linear`] needs, are made again from the input that the norm or activation keeps anyway.
 //! - Results of products in bf16 are kept rounded to bf16, and others if [`Tensor::compact`] says so ([`Keep::Half`]); so is the result of

@@ -139,12 +139,7 @@ impl Tensor {
             Matrix::Packed(packed) => {
                 return Tensor::new(shape, written(&|out| packed.multiply(self.data(), m, out, &epilogue)));
             }
-            Matrix::Grouped(grouped) => {
-                return Tensor::new(
-                    shape,
-                    written(&|out| grouped.multiply(self.shared().reading(k), m, out, &epilogue)),
-                );
-            }
+            Matrix::Grouped(_) => return self.linear_prompt(matrix, bias, residual, m),
             Matrix::Dense { weight, precision } => (weight, *precision),
         };
         // What a step's products share is packed once; without gradients a product packs for itself.
