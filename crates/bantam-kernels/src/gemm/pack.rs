@@ -100,6 +100,8 @@ pub(super) fn store_right_panels(
     out: &mut [u32],
     store: Store,
 ) {
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = store;
     debug_assert!(out.len() == range.items.next_multiple_of(PANEL) * range.k.div_ceil(arithmetic.elements()));
     match isa {
         #[cfg(target_arch = "x86_64")]
@@ -202,6 +204,8 @@ pub(super) unsafe fn left_rows(
         // SAFETY: the caller's promise.
         return unsafe { super::avx512::pack::left_rows(isa, arithmetic, source, range, out, row_words, store) };
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = store;
     let Range { first_item, items, first_k, k } = range;
     for item in 0..items {
         // SAFETY: the caller lends the words of these numbers in each row.
