@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bantam_kernels::attention::{AttentionShape, BLOCK, PastBlock, PastFormat, Text, attend_past};
 use bantam_kernels::memory::Buffer;
 use bantam_kernels::pool;
+use bantam_kernels::rotary::{Angles, Frequencies};
 use bantam_tensor::Tensor;
 
 /// One text's past. A clone shares all blocks until one of the two goes on, so that texts with one beginning keep it once.
@@ -99,7 +100,7 @@ impl Past {
     }
 
     /// Writes the new tokens' rows of fused queries, keys and values in a layer.
-    fn write(&mut self, layer: usize, shape: &AttentionShape, rows: &[f32]) {
+    fn write(&mut self, layer: usize, shape: &AttentionShape, rows: &[f32], angles: Option<&Angles>) {
         if self.layers.len() <= layer {
             self.layers.resize_with(layer + 1, Vec::new);
         }
@@ -114,7 +115,7 @@ impl Past {
             let start = (first_block + index) * BLOCK;
             let tokens = first.max(start)..end.min(start + BLOCK);
             let rows = &rows[(tokens.start - first) * width..(tokens.end - first) * width];
-            Arc::make_mut(&mut block[0]).block.write(shape, tokens.start - start, rows);
+            Arc::make_mut(&mut block[0]).block.write(shape, tokens.start - start, rows, angles, tokens.start);
         });
     }
 
@@ -135,19 +136,24 @@ impl Pasts {
         Self { pasts, layer: 0 }
     }
 
-    /// Attention of the next layer from its fused rows, which are kept for tokens to come; from a row on, they are of prompts.
+    /// Attention of the next layer from its fused rows, which are kept for tokens to come; from a row on, they are of prompts. Queries and keys
+    /// are turned by their positions, where these turn.
     pub(crate) fn attend(
         &mut self,
         shape: &AttentionShape,
         fused: &Tensor,
+        rotary: Option<&Frequencies>,
         starts: &[usize],
         first_prompt_row: usize,
     ) -> Tensor {
         let (layer, width) = (self.layer, shape.row_width());
         self.layer += 1;
         assert_eq!(self.pasts.len() + 1, starts.len(), "one past per document");
+        let lengths = self.pasts.iter().zip(starts.windows(2)).map(|(past, rows)| past.tokens + rows[1] - rows[0]);
+        let longest = lengths.max().unwrap_or(0);
+        let angles = rotary.map(|frequencies| Angles::up_to(frequencies, longest));
         for (past, rows) in self.pasts.iter_mut().zip(starts.windows(2)) {
-            past.write(layer, shape, &fused.data()[rows[0] * width..rows[1] * width]);
+            past.write(layer, shape, &fused.data()[rows[0] * width..rows[1] * width], angles.as_ref());
         }
         let texts: Vec<Text<'_>> = self
             .pasts
@@ -162,7 +168,7 @@ impl Pasts {
             .collect();
         let out_shape = [fused.rows(), shape.heads * shape.head_dim];
         let mut out = Buffer::scratch(out_shape.iter().product());
-        attend_past(shape, fused.data(), &texts, &mut out);
+        attend_past(shape, fused.data(), angles.as_ref(), &texts, &mut out);
         Tensor::new(out_shape, out)
     }
 

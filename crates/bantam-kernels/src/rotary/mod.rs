@@ -52,10 +52,8 @@ pub fn rotate(
         data.len(),
         positions.len()
     );
-    let half = head_dim / 2;
-    let longest = positions.iter().max().map_or(0, |&position| position as usize + 1);
+    let angles = Angles::up_to(frequencies, positions.iter().max().map_or(0, |&position| position as usize + 1));
     let sign = if inverse { -1.0 } else { 1.0 };
-    let turns = turns(frequencies, longest);
     const ROWS: usize = 32;
     pool::for_each_chunk(data, ROWS * row_width.max(1), |piece, rows| {
         let positions = &positions[piece * ROWS..];
@@ -63,22 +61,7 @@ pub fn rotate(
             #[inline(always)]
             || {
                 for (row, &position) in rows.chunks_exact_mut(row_width).zip(positions) {
-                    let (cos, sin) = turns[position as usize * head_dim..][..head_dim].split_at(half);
-                    for head in row[..heads * head_dim].chunks_exact_mut(head_dim) {
-                        let (first, second) = head.split_at_mut(half);
-                        let (first, first_rest) = first.as_chunks_mut::<LANES>();
-                        let (second, second_rest) = second.as_chunks_mut::<LANES>();
-                        let (cos, cos_rest) = cos.as_chunks::<LANES>();
-                        let (sin, sin_rest) = sin.as_chunks::<LANES>();
-                        for (((first, second), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
-                            turn(first, second, cos, sin, sign);
-                        }
-                        let rest = first_rest.as_chunks_mut().0.iter_mut().zip(second_rest.as_chunks_mut().0);
-                        let rest = rest.zip(cos_rest.as_chunks().0).zip(sin_rest.as_chunks().0);
-                        for (((first, second), cos), sin) in rest {
-                            turn::<1>(first, second, cos, sin, sign);
-                        }
-                    }
+                    angles.turn(&mut row[..heads * head_dim], position as usize, sign);
                 }
             },
         );
@@ -93,36 +76,64 @@ fn turn<const N: usize>(first: &mut [f32; N], second: &mut [f32; N], cos: &[f32;
     *second = std::array::from_fn(|i| b[i] * cos[i] + a[i] * (sign * sin[i]));
 }
 
-/// Cosines and sines of the positions up to some length: `[positions][head_dim]`.
-struct Turns {
+/// Cosines and sines of the positions up to some length. A clone shares them.
+#[derive(Clone)]
+pub struct Angles {
     frequencies: Frequencies,
-    data: Arc<[f32]>,
+    /// `[positions][head_dim]`, cosines first.
+    table: Arc<[f32]>,
 }
 
 /// What was asked for last: all layers of a model, and all its passes, share their angles.
-static KEPT: Mutex<Vec<Turns>> = Mutex::new(Vec::new());
+static KEPT: Mutex<Vec<Angles>> = Mutex::new(Vec::new());
 /// Tables that are kept.
 const TABLES: usize = 4;
 
-/// A table that reaches to `longest` positions at least.
-fn turns(frequencies: &Frequencies, longest: usize) -> Arc<[f32]> {
-    let head_dim = frequencies.head_dim();
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    let place = kept.iter().position(|turns| turns.frequencies == *frequencies);
-    if let Some(turns) = place.map(|place| &kept[place]).filter(|turns| turns.data.len() >= longest * head_dim) {
-        return Arc::clone(&turns.data);
+impl Angles {
+    /// Those of `positions` positions at least.
+    pub fn up_to(frequencies: &Frequencies, positions: usize) -> Self {
+        let head_dim = frequencies.head_dim();
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = kept.iter().position(|angles| angles.frequencies == *frequencies);
+        if let Some(angles) =
+            place.map(|place| &kept[place]).filter(|angles| angles.table.len() >= positions * head_dim)
+        {
+            return angles.clone();
+        }
+        // An answer asks for one position more each time.
+        let (half, rows) = (head_dim / 2, positions.next_power_of_two());
+        let angle = |place: usize| (place / head_dim) as f64 * frequencies.0[place % half];
+        let turn = |place: usize| if place % head_dim < half { angle(place).cos() } else { angle(place).sin() };
+        let table = (0..rows * head_dim).map(|place| turn(place) as f32).collect();
+        let angles = Angles { frequencies: frequencies.clone(), table };
+        if let Some(shorter) = place {
+            kept.remove(shorter);
+        }
+        kept.truncate(TABLES - 1);
+        kept.insert(0, angles.clone());
+        angles
     }
-    // An answer asks for one position more each time.
-    let (half, rows) = (head_dim / 2, longest.next_power_of_two());
-    let angle = |place: usize| (place / head_dim) as f64 * frequencies.0[place % half];
-    let turn = |place: usize| if place % head_dim < half { angle(place).cos() } else { angle(place).sin() };
-    let data: Arc<[f32]> = (0..rows * head_dim).map(|place| turn(place) as f32).collect();
-    if let Some(shorter) = place {
-        kept.remove(shorter);
+
+    /// Turns heads that lie one after another, all of them at `position`; with a `sign` of -1 the other way.
+    #[inline(always)]
+    pub(crate) fn turn(&self, heads: &mut [f32], position: usize, sign: f32) {
+        let head_dim = self.frequencies.head_dim();
+        let (cos, sin) = self.table[position * head_dim..][..head_dim].split_at(head_dim / 2);
+        let ((cos, cos_rest), (sin, sin_rest)) = (cos.as_chunks::<LANES>(), sin.as_chunks::<LANES>());
+        for head in heads.chunks_exact_mut(head_dim) {
+            let (first, second) = head.split_at_mut(head_dim / 2);
+            let (first, first_rest) = first.as_chunks_mut::<LANES>();
+            let (second, second_rest) = second.as_chunks_mut::<LANES>();
+            for (((first, second), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+                turn(first, second, cos, sin, sign);
+            }
+            let rest = first_rest.as_chunks_mut().0.iter_mut().zip(second_rest.as_chunks_mut().0);
+            let rest = rest.zip(cos_rest.as_chunks().0).zip(sin_rest.as_chunks().0);
+            for (((first, second), cos), sin) in rest {
+                turn::<1>(first, second, cos, sin, sign);
+            }
+        }
     }
-    kept.truncate(TABLES - 1);
-    kept.insert(0, Turns { frequencies: frequencies.clone(), data: Arc::clone(&data) });
-    data
 }
 
 #[cfg(test)]

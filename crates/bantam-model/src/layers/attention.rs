@@ -126,13 +126,14 @@ impl Attention {
         if let Some(norms) = &self.head_norms {
             fused = self.normalised(weights, norms, &fused);
         }
+        if let Some(pasts) = &mut pass.pasts {
+            // They turn what they read, which spares a pass over all rows.
+            return pasts.attend(&self.shape, &fused, self.rotary.as_ref(), batch.starts(), pass.first_prompt_row);
+        }
         if let Some(frequencies) = &self.rotary {
             fused = fused.rotary(self.shape.heads + self.shape.kv_heads, batch.positions(), frequencies);
         }
-        match &mut pass.pasts {
-            Some(pasts) => pasts.attend(&self.shape, &fused, batch.starts(), pass.first_prompt_row),
-            None => fused.attention(&self.shape, batch.starts()),
-        }
+        fused.attention(&self.shape, batch.starts())
     }
 
     /// Rows of queries, keys and values, with each head of the first two normalised.

@@ -15,6 +15,7 @@ use crate::gemm::block::{BlockProduct, PANEL};
 use crate::isa::Isa;
 use crate::memory::Buffer;
 use crate::pool::{self, Shared};
+use crate::rotary::Angles;
 use crate::vectorized::vectorized;
 
 mod code_block;
@@ -89,19 +90,41 @@ impl PastBlock {
         }
     }
 
-    /// Writes tokens `first..first + rows` of the block from rows of fused queries, keys and values.
+    /// Writes tokens `first..first + rows` of the block from rows of fused queries, keys and values; keys are turned by their tokens' angles, where
+    /// there are angles, of which `position` is the first token's.
     ///
     /// # Panics
-    /// When they are more than the block has room for.
-    pub fn write(&mut self, shape: &AttentionShape, first: usize, rows: &[f32]) {
-        let width = shape.row_width();
+    /// When they are more than the block has room for, or a token has no angle.
+    pub fn write(
+        &mut self,
+        shape: &AttentionShape,
+        first: usize,
+        rows: &[f32],
+        angles: Option<&Angles>,
+        position: usize,
+    ) {
+        let (width, row) = (shape.row_width(), shape.kv_heads * shape.head_dim);
         assert!(first + rows.len() / width <= BLOCK, "a block holds {BLOCK} tokens");
-        for (token, row) in (first..).zip(rows.chunks_exact(width)) {
-            let (keys, values) = row[shape.heads * shape.head_dim..].split_at(shape.kv_heads * shape.head_dim);
+        let parts = || rows.chunks_exact(width).map(|all| all[shape.heads * shape.head_dim..].split_at(row));
+        let mut turned = Buffer::scratch(if angles.is_some() { rows.len() / width * row } else { 0 });
+        if let Some(angles) = angles {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for ((position, (keys, _)), turned) in (position..).zip(parts()).zip(turned.chunks_exact_mut(row)) {
+                        turned.copy_from_slice(keys);
+                        angles.turn(turned, position, 1.0);
+                    }
+                },
+            );
+        }
+        for (index, (keys, values)) in parts().enumerate() {
+            let (token, dim) = (first + index, shape.head_dim);
+            let keys = if angles.is_some() { &turned[index * row..][..row] } else { keys };
             match &mut self.numbers {
-                Numbers::Half(block) => block.write(shape.head_dim, token, keys, values),
-                Numbers::Pairs(block) => block.write(shape.head_dim, token, keys, values),
-                Numbers::Codes(block) => block.write(shape.head_dim, token, keys, values),
+                Numbers::Half(block) => block.write(dim, token, keys, values),
+                Numbers::Pairs(block) => block.write(dim, token, keys, values),
+                Numbers::Codes(block) => block.write(dim, token, keys, values),
             }
         }
     }
@@ -193,11 +216,12 @@ pub struct Text<'a> {
 
 /// `out = softmax(scale * q·kᵀ)·v` for the new tokens of some texts, where each sees the tokens before it and itself.
 ///
-/// `qkv` is `[tokens, row_width]` of which only the queries are read, `out` `[tokens, heads * head_dim]`.
+/// `qkv` is `[tokens, row_width]` of which only the queries are read, `out` `[tokens, heads * head_dim]`. Where there are `angles`, queries are
+/// turned by those of their positions, as keys were when they were written.
 ///
 /// # Panics
-/// When the shape is not causal or has a window, or a text's blocks do not reach to its last token or differ in format.
-pub fn attend_past(shape: &AttentionShape, qkv: &[f32], texts: &[Text<'_>], out: &mut [f32]) {
+/// When the shape is not causal or has a window, a text's blocks do not reach to its last token or differ in format, or a token has no angle.
+pub fn attend_past(shape: &AttentionShape, qkv: &[f32], angles: Option<&Angles>, texts: &[Text<'_>], out: &mut [f32]) {
     assert!(shape.causal && shape.window.is_none(), "attention to a past is causal and sees all of it");
     let tokens = qkv.len() / shape.row_width();
     shape.expect("attend_past", tokens, &[("out", out.len(), shape.heads * shape.head_dim)], &[0, tokens]);
@@ -212,9 +236,9 @@ pub fn attend_past(shape: &AttentionShape, qkv: &[f32], texts: &[Text<'_>], out:
         let piece = &pieces[index];
         let product = &products[usize::from(piece.text.is_prompt)];
         let result = match piece.text.blocks[0].numbers {
-            Numbers::Half(_) => run::<HalfBlock>(piece, shape, qkv, product),
-            Numbers::Pairs(_) => run::<PairBlock>(piece, shape, qkv, product),
-            Numbers::Codes(_) => run::<CodeBlock>(piece, shape, qkv, product),
+            Numbers::Half(_) => run::<HalfBlock>(piece, shape, qkv, angles, product),
+            Numbers::Pairs(_) => run::<PairBlock>(piece, shape, qkv, angles, product),
+            Numbers::Codes(_) => run::<CodeBlock>(piece, shape, qkv, angles, product),
         };
         match piece.slot {
             // SAFETY: each piece has its own slot.
@@ -244,12 +268,18 @@ impl Text<'_> {
     }
 }
 
-fn run<B: Block>(piece: &Piece<'_>, shape: &AttentionShape, qkv: &[f32], product: &BlockProduct) -> Attended {
+fn run<B: Block>(
+    piece: &Piece<'_>,
+    shape: &AttentionShape,
+    qkv: &[f32],
+    angles: Option<&Angles>,
+    product: &BlockProduct,
+) -> Attended {
     let mut room = Room::<B>::new(shape, piece, product);
     product.with_tall(|| {
         vectorized(
             #[inline(always)]
-            || piece.run(shape, qkv, product, &mut room),
+            || piece.run(shape, qkv, angles, product, &mut room),
         );
     });
     room.attended

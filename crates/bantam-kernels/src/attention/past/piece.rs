@@ -9,6 +9,7 @@ use crate::curves::exp2;
 use crate::gemm::block::{BlockProduct, ROWS};
 use crate::memory::Buffer;
 use crate::pool::Shared;
+use crate::rotary::Angles;
 use std::f32::consts::LOG2_E;
 
 /// Which queries and keys.
@@ -111,6 +112,7 @@ impl Piece<'_> {
         &self,
         shape: &AttentionShape,
         qkv: &[f32],
+        angles: Option<&Angles>,
         product: &BlockProduct,
         room: &mut Room<B>,
     ) {
@@ -120,6 +122,9 @@ impl Piece<'_> {
         for (query, target) in self.queries.clone().zip(room.queries.chunks_exact_mut(group * dim)) {
             let row = (self.text.rows.start + query) * width + self.kv_head * group * dim;
             target.copy_from_slice(&qkv[row..][..group * dim]);
+            if let Some(angles) = angles {
+                angles.turn(target, self.text.past + query, 1.0);
+            }
         }
         let queries = B::left(product, &room.queries, dim, dim, &mut room.query_words);
         let block = |index: usize| B::of(self.text.blocks[index]);

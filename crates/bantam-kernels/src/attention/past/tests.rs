@@ -4,6 +4,7 @@ use half::{bf16, f16};
 
 use super::super::tests::truth;
 use super::*;
+use crate::rotary::{Frequencies, rotate};
 use crate::testing::{Random, assert_close, for_each_isa};
 
 /// How one head's numbers look in a format.
@@ -61,10 +62,10 @@ fn new_tokens_see_what_came_before_on_every_instruction_set() {
                 })
                 .collect();
             let mut out = vec![9.0; expected.len()];
-            attend_past(&shape, &rows, &texts, &mut out);
+            attend_past(&shape, &rows, None, &texts, &mut out);
             assert_close(&out, &expected, bound, &format!("{shape:?} in {format:?} with {isa:?}"));
             let texts: Vec<Text<'_>> = texts.into_iter().map(|text| Text { is_prompt: true, ..text }).collect();
-            attend_past(&shape, &rows, &texts, &mut out);
+            attend_past(&shape, &rows, None, &texts, &mut out);
             // AMX rounds what is not rounded yet, too.
             let bound = if isa == Isa::Amx { bound.max(2e-2) } else { bound };
             assert_close(&out, &expected, bound, &format!("a prompt of {shape:?} in {format:?} with {isa:?}"));
@@ -91,7 +92,7 @@ fn results_do_not_depend_on_how_a_text_is_cut() {
                     let mut out = vec![9.0; (ends[1] - ends[0]) * shape.heads * shape.head_dim];
                     let (rows_read, blocks) = (0..ends[1] - ends[0], blocks.iter().collect());
                     let text = Text { rows: rows_read, past: ends[0], blocks, is_prompt };
-                    attend_past(&shape, rows, &[text], &mut out);
+                    attend_past(&shape, rows, None, &[text], &mut out);
                     all.extend(out);
                 }
                 all
@@ -107,15 +108,49 @@ fn results_do_not_depend_on_how_a_text_is_cut() {
     });
 }
 
-/// The blocks of a text, each written in two parts over what another text left there.
+/// The same bytes whether queries and keys are turned by their positions before, or as they are read and written.
+#[test]
+fn positions_may_be_turned_as_rows_are_read() {
+    let (past, length) = (90, 131);
+    for_each_isa(|isa| {
+        let mut random = Random::new(7);
+        for (shape, (format, ..)) in
+            [(3, 1, 64), (4, 2, 6), (2, 2, 34)].into_iter().flat_map(|sizes| FORMATS.map(|f| (shape(sizes), f)))
+        {
+            let (width, heads) = (shape.row_width(), shape.heads + shape.kv_heads);
+            let plain = random.vector(length * width);
+            let (mut turned, positions) = (plain.clone(), Vec::from_iter(0..length as u32));
+            let frequencies = Frequencies::new(10_000.0, shape.head_dim);
+            rotate(&mut turned, width, heads, &positions, &frequencies, false);
+            let attended = |qkv: &[f32], angles: Option<&Angles>, is_prompt: bool| {
+                let blocks = written_turned(&shape, format, qkv, angles);
+                let mut out = vec![9.0; (length - past) * shape.heads * shape.head_dim];
+                let text = Text { rows: 0..length - past, past, blocks: blocks.iter().collect(), is_prompt };
+                attend_past(&shape, &qkv[past * width..], angles, &[text], &mut out);
+                out
+            };
+            let angles = Angles::up_to(&frequencies, length);
+            for is_prompt in [false, true] {
+                let what = format!("{shape:?} in {format:?} with {isa:?}, of a prompt: {is_prompt}");
+                assert!(attended(&plain, Some(&angles), is_prompt) == attended(&turned, None, is_prompt), "{what}");
+            }
+        }
+    });
+}
+
 fn written(shape: &AttentionShape, format: PastFormat, qkv: &[f32]) -> Vec<PastBlock> {
+    written_turned(shape, format, qkv, None)
+}
+
+/// The blocks of a text, each written in two parts over what another text left there.
+fn written_turned(shape: &AttentionShape, format: PastFormat, qkv: &[f32], angles: Option<&Angles>) -> Vec<PastBlock> {
     let width = shape.row_width();
-    let blocks = qkv.chunks(BLOCK * width).map(|rows| {
+    let blocks = qkv.chunks(BLOCK * width).enumerate().map(|(index, rows)| {
         let mut block = PastBlock::new(shape, format);
-        block.write(shape, 0, &vec![f32::NAN; BLOCK / 2 * width]);
-        let half = rows.len() / width / 2 * width;
-        block.write(shape, 0, &rows[..half]);
-        block.write(shape, half / width, &rows[half..]);
+        block.write(shape, 0, &vec![f32::NAN; BLOCK / 2 * width], angles, 0);
+        let half = rows.len() / width / 2;
+        block.write(shape, 0, &rows[..half * width], angles, index * BLOCK);
+        block.write(shape, half, &rows[half * width..], angles, index * BLOCK + half);
         block
     });
     blocks.collect()
