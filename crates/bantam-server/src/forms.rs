@@ -19,7 +19,7 @@ pub(crate) enum Form {
     Pattern(String),
     /// One of several texts.
     Choice(Vec<String>),
-    /// Text of a grammar, in Lark's notation.
+    /// Text of a grammar, in llama.cpp's notation or in Lark's.
     Grammar(String),
     /// Calls of tools.
     Calls(ToolChoice),
@@ -178,7 +178,7 @@ impl Form {
             Self::Calls(_) => "tools",
         };
         let remedy = match self {
-            Self::Grammar(_) => "write it in Lark's notation, simplify it, or leave it out",
+            Self::Grammar(_) => "write it in the notation of llama.cpp or of Lark, simplify it, or leave it out",
             _ => "simplify it, or leave it out",
         };
         made.map_err(|error| Failure::field(field, error.to_string(), remedy))

@@ -6,6 +6,7 @@
 // The engine asks for the time, which only JavaScript knows there.
 #[cfg_attr(all(target_arch = "wasm32", target_os = "unknown"), path = "engine_absent.rs")]
 mod engine;
+mod gbnf;
 mod schema;
 mod tool_call;
 
@@ -131,17 +132,22 @@ impl Constraints {
         self.engine.follow(Form::Regex(expression)).map_err(failed)
     }
 
-    /// Answers that a grammar makes, written as for Lark (llguidance's documentation has the syntax).
+    /// Answers that a grammar makes, written as for llama.cpp (GBNF, whose rules have `::=`) or as for Lark (llguidance's documentation has the
+    /// syntax).
     ///
     /// # Errors
     /// [`ConstraintError::Grammar`].
-    pub fn grammar(&self, lark: &str) -> Result<Box<dyn Constraint>, ConstraintError> {
+    pub fn grammar(&self, grammar: &str) -> Result<Box<dyn Constraint>, ConstraintError> {
         let failed = ConstraintError::Grammar;
-        expect_short(lark, MOST_BYTES).map_err(failed)?;
-        if deepest(lark) > MOST_NESTED {
+        expect_short(grammar, MOST_BYTES).map_err(failed)?;
+        let lark = if gbnf::is_gbnf(grammar) {
+            gbnf::to_lark(grammar).map_err(failed)?
+        } else if deepest(grammar) > MOST_NESTED {
             return Err(failed(format!("brackets are nested deeper than {MOST_NESTED}")));
-        }
-        self.engine.follow(Form::Grammar(lark.to_owned())).map_err(failed)
+        } else {
+            grammar.to_owned()
+        };
+        self.engine.follow(Form::Grammar(lark)).map_err(failed)
     }
 
     /// Answers that call tools, as the model's format has calls.

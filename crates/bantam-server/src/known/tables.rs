@@ -79,7 +79,7 @@ const FORM: &[Field] = &[
     field(
         "structured_outputs",
         r#"{"type": "object", "properties": {"json": {"type": ["object", "boolean", "string"]}, "json_object": {"type": "boolean"}, "regex": {"type": "string"}, "grammar": {"type": "string"}, "choice": {"type": "array", "items": {"type": "string"}}}, "additionalProperties": false}"#,
-        "What the answer is, by one of these; grammars are those of Lark",
+        "What the answer is, by one of these; grammars are those of llama.cpp (GBNF) or of Lark",
     ),
     field("guided_json", r#"{"type": ["object", "boolean", "string"]}"#, "As `json` of structured_outputs"),
     field("json_schema", r#"{"type": ["object", "boolean", "string"]}"#, "As `json` of structured_outputs"),

@@ -120,7 +120,7 @@ fn rules() -> Vec<u8> {
     format!("grammar\nstart: r0\n{each}r300: \"x\"\n").into_bytes()
 }
 
-const FORMS: [&str; 9] = [
+const FORMS: [&str; 11] = [
     r##"schema
 {"type": "object", "properties": {"name": {"type": "string", "maxLength": 8}, "age": {"type": "integer", "minimum": 3, "maximum": 120},
 "tags": {"type": "array", "items": {"enum": ["a", "b", null, 7]}, "minItems": 1, "maxItems": 3}}, "required": ["name", "tags"],
@@ -138,6 +138,8 @@ const FORMS: [&str; 9] = [
     "grammar\nstart: \"sum \" number (\"+\" number)*\nnumber: /[0-9]{1,3}/ | \"(\" start \")\"\n%ignore / +/\n",
     "grammar\nstart: A B? c{2,3}\nA: \"a\"..\"f\" & /[^c]/ | ~/[a-z]+/\nB: (\"x\"i | A)+\nc: %json {\"type\": \"boolean\"} | <|im_end|> | a[max_tokens=3]\na: /.*/\n",
     "grammar\n%llguidance {\"no_forcing\": true}\nstart[stop=\"x\"]: gen | %regex {\"substring_words\": \"a b c\"}\ngen[capture, temperature=0.5]: /[^x]*/\n",
+    "grammar\n# a list\nroot ::= \"[\" item (\",\" item){0,3} \"]\" | item-b+\nitem ::= [a-z\\x30-9]+ | \"é\\n\" item?\nitem-b ::= (. | [^a\\]-]){2} |\n  \"\"\n",
+    "grammar\nroot ::= ((\"a\"{0,9}){3,} root?)* <|im_end|> | ws\nws ::= ([ \\t\\u00e9] ws)?\n",
 ];
 
 const BODIES: [&str; 6] = [

@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// The answer is a text that this regular expression matches as a whole
     #[arg(long, value_name = "TEXT", group = "form")]
     regex: Option<String>,
-    /// The answer is a text that the grammar in this file makes, written as for Lark
+    /// The answer is a text that the grammar in this file makes, written as for llama.cpp (GBNF) or for Lark
     #[arg(long, value_name = "FILE", group = "form")]
     grammar: Option<PathBuf>,
     /// The most tokens of the answer
