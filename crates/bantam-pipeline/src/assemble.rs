@@ -55,6 +55,7 @@ pub(crate) fn report(recipe: &Recipe, made: &Made, bundle: &Path) -> Result<Repo
             out_of_scope_train: outside_train,
             out_of_scope_validation: outside_validation,
             unlabelled: made.corpus.unlabelled.len(),
+            background: made.corpus.background.len(),
         },
         funnel: account
             .funnel

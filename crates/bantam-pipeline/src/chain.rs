@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use bantam_artifact::{Artifact, Key, Stage, Store, Work};
-use bantam_eval::baselines::{Analyser, TfidfSvm};
+use bantam_eval::baselines::TfidfSvm;
 use bantam_kernels::gemm::Precision;
 use bantam_kernels::memory;
 use bantam_runtime::{BundleParts, TextClassifier};
@@ -104,8 +104,10 @@ impl Chain<'_> {
             teacher::check_labels(&recipe.path(folder), &teacher::labels(&recipe.path(folder))?, &corpus)?;
         }
         corpus.account.warnings.iter().for_each(|warning| self.observer.note(warning));
+        let settings = depends::linear(&TfidfSvm::USUAL);
+        let what = "TF-IDF and a linear SVM, to be beaten";
         let baseline =
-            self.linear("baseline", "TF-IDF and a linear SVM, to be beaten", &TfidfSvm::USUAL, &corpus, &texts)?;
+            self.stage("baseline", what, &settings, &[texts.key()], |work, _| baseline::make(&corpus, work))?;
         let tokens =
             self.stage("tokenizer", "learning the vocabulary", &text.tokenizer, &[texts.key()], |work, _| {
                 vocabulary::make(&corpus, &text.tokenizer, work)
@@ -114,27 +116,16 @@ impl Chain<'_> {
         Ok(Curated { corpus, texts, baseline, tokens, tokenizer })
     }
 
-    /// A linear model on what the analysers find.
-    fn linear(
-        &mut self,
-        name: &'static str,
-        what: &str,
-        analysers: &[Analyser],
-        corpus: &Corpus,
-        texts: &Artifact,
-    ) -> Result<Artifact, Error> {
-        self.stage(name, what, &depends::linear(analysers), &[texts.key()], |work, _| {
-            baseline::make(corpus, analysers, work)
-        })
-    }
-
     /// The teacher: copied from the folder that the recipe names, or trained.
     pub(crate) fn teacher(&mut self, curated: &Curated) -> Result<Taught, Error> {
         let Curated { corpus, texts, tokens, tokenizer, .. } = curated;
         let (section, seed) = (&self.recipe.text.teacher, self.recipe.text.seed);
         let linear = if section.with_linear {
             let what = "a linear model learns the labels from pairs of words";
-            Some(self.linear("linear", what, &TfidfSvm::ON_PAIRS, corpus, texts)?)
+            let settings = depends::linear(&TfidfSvm::ON_PAIRS);
+            Some(self.stage("linear", what, &settings, &[texts.key()], |work, observer| {
+                baseline::make_voice(corpus, seed, work, observer)
+            })?)
         } else {
             None
         };

@@ -17,8 +17,10 @@ pub struct Texts {
     pub validation: Vec<Document>,
     /// To be looked at once; may be empty.
     pub test: Vec<Document>,
-    /// Without labels.
+    /// Of the domain, without labels.
     pub unlabelled: Vec<Document>,
+    /// In the same language, about anything.
+    pub background: Vec<Document>,
 }
 
 /// Where texts come from.
@@ -26,16 +28,24 @@ pub struct Texts {
 pub enum DataSource {
     /// The files that the recipe names.
     Recipe,
-    /// The folder of CLINC150 or BANKING77.
+    /// The folder of CLINC150 or BANKING77, where `background.*` may lie, too.
     Benchmark(Benchmark, PathBuf),
-    /// A folder whose files are named by what they are: `train.*`, `test.*`, `validation.*`, `unlabelled.*`,
+    /// A folder whose files are named by what they are: `train.*`, `test.*`, `validation.*`, `unlabelled.*`, `background.*`,
     /// `out_of_scope_train.*`, `out_of_scope_validation.*`, `out_of_scope_test.*`.
     Folder(PathBuf),
 }
 
 /// The parts that texts belong to.
-const PARTS: [&str; 7] =
-    ["out_of_scope_train", "out_of_scope_validation", "out_of_scope_test", "train", "validation", "test", "unlabelled"];
+const PARTS: [&str; 8] = [
+    "out_of_scope_train",
+    "out_of_scope_validation",
+    "out_of_scope_test",
+    "train",
+    "validation",
+    "test",
+    "unlabelled",
+    "background",
+];
 
 /// How the files of parts are named elsewhere.
 const OTHER_NAMES: [(&str, &str); 6] = [
@@ -80,9 +90,13 @@ impl DataSource {
 
     /// The files of one part of a folder, sorted.
     fn part(&self, part: &str) -> Result<Vec<PathBuf>, Error> {
-        let Self::Folder(folder) = self else { return Ok(Vec::new()) };
+        let folder = match self {
+            Self::Folder(folder) | Self::Benchmark(Benchmark::Banking77, folder) => folder,
+            Self::Benchmark(Benchmark::Clinc150, file) => file.parent().unwrap_or(Path::new(".")),
+            Self::Recipe => return Ok(Vec::new()),
+        };
         let remedy = "give --data a folder that can be read";
-        let fail = |source| Error::Read { path: folder.clone(), source, remedy };
+        let fail = |source| Error::Read { path: folder.to_owned(), source, remedy };
         let mut files = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(fail)? {
             let path = entry.map_err(fail)?.path();
@@ -101,6 +115,7 @@ impl DataSource {
             "test" => &data.test,
             "validation" => &data.validation,
             "unlabelled" => &data.unlabelled,
+            "background" => &data.background,
             "out_of_scope_train" => &data.out_of_scope_train,
             "out_of_scope_validation" => &data.out_of_scope_validation,
             _ => &data.out_of_scope_test,
@@ -122,11 +137,11 @@ impl DataSource {
             Self::Benchmark(Benchmark::Banking77, folder) => {
                 paths.extend(["train.csv", "test.csv"].map(|file| ("banking77", folder.join(file))));
             }
-            _ => {
-                for part in PARTS {
-                    paths.extend(self.files(recipe, part)?.into_iter().map(|file| (part, file)));
-                }
-            }
+            _ => {}
+        }
+        let parts = if matches!(self, Self::Benchmark(..)) { &["background"][..] } else { &PARTS };
+        for part in parts {
+            paths.extend(self.files(recipe, part)?.into_iter().map(|file| (*part, file)));
         }
         let mut keys = Vec::new();
         for (part, path) in paths {
@@ -145,6 +160,16 @@ impl DataSource {
     /// The first that is wrong, with its file and line.
     pub fn read(&self, recipe: &Recipe) -> Result<Texts, Error> {
         let mut texts = Texts::default();
+        let options = &recipe.text.data.read;
+        let unlabelled = ReadOptions { ignores_labels: true, ..options.clone() };
+        let all = |part: &str, options: &ReadOptions| -> Result<Vec<Document>, Error> {
+            let mut documents = Vec::new();
+            for file in self.files(recipe, part)? {
+                documents.extend(read(&file, options)?);
+            }
+            Ok(documents)
+        };
+        texts.background = all("background", &unlabelled)?;
         if let Self::Benchmark(benchmark, path) = self {
             for (split, document) in import(*benchmark, path)? {
                 match split {
@@ -155,18 +180,9 @@ impl DataSource {
             }
             return Ok(texts);
         }
-        let options = &recipe.text.data.read;
-        let all = |part: &str, options: &ReadOptions| -> Result<Vec<Document>, Error> {
-            let mut documents = Vec::new();
-            for file in self.files(recipe, part)? {
-                documents.extend(read(&file, options)?);
-            }
-            Ok(documents)
-        };
         texts.train = all("train", options)?;
         texts.test = all("test", options)?;
         texts.validation = all("validation", options)?;
-        let unlabelled = ReadOptions { ignores_labels: true, ..options.clone() };
         texts.unlabelled = all("unlabelled", &unlabelled)?;
         if options.empty_labels == EmptyLabels::Unlabelled {
             texts.unlabelled.extend(texts.train.extract_if(.., |document| document.label.is_none()));

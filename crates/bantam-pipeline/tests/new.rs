@@ -48,6 +48,7 @@ fn a_run_reads_what_was_drafted() {
         file(place.path(), "test_tickets.csv", &tickets(6)),
         file(place.path(), "dev.csv", &tickets(3)),
         file(place.path(), "out_of_scope.tsv", "body\twritten\ntell me a joke\ttoday\n"),
+        file(place.path(), "background.txt", "the sun shines\n"),
     ];
     let drafted = draft(&folder, &files).unwrap();
     assert!(!folder.exists(), "a draft writes nothing");
@@ -60,9 +61,17 @@ fn a_run_reads_what_was_drafted() {
     texts.train.iter().for_each(|document| *labels.entry(document.label.as_deref().unwrap()).or_default() += 1);
     assert_eq!(labels, BTreeMap::from([("Delivery & returns", 20), ("billing", 20), ("oos", 1), ("technical", 20)]));
     assert_eq!(texts.train[0].text, "Hello, this is about billing, case 0");
-    assert_eq!((texts.test.len(), texts.validation.len(), texts.unlabelled.len()), (6, 3, 2));
+    let others = (texts.validation.len(), texts.unlabelled.len(), texts.background.len());
+    assert_eq!((texts.test.len(), others), (6, (3, 2, 1)));
     let counts: BTreeMap<&str, usize> = drafted.files.iter().map(|file| (file.part, file.texts)).collect();
-    let expected = [("out_of_scope_train", 1), ("test", 6), ("train", 60), ("unlabelled", 2), ("validation", 3)];
+    let expected = [
+        ("background", 1),
+        ("out_of_scope_train", 1),
+        ("test", 6),
+        ("train", 60),
+        ("unlabelled", 2),
+        ("validation", 3),
+    ];
     assert_eq!(counts, BTreeMap::from(expected));
 
     let replies: toml::Table = fs::read_to_string(folder.join("replies.toml")).unwrap().parse().unwrap();

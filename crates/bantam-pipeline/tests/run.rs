@@ -360,3 +360,56 @@ fn a_corpus_is_known_by_what_it_holds_and_not_by_where_it_is() {
     fs::rename(other.join("validation.tsv"), other.join("test.tsv")).unwrap();
     assert_ne!(spelled("other"), moved);
 }
+
+/// Remembers what it was told beside progress.
+#[derive(Default)]
+struct Notes(Vec<String>);
+
+impl Observer for Notes {
+    fn stage(&mut self, _: &str, _: &str, _: bool) {}
+    fn progress(&mut self, _: f64, _: &str) {}
+    fn note(&mut self, text: &str) {
+        self.0.push(text.to_owned());
+    }
+    fn is_stopped(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn background_texts_are_for_the_teacher_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = recipe_in(folder.path());
+    let text = fs::read_to_string(&file).unwrap();
+    let everyday =
+        "a zebra walks home\nmy zebra likes soft grass\nno zebra ever sings at night\nthe old zebra sleeps outside\n";
+    fs::write(folder.path().join("everyday.txt"), everyday).unwrap();
+    let with = text
+        .replace("[tokenizer]", "background = [\"everyday.txt\"]\n[tokenizer]")
+        .replace("[teacher.model]", "[teacher]\nwith_linear = true\n[teacher.model]");
+    fs::write(&file, &with).unwrap();
+    let mut notes = Notes::default();
+    let outcome = run_in(folder.path(), "out", &mut notes).unwrap();
+    assert!(notes.0.iter().any(|note| note.starts_with("word vectors are ")), "{:?}", notes.0);
+    assert_eq!((outcome.report.data.background, outcome.report.data.unlabelled), (4, 0));
+    let artifact = |stage: &str, name: &str| {
+        let mut folders = fs::read_dir(folder.path().join("out/artifacts")).unwrap().map(|entry| entry.unwrap());
+        let found = folders.find(|entry| entry.file_name().to_string_lossy().starts_with(stage)).unwrap();
+        fs::read_to_string(found.path().join(name)).unwrap()
+    };
+    assert!(artifact("tokenizer", "tokenizer.json").contains("zebra"));
+    assert!(!artifact("transfer", "lessons.jsonl").contains("zebra"));
+
+    // Beside a benchmark, too.
+    let benchmark = folder.path().join("clinc");
+    fs::create_dir(&benchmark).unwrap();
+    fs::write(benchmark.join("data_full.json"), r#"{"train": [["a", "b"]], "val": [], "test": []}"#).unwrap();
+    fs::write(benchmark.join("background.txt"), everyday).unwrap();
+    let source = DataSource::of_folder(&benchmark).unwrap();
+    assert!(matches!(source, DataSource::Benchmark(..)));
+    let recipe = Recipe::read(&file).unwrap();
+    assert_eq!(source.read(&recipe).unwrap().background.len(), 4);
+    let before = source.keys(&recipe).unwrap();
+    fs::remove_file(benchmark.join("background.txt")).unwrap();
+    assert_ne!(source.keys(&recipe).unwrap(), before, "a corpus with other texts is another corpus");
+}

@@ -3,14 +3,17 @@
 mod csr;
 mod linear_svm;
 mod majority;
+mod subspace;
 mod tfidf;
 mod tfidf_svm;
+mod word_vectors;
 
 pub use csr::SparseRows;
 pub use linear_svm::{LinearSvm, SvmOptions};
 pub use majority::Majority;
 pub use tfidf::{Analyser, Tfidf};
 pub use tfidf_svm::TfidfSvm;
+pub use word_vectors::WordVectors;
 
 use crate::{Classifier, Examples};
 

@@ -51,7 +51,7 @@ fn words(text: &[char], terms: &mut Vec<u64>) {
     let mut previous = None;
     let runs = text.split(|&c| !(c.is_alphanumeric() || c == '_'));
     for word in runs.filter(|run| run.len() >= 2) {
-        let hash = word.iter().fold(WORDS, extend);
+        let hash = word_hash(word);
         terms.push(hash);
         if let Some(previous) = previous {
             terms.push(word.iter().fold(extend(previous, &' '), extend));
@@ -90,6 +90,11 @@ fn character_runs(word: &[char], terms: &mut Vec<u64>) {
 const WORDS: u64 = 0x9E37_79B9_7F4A_7C15;
 const PAIRS: u64 = 0xD6E8_FEB8_6659_FD93;
 const CHARACTERS: u64 = 0xC2B2_AE3D_27D4_EB4F;
+
+/// The hash of a word alone.
+pub(super) fn word_hash(word: &[char]) -> u64 {
+    word.iter().fold(WORDS, extend)
+}
 
 /// Adds a character to a hash: multiplication spreads it upwards, the shift brings it back down.
 fn extend(hash: u64, character: &char) -> u64 {

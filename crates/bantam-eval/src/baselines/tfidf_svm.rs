@@ -7,7 +7,7 @@ use bantam_artifact::{read, write_atomic};
 use bantam_kernels::pool;
 use serde_json::json;
 
-use super::{Analyser, LinearSvm, SvmOptions, Tfidf};
+use super::{Analyser, LinearSvm, SparseRows, SvmOptions, Tfidf, WordVectors};
 use crate::{Classifier, Error, Examples};
 
 pub(super) const NAME: &str = "TF-IDF + linear SVM";
@@ -18,6 +18,8 @@ const KIND: &str = "tfidf-linear-svm";
 #[derive(Debug, Clone, PartialEq)]
 pub struct TfidfSvm {
     tfidf: Tfidf,
+    /// What words mean, where it was told: columns behind those of the terms.
+    vectors: Option<WordVectors>,
     svm: LinearSvm,
 }
 
@@ -40,12 +42,26 @@ impl TfidfSvm {
     /// # Panics
     /// When `classes` is zero.
     pub fn train_on(analysers: &[Analyser], examples: &Examples, classes: usize) -> Self {
+        Self::train_with(analysers, None, examples, classes)
+    }
+
+    /// [`TfidfSvm::train_on`], which also reads the vectors of a text's words.
+    ///
+    /// # Panics
+    /// When `classes` is zero.
+    pub fn train_with(
+        analysers: &[Analyser],
+        vectors: Option<WordVectors>,
+        examples: &Examples,
+        classes: usize,
+    ) -> Self {
         assert!(classes > 0, "a classifier of {classes} classes");
         let texts = examples.texts();
         let tfidf = Tfidf::fit(&texts, analysers);
-        let rows = tfidf.transform_all(&texts);
+        let mut rows = SparseRows::new(tfidf.width() + vectors.as_ref().map_or(0, WordVectors::width));
+        texts.iter().for_each(|text| rows.push(&row(&tfidf, vectors.as_ref(), text)));
         let svm = LinearSvm::train(&rows, examples.labels(), classes, &SvmOptions::default());
-        Self { tfidf, svm }
+        Self { tfidf, vectors, svm }
     }
 
     /// The whole baseline as a bundle; the same training data give the same bytes.
@@ -57,7 +73,13 @@ impl TfidfSvm {
         for (name, values) in numbers {
             writer.add(name, values.iter().flat_map(|value| value.to_le_bytes()).collect());
         }
-        writer.to_bytes(&json!({ "kind": KIND, "analysers": self.tfidf.analysers() }))
+        let mut metadata = json!({ "kind": KIND, "analysers": self.tfidf.analysers() });
+        if let Some(vectors) = &self.vectors {
+            metadata["vector_width"] = vectors.width().into();
+            writer.add("vector_words", vectors.words().iter().flat_map(|hash| hash.to_le_bytes()).collect());
+            writer.add("vectors", vectors.numbers().iter().flat_map(|value| value.to_le_bytes()).collect());
+        }
+        writer.to_bytes(&metadata)
     }
 
     /// Saves the baseline in one file.
@@ -86,13 +108,33 @@ impl TfidfSvm {
         let hashes: Vec<u64> = numbers(reader.section("hashes").map_err(bundle)?, u64::from_le_bytes);
         let floats = |name: &str| reader.section(name).map(|bytes| numbers(bytes, f32::from_le_bytes)).map_err(bundle);
         let (rarity, weights, biases) = (floats("rarity")?, floats("weights")?, floats("biases")?);
-        if biases.is_empty() || rarity.len() != hashes.len() || weights.len() != hashes.len() * biases.len() {
-            let (terms, classes) = (hashes.len(), biases.len());
-            let reason = format!("{terms} terms and {classes} classes do not fit {} weights", weights.len());
+        let vectors = match reader.metadata()["vector_width"].as_u64() {
+            None => None,
+            Some(width) => {
+                let words = numbers(reader.section("vector_words").map_err(bundle)?, u64::from_le_bytes);
+                let vectors = WordVectors::from_parts(words, floats("vectors")?, width as usize);
+                Some(vectors.ok_or_else(|| refused(format!("its word vectors do not fit their width of {width}")))?)
+            }
+        };
+        let columns = hashes.len() + vectors.as_ref().map_or(0, WordVectors::width);
+        if biases.is_empty() || rarity.len() != hashes.len() || weights.len() != columns * biases.len() {
+            let classes = biases.len();
+            let reason = format!("{columns} columns and {classes} classes do not fit {} weights", weights.len());
             return Err(refused(reason));
         }
-        Ok(Self { tfidf: Tfidf::from_parts(analysers, hashes, rarity), svm: LinearSvm::from_parts(weights, biases) })
+        let tfidf = Tfidf::from_parts(analysers, hashes, rarity);
+        Ok(Self { tfidf, vectors, svm: LinearSvm::from_parts(weights, biases) })
     }
+}
+
+/// What is read of a text: its terms, and behind them the vector of its words.
+fn row(tfidf: &Tfidf, vectors: Option<&WordVectors>, text: &str) -> Vec<(u32, f32)> {
+    let mut row = tfidf.transform(text);
+    if let Some(vectors) = vectors {
+        let numbers = (tfidf.width() as u32..).zip(vectors.of_text(text));
+        row.extend(numbers.filter(|(_, number)| *number != 0.0));
+    }
+    row
 }
 
 /// Little-endian numbers of `SIZE` bytes; what does not fill a number is left out.
@@ -106,19 +148,21 @@ impl Classifier for TfidfSvm {
     }
 
     fn parameters(&self) -> u64 {
-        (self.svm.weights().len() + self.svm.biases().len()) as u64
+        let vectors = self.vectors.as_ref().map_or(0, |vectors| vectors.numbers().len());
+        (self.svm.weights().len() + self.svm.biases().len() + vectors) as u64
     }
 
     /// The numbers it keeps; the container's header, about 1 KiB, is left out.
     fn bytes(&self) -> u64 {
         let numbers = self.tfidf.width() + self.svm.weights().len() + self.svm.biases().len();
-        (size_of_val(self.tfidf.hashes()) + numbers * size_of::<f32>()) as u64
+        let vectors = self.vectors.as_ref().map_or(0, |v| size_of_val(v.words()) + size_of_val(v.numbers()));
+        (size_of_val(self.tfidf.hashes()) + numbers * size_of::<f32>() + vectors) as u64
     }
 
     fn scores(&self, texts: &[&str]) -> Vec<Vec<f32>> {
         let mut scores = vec![Vec::new(); texts.len()];
         pool::for_each_chunk(&mut scores, 1, |index, row| {
-            row[0] = self.svm.margins(&self.tfidf.transform(texts[index]));
+            row[0] = self.svm.margins(&self::row(&self.tfidf, self.vectors.as_ref(), texts[index]));
         });
         scores
     }
@@ -147,6 +191,32 @@ mod tests {
         assert!(scores[0][0] > scores[0][1] && scores[1][1] > scores[1][0], "{scores:?}");
         let header = std::fs::metadata(&path).unwrap().len() - baseline.bytes();
         assert!(header < 1_500, "{header} bytes beside the numbers");
+    }
+
+    #[test]
+    fn word_vectors_answer_words_that_no_example_has() {
+        let told = |things: [&str; 4], verbs: [&str; 4]| -> Vec<String> {
+            let each = things.into_iter().flat_map(|thing| verbs.map(|verb| format!("the {thing} {verb} today")));
+            each.collect()
+        };
+        let background: Vec<String> = [
+            told(["cat", "dog", "horse", "bird"], ["sleeps", "eats", "drinks", "purrs"]),
+            told(["train", "bus", "ferry", "plane"], ["departs", "arrives", "stops", "leaves"]),
+        ]
+        .concat();
+        let background: Vec<&str> = background.iter().map(String::as_str).collect();
+        let texts = ["my cat", "my dog", "my train", "my bus"];
+        let examples = Examples::new(texts.map(str::to_owned).to_vec(), vec![Some(0), Some(0), Some(1), Some(1)]);
+        let vectors = WordVectors::learn(&background, &texts, 4, 1);
+        let model = TfidfSvm::train_with(&TfidfSvm::USUAL, Some(vectors), &examples, 2);
+        for (text, class) in [("horse", 0), ("bird", 0), ("plane", 1), ("ferry", 1)] {
+            let scores = &model.scores(&[text])[0];
+            assert!(scores[class] > scores[1 - class] + 0.2, "{text}: {scores:?}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("linear.bantam");
+        model.save(&path).unwrap();
+        assert_eq!(TfidfSvm::load(&path).unwrap(), model);
     }
 
     #[test]

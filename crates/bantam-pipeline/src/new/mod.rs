@@ -206,6 +206,7 @@ fn data_section(folder: &Path, files: &[DataFile], read: ReadOptions) -> Result<
             "out_of_scope_train" => data.out_of_scope_train.push(path),
             "out_of_scope_validation" => data.out_of_scope_validation.push(path),
             "out_of_scope_test" => data.out_of_scope_test.push(path),
+            "background" => data.background.push(path),
             _ => data.unlabelled.push(path),
         }
     }
@@ -215,7 +216,9 @@ fn data_section(folder: &Path, files: &[DataFile], read: ReadOptions) -> Result<
 
 fn count_texts(files: &mut [DataFile], texts: &Texts) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for document in [&texts.train, &texts.validation, &texts.test, &texts.unlabelled].into_iter().flatten() {
+    for document in
+        [&texts.train, &texts.validation, &texts.test, &texts.unlabelled, &texts.background].into_iter().flatten()
+    {
         *counts.entry(&document.source.file).or_default() += 1;
     }
     for file in files {

@@ -45,6 +45,7 @@ pub(super) fn recipe(
         ("out_of_scope_validation", &data.out_of_scope_validation),
         ("out_of_scope_test", &data.out_of_scope_test),
         ("unlabelled", &data.unlabelled),
+        ("background", &data.background),
     ] {
         if !paths.is_empty() {
             text += &format!("{key} = [{}]\n", paths.iter().map(|file| path(file)).collect::<Vec<_>>().join(", "));

@@ -92,6 +92,9 @@ pub struct DataSection {
     /// Texts of the domain without labels.
     #[serde(default)]
     pub unlabelled: Vec<PathBuf>,
+    /// Texts in the same language about anything: to learn what words mean, and no more.
+    #[serde(default)]
+    pub background: Vec<PathBuf>,
     /// A TOML file with the table `replies` (label to answer) and `hand_over.message`.
     #[serde(default)]
     pub replies: Option<PathBuf>,

@@ -30,6 +30,9 @@ pub struct DataSummary {
     pub test: usize,
     /// Texts without a label.
     pub unlabelled: usize,
+    /// Texts in the same language about anything; 0 in reports that do not tell.
+    #[serde(default)]
+    pub background: usize,
     /// Out-of-scope texts learnt from.
     pub out_of_scope_train: usize,
     /// Out-of-scope texts chosen with; 0 in reports that do not tell.

@@ -88,6 +88,7 @@ pub(crate) fn report() -> Report {
             validation: 610,
             test: 1_560,
             unlabelled: 8_900,
+            background: 0,
             out_of_scope_train: 420,
             out_of_scope_validation: 47,
             out_of_scope_test: 560,

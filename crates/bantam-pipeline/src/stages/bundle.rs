@@ -89,8 +89,12 @@ fn card(corpus: &Corpus, settings: &Settings, threshold: Option<f32>) -> String 
         [] => String::new(),
         languages => format!(" Languages: {}.", languages.join(", ")),
     };
+    let background = match corpus.background.len() {
+        0 => String::new(),
+        texts => format!(" Its teacher learnt the language from {texts} other texts, too."),
+    };
     format!(
-        "# {}\n\n{}\n\nLicence: {}\n\nMade from {} training texts in {} labels, {outside} training texts out of scope, and {} unlabelled texts.{languages}\n\n{promise}\n\nIt knows its labels only: requests about anything else are recognised as out of scope most of the time, not always.\n",
+        "# {}\n\n{}\n\nLicence: {}\n\nMade from {} training texts in {} labels, {outside} training texts out of scope, and {} unlabelled texts.{background}{languages}\n\n{promise}\n\nIt knows its labels only: requests about anything else are recognised as out of scope most of the time, not always.\n",
         settings.name,
         settings.purpose,
         settings.licence,

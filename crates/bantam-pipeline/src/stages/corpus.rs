@@ -46,13 +46,16 @@ pub(crate) struct Corpus {
     pub(crate) validation: Vec<Document>,
     pub(crate) test: Vec<Document>,
     pub(crate) unlabelled: Vec<Document>,
+    pub(crate) background: Vec<Document>,
 }
 
+/// The file of the background texts, where there are some.
+const BACKGROUND: &str = "background.jsonl";
 /// Rejects that the report shows; all of them are in `rejects.jsonl`.
 const SHOWN_REJECTS: usize = 40;
 
 pub(crate) fn make(texts: Texts, settings: &Settings, work: &Work) -> Result<(), Error> {
-    let Texts { train, mut validation, mut test, unlabelled } = texts;
+    let Texts { train, mut validation, mut test, unlabelled, background } = texts;
     let mut warnings: Vec<String> = check_labels(&train, FEW)?.iter().map(ToString::to_string).collect();
     let counts = statistics(&train).labels;
     let curated = curate(train, &test, settings.curate)?;
@@ -73,9 +76,10 @@ pub(crate) fn make(texts: Texts, settings: &Settings, work: &Work) -> Result<(),
         (train, validation) = split(train, settings.held_out, settings.seed)?;
     }
     let unlabelled = curate(unlabelled, &test, settings.curate)?;
+    let background = curate(background, &test, settings.curate)?;
     // Written first: whoever is left with too few texts needs them most.
     let mut rejects = Vec::new();
-    for reject in curated.rejects.iter().chain(&unlabelled.rejects) {
+    for reject in curated.rejects.iter().chain(&unlabelled.rejects).chain(&background.rejects) {
         serde_json::to_writer(&mut rejects, reject).expect("a reject is plain data");
         rejects.push(b'\n');
     }
@@ -121,6 +125,9 @@ pub(crate) fn make(texts: Texts, settings: &Settings, work: &Work) -> Result<(),
     save(work.path("validation.jsonl"), &validation)?;
     save(work.path("test.jsonl"), &test)?;
     save(work.path("unlabelled.jsonl"), &unlabelled.kept)?;
+    if !background.kept.is_empty() {
+        save(work.path(BACKGROUND), &background.kept)?;
+    }
     Ok(write_atomic(&work.path("account.json"), &serde_json::to_vec_pretty(&account).expect("plain data"))?)
 }
 
@@ -138,7 +145,13 @@ impl Corpus {
             validation: load(artifact.path("validation.jsonl"))?,
             test: load(artifact.path("test.jsonl"))?,
             unlabelled: load(artifact.path("unlabelled.jsonl"))?,
+            background: if artifact.path(BACKGROUND).exists() { load(artifact.path(BACKGROUND))? } else { Vec::new() },
         })
+    }
+
+    /// All texts to learn the language from.
+    pub(crate) fn language(&self) -> impl Iterator<Item = &str> {
+        self.train.iter().chain(&self.unlabelled).chain(&self.background).map(|document| document.text.as_str())
     }
 
     /// Columns of the models' scores: the labels, and one for "none of these" where it can be learnt.

@@ -33,8 +33,7 @@ pub(crate) fn make(
     let mut config = encoder_config(&section.model, tokenizer.vocabulary_size(), 0);
     config.features = None;
     let model = Encoder::new(config);
-    let texts = corpus.train.iter().chain(&corpus.unlabelled);
-    let documents: Vec<Vec<u32>> = texts.map(|document| encoder.encode(&document.text).tokens).collect();
+    let documents: Vec<Vec<u32>> = corpus.language().map(|text| encoder.encode(text).tokens).collect();
     let special = tokenizer.special();
     let Some(mask) = special.mask else {
         return Err(Error::Data {

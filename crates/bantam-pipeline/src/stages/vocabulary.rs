@@ -7,7 +7,6 @@ use super::corpus::Corpus;
 use crate::{Error, TokenizerSection};
 
 pub(crate) fn make(corpus: &Corpus, section: &TokenizerSection, work: &Work) -> Result<(), Error> {
-    let texts = corpus.train.iter().chain(&corpus.unlabelled).map(|document| document.text.as_str());
     let options = TrainOptions {
         vocabulary: section.vocabulary,
         lowercase: true,
@@ -15,6 +14,6 @@ pub(crate) fn make(corpus: &Corpus, section: &TokenizerSection, work: &Work) -> 
         prefix_space: true,
         ..TrainOptions::default()
     };
-    let tokenizer = Tokenizer::train(section.kind, texts, &options)?;
+    let tokenizer = Tokenizer::train(section.kind, corpus.language(), &options)?;
     Ok(write_atomic(&work.path("tokenizer.json"), &tokenizer.to_bytes())?)
 }

@@ -10,7 +10,7 @@ use bantam_pipeline::{DataSource, Recipe, RunOptions};
 pub(super) struct Following {
     /// The recipe: a folder with recipe.toml, or the file itself
     pub(super) recipe: PathBuf,
-    /// A folder of other texts: CLINC150, BANKING77, or files named train.*, test.*, validation.*, unlabelled.*, and the first three with out_of_scope_ before them
+    /// A folder of other texts: CLINC150, BANKING77, or files named train.*, test.*, validation.*, unlabelled.*, and the first three with out_of_scope_ before them; with each of these background.*
     #[arg(long)]
     pub(super) data: Option<PathBuf>,
     /// The folder of what is made; runs/NAME when absent. What is there already is not made again

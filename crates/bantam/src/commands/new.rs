@@ -13,8 +13,8 @@ use super::print_json;
   bantam new my-assistant tickets.csv
   bantam new my-assistant train.csv test.csv chats.txt --text body --label queue
 
-Files whose names begin with train, test, validation, unlabelled or out_of_scope (_train, _validation, _test) are used as
-their names say; of the others, those with labels are learnt from, and those without are unlabelled texts.")]
+Files whose names begin with train, test, validation, unlabelled, background or out_of_scope (_train, _validation, _test)
+are used as their names say; of the others, those with labels are learnt from, and those without are unlabelled texts.")]
 pub(crate) struct Arguments {
     /// The folder of the new recipe
     folder: PathBuf,

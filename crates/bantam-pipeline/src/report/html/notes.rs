@@ -14,6 +14,7 @@ pub(super) fn data(report: &Report) -> String {
         ("validation texts", data.validation),
         ("test texts, looked at once", data.test),
         ("unlabelled texts", data.unlabelled),
+        ("background texts", data.background),
         ("out of scope, training", data.out_of_scope_train),
         ("out of scope, validation", data.out_of_scope_validation),
         ("out of scope, test", data.out_of_scope_test),
