@@ -227,7 +227,7 @@ impl<'a> Reader<'a> {
                     None => break,
                 },
             };
-            parts.push(self.repeated(part)?);
+            parts.push(self.repeated(&part)?);
             self.skip(depth > 0);
         }
         parts.retain(|part| part != EMPTY);
@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Parts one after another, and how often all of them come.
-    fn repeated(&mut self, parts: Vec<String>) -> Result<String, String> {
+    fn repeated(&mut self, parts: &[String]) -> Result<String, String> {
         let joined = if parts.is_empty() { EMPTY.to_owned() } else { parts.join(" ") };
         let mut whole = joined;
         let mut is_one = parts.len() == 1;
