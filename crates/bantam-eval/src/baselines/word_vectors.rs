@@ -36,7 +36,11 @@ pub struct WordVectors {
 impl WordVectors {
     /// Learns vectors of `width` numbers from `texts`. A word weighs more the fewer of the `examples` have it. The same input gives the same
     /// vectors.
+    ///
+    /// # Panics
+    /// When `width` is zero.
     pub fn learn(texts: &[&str], examples: &[&str], width: usize, seed: u64) -> Self {
+        assert!(width > 0, "vectors of {width} numbers");
         let mut counts: HashMap<u64, u32> = HashMap::new();
         for text in texts {
             words(text).for_each(|word| *counts.entry(word).or_default() += 1);
@@ -50,7 +54,7 @@ impl WordVectors {
         let [matrix, transposed] = information(&near, words.len());
         let vectors = strongest(&matrix, &transposed, width, seed);
         let mut numbers = Vec::with_capacity(vectors.len());
-        for (vector, rarity) in vectors.chunks_exact(width.max(1)).zip(rarities(examples, &words)) {
+        for (vector, rarity) in vectors.chunks_exact(width).zip(rarities(examples, &words)) {
             let length = vector.iter().map(|x| x * x).sum::<f64>().sqrt();
             let factor = if length > 0.0 { rarity / length } else { 0.0 };
             numbers.extend(vector.iter().map(|x| (x * factor) as f32));
