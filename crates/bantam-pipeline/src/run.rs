@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use bantam_artifact::{Artifact, Lock, Store, create_folder, remove_leftovers, write_atomic};
+use bantam_eval::Classifier;
 use bantam_eval::baselines::TfidfSvm;
-use bantam_eval::{Classifier, Outcomes, scores_of};
 use bantam_kernels::gemm::Precision;
 use serde::Serialize;
 
@@ -209,12 +209,7 @@ fn told_folder(name: &str, path: PathBuf, artifact: &Artifact, corpus: &Corpus) 
 
 /// What is told of a model: the validation texts are asked, the test texts stay unseen.
 fn told(path: PathBuf, classifier: &dyn Classifier, corpus: &Corpus) -> Model {
-    let validation = corpus.examples(&corpus.validation);
-    let scores = scores_of(classifier, &validation.texts());
-    let outcomes = Outcomes::new(corpus.account.labels.len(), validation.labels(), &scores, 1.0);
-    let right = outcomes.right();
-    let inside: Vec<bool> = outcomes.in_scope().map(|(index, _)| right[index]).collect();
-    let validation_accuracy = inside.iter().filter(|&&right| right).count() as f64 / inside.len().max(1) as f64;
+    let validation_accuracy = corpus.validation_accuracy(classifier);
     let (name, parts) = (classifier.name().to_owned(), Vec::new());
     Model { name, path, parameters: classifier.parameters(), bytes: classifier.bytes(), validation_accuracy, parts }
 }

@@ -8,8 +8,6 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::SparseRows;
-
 /// What a text is cut into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -190,13 +188,6 @@ impl Tfidf {
         }
         row.sort_unstable_by_key(|(column, _)| *column);
         row
-    }
-
-    /// The rows of many texts.
-    pub fn transform_all(&self, texts: &[&str]) -> SparseRows {
-        let mut rows = SparseRows::new(self.width());
-        texts.iter().for_each(|text| rows.push(&self.transform(text)));
-        rows
     }
 
     fn column(&self, hash: u64) -> Option<u32> {

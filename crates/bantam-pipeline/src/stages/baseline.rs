@@ -2,7 +2,6 @@
 
 use bantam_artifact::Work;
 use bantam_eval::baselines::{TfidfSvm, WordVectors};
-use bantam_eval::{Classifier, Examples};
 
 use super::corpus::Corpus;
 use crate::{Error, Observer};
@@ -21,13 +20,13 @@ pub(crate) fn make(corpus: &Corpus, work: &Work) -> Result<(), Error> {
 /// The linear model that answers with the teacher. Where there are background texts it may read word vectors, too, which are learnt from all
 /// texts: if it answers more of the validation texts with them.
 pub(crate) fn make_voice(corpus: &Corpus, seed: u64, work: &Work, observer: &mut dyn Observer) -> Result<(), Error> {
-    let (examples, validation) = (corpus.examples(&corpus.train), corpus.examples(&corpus.validation));
+    let examples = corpus.examples(&corpus.train);
     let classes = corpus.account.labels.len();
     let mut voice = TfidfSvm::train_on(&TfidfSvm::ON_PAIRS, &examples, classes);
     if !corpus.background.is_empty() {
         let vectors = WordVectors::learn(&corpus.language().collect::<Vec<_>>(), &examples.texts(), VECTOR_WIDTH, seed);
         let richer = TfidfSvm::train_with(&TfidfSvm::ON_PAIRS, Some(vectors), &examples, classes);
-        let [with, without] = [&richer, &voice].map(|model| accuracy(model, &validation));
+        let [with, without] = [&richer, &voice].map(|model| corpus.validation_accuracy(model));
         let is_better = with > without;
         observer.note(&format!(
             "word vectors are {}: with them the linear model answers {:.2} % of the validation texts, without {:.2} %",
@@ -40,14 +39,4 @@ pub(crate) fn make_voice(corpus: &Corpus, seed: u64, work: &Work, observer: &mut
         }
     }
     Ok(voice.save(&work.path(FILE))?)
-}
-
-/// The share of the examples in scope whose class gets the highest score.
-fn accuracy(model: &TfidfSvm, examples: &Examples) -> f64 {
-    let scores = model.scores(&examples.texts());
-    let known = examples.labels().iter().zip(&scores).filter_map(|(label, row)| Some(((*label)?, row)));
-    let is_right =
-        |(label, row): (usize, &Vec<f32>)| row.iter().enumerate().all(|(i, x)| i == label || *x < row[label]);
-    let answers: Vec<bool> = known.map(is_right).collect();
-    answers.iter().filter(|is_right| **is_right).count() as f64 / answers.len().max(1) as f64
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use bantam_artifact::{Artifact, Work, read, write_atomic};
 use bantam_corpus::readers::OUT_OF_SCOPE;
 use bantam_corpus::{CurateOptions, Document, Funnel, Reject, check_labels, curate, load, save, split, statistics};
-use bantam_eval::Examples;
+use bantam_eval::{Classifier, Examples, Outcomes, scores_of};
 use bantam_train::objectives::Lesson;
 use serde::{Deserialize, Serialize};
 
@@ -176,6 +176,16 @@ impl Corpus {
             self.account.labels.iter().position(|known| Some(known.as_str()) == document.label.as_deref())
         };
         Examples::new(documents.iter().map(|d| d.text.clone()).collect(), documents.iter().map(class).collect())
+    }
+
+    /// The share of the validation texts in scope that a classifier answers rightly.
+    pub(crate) fn validation_accuracy(&self, classifier: &dyn Classifier) -> f64 {
+        let validation = self.examples(&self.validation);
+        let scores = scores_of(classifier, &validation.texts());
+        let outcomes = Outcomes::new(self.account.labels.len(), validation.labels(), &scores, 1.0);
+        let right = outcomes.right();
+        let inside: Vec<bool> = outcomes.in_scope().map(|(index, _)| right[index]).collect();
+        inside.iter().filter(|&&right| right).count() as f64 / inside.len().max(1) as f64
     }
 }
 
