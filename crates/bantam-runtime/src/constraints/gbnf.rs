@@ -236,8 +236,7 @@ impl<'a> Reader<'a> {
 
     /// Parts one after another, and how often all of them come.
     fn repeated(&mut self, parts: &[String]) -> Result<String, String> {
-        let joined = if parts.is_empty() { EMPTY.to_owned() } else { parts.join(" ") };
-        let mut whole = joined;
+        let mut whole = if parts.is_empty() { EMPTY.to_owned() } else { parts.join(" ") };
         let mut is_one = parts.len() == 1;
         while let Some(times) = self.times()? {
             if !is_one {
