@@ -124,7 +124,7 @@ impl Inputs<'_> {
     pub fn add(&mut self, input: usize, add: impl FnOnce(&mut [f32])) {
         self.write(input, |gradient, accumulate| {
             if !accumulate {
-                gradient.fill(0.0);
+                vector::clear(gradient);
             }
             add(gradient);
         });

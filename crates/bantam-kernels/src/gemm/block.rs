@@ -1,17 +1,17 @@
 //! Products of blocks that are in the cache already, for kernels that arrange the work themselves (attention).
 
 use super::pack::{Range, Source, Store, left_row, left_rows, right_panels};
+use super::panel::SLICE;
 use super::tile::{self, Arithmetic, Scales, Tile, TileFunction};
 use super::{Activation, Operand};
 use crate::isa::Isa;
 use half::{bf16, f16};
 
-/// Columns of a panel of a packed right factor.
-pub(crate) const PANEL: usize = tile::PANEL;
 /// Most rows of a block.
 pub(crate) const ROWS: usize = tile::ROWS;
 /// Most rows of a block by AMX, which reads a left factor for whole [`HEIGHT`]s of rows.
 pub(crate) const TALL_ROWS: usize = tile::TALL_ROWS;
+pub(crate) use super::panel::PANEL;
 pub(crate) use tile::HEIGHT;
 
 /// Packed pairs come in whole vectors of this many words.
@@ -151,19 +151,19 @@ impl BlockProduct {
         tile::with_tiles(arithmetic, f)
     }
 
-    /// Packs a right factor `[k, n]` into `out` `[panels][k][PANEL]`; columns beyond the last become 0.
+    /// Packs a right factor `[k, n]` into `out` `[panels][k][PANEL]`; columns up to a whole vector of 16 become 0, what lies beyond is anything.
     pub(crate) fn pack(&self, right: Operand<'_>, out: &mut [f32]) {
         let range = Range { first_item: 0, items: right.columns, first_k: 0, k: right.rows };
         assert_eq!(out.len(), packed_len(right.rows, right.columns), "pack: {} x {}", right.rows, right.columns);
         // SAFETY: u32 and f32 have one size and alignment, and any bits are valid for both.
         let words = unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u32>(), out.len()) };
-        right_panels(self.isa, Arithmetic::F32, &Source::right(&right), range, words);
+        right_panels(self.isa, Arithmetic::F32, &Source::right(&right), range, PANEL, words);
     }
 
     /// Packs a right factor `[k, n]` as pairs of bf16, `[panels][pairs of k][PANEL]`; what is missing to whole panels and pairs becomes 0.
     pub(crate) fn pack_pairs(&self, right: Operand<'_>, out: &mut [u32]) {
         let range = Range { first_item: 0, items: right.columns, first_k: 0, k: right.rows };
-        right_panels(self.isa, Arithmetic::Bf16Pairs, &Source::right(&right), range, out);
+        right_panels(self.isa, Arithmetic::Bf16Pairs, &Source::right(&right), range, PANEL, out);
     }
 
     /// `out[rows, columns] = left · right` for at most [`ROWS`] rows and one panel `[steps][PANEL]` of the right factor.
@@ -356,6 +356,7 @@ impl BlockProduct {
             left_step: left.step,
             right: right.words,
             right_step: right.step,
+            right_slice: SLICE,
             steps,
             rows,
             columns,

@@ -7,7 +7,8 @@
 
 use super::grouped::GroupedMatrix;
 use super::pack::{self, Range, Source, Store};
-use super::tile::{self, Arithmetic, HEIGHT, PANEL, ROWS, Scales, TALL_ROWS, Tile, TileFunction};
+use super::panel::{Layout, PANEL, SLICE};
+use super::tile::{self, Arithmetic, HEIGHT, ROWS, Scales, TALL_ROWS, Tile, TileFunction};
 use super::{Activation, Epilogue};
 use crate::activation;
 use crate::isa::Isa;
@@ -24,6 +25,10 @@ const LEFT_WORDS: usize = 4 << 20;
 const TASK_WORDS: usize = 1 << 17;
 /// The cost of packing one column of a panel, in rows of output that could be computed instead. From measurements; only steers the split.
 const PACKING_ROWS: usize = 24;
+/// Numbers from one line to the next up to which lines are read as they lie: with more, those of a block compete for the first-level cache.
+const MOST_IN_PLACE: usize = 640;
+/// [`MOST_STEPS`] of factors that are read as they lie, so that they stay in the first-level cache.
+const STEPS_IN_PLACE: usize = 64;
 /// [`MOST_STEPS`] of products by AMX: so many of a tile's rows stay in the first-level cache. With half as many, sums that go to memory and back
 /// cost up to a tenth.
 const TILED_STEPS: usize = 288;
@@ -50,8 +55,10 @@ pub(super) enum Right<'a> {
     Grouped(&'a GroupedMatrix),
     /// The same with twice the columns: those of the first half are bent, and multiplied by those of the second half. For [`Product::run_rounded`].
     Gated(&'a GroupedMatrix, activation::Activation),
-    /// Panels packed before, each `[steps][PANEL]`; for int8 with the scale and the starting sum of each column, for whole panels.
-    Panels { words: &'a [u32], scales: &'a [f32], start: &'a [i32] },
+    /// To be read as it lies, with lines across the columns: for [`Arithmetic::F32`] and whole slices of columns.
+    Rows(Source<'a>),
+    /// Panels packed before over all of k; for int8 with the scale and the starting sum of each column, for whole panels.
+    Panels { words: &'a [u32], layout: Layout, scales: &'a [f32], start: &'a [i32] },
 }
 
 /// A product [m, n] over k and what is done to it.
@@ -82,6 +89,23 @@ struct LeftView {
 // SAFETY: tasks only read through the pointer, while the slice it came from is borrowed by the frame that started them.
 unsafe impl Sync for LeftView {}
 
+/// A block of the right factor as the tiles read it.
+#[derive(Clone, Copy)]
+struct RightView {
+    words: *const u32,
+    /// Words from one panel to the next, from slice to slice, and from step to step.
+    panel: usize,
+    slice: usize,
+    step: usize,
+}
+
+impl RightView {
+    /// Panels of a layout, so many words apart.
+    fn new(words: *const u32, panel: usize, layout: Layout) -> RightView {
+        RightView { words, panel, slice: layout.to_next_slice(), step: layout.to_next_step() }
+    }
+}
+
 /// A stretch of rows and of k for which the left factor is ready.
 struct Stretch {
     rows: std::ops::Range<usize>,
@@ -110,6 +134,14 @@ impl Product<'_> {
             return out.iter_mut().zip(product.iter()).for_each(|(out, value)| *out += value);
         }
         let (m, k) = (self.m, self.k);
+        if let (Left::Source(left), Right::Source(right)) = (self.left, self.right)
+            && self.reads_in_place(&left, &right)
+        {
+            // SAFETY: u32 and f32 have one size and alignment, and any bits are valid for both.
+            let words = unsafe { std::slice::from_raw_parts(left.data.as_ptr().cast(), left.data.len()) };
+            let left = Left::Packed { words, tile: ROWS, row: 1, step: left.stride };
+            return Product { left, right: Right::Rows(right), ..*self }.run(out);
+        }
         let out = &Output::Whole(Shared::new(out));
         match self.left {
             Left::Codes { words, stride, .. } => {
@@ -170,6 +202,18 @@ impl Product<'_> {
         }
     }
 
+    /// Whether both factors are best read as they lie: lines of both are steps of k, and short, as for the gradient of a small layer's weights.
+    /// Packing would take half as long as multiplying.
+    fn reads_in_place(&self, left: &Source<'_>, right: &Source<'_>) -> bool {
+        self.isa == Isa::Avx2
+            && self.arithmetic == Arithmetic::F32
+            && !left.lines_are_items
+            && !right.lines_are_items
+            && left.stride.max(right.stride) <= MOST_IN_PLACE
+            && self.n.is_multiple_of(SLICE)
+            && self.k > 0
+    }
+
     /// Whether sums begin with what is added to them: products by AMX need not pass over them again.
     fn begins_with_residual(&self) -> bool {
         self.arithmetic == Arithmetic::Bf16Tiles && self.epilogue.activation == Activation::None
@@ -181,6 +225,7 @@ impl Product<'_> {
         let (blocks, whole) = match self.arithmetic {
             arithmetic if arithmetic.is_int8() => (1, 4),
             Arithmetic::Bf16Tiles => (steps.div_ceil(TILED_STEPS), HEIGHT),
+            _ if matches!(self.right, Right::Rows(_)) => (steps.div_ceil(STEPS_IN_PLACE), 4),
             _ => (steps.div_ceil(MOST_STEPS), 4),
         };
         steps.div_ceil(blocks.max(1)).next_multiple_of(whole).min(steps).max(1)
@@ -227,14 +272,14 @@ impl Product<'_> {
         };
         // Words of each column that a task packs.
         let packed_steps = match self.right {
-            Right::Panels { .. } => 0,
+            Right::Panels { .. } | Right::Rows(_) => 0,
             Right::Source(_) | Right::Grouped(_) => block,
             Right::Gated(..) => 2 * block,
         };
         let is_fine = matches!(self.left, Left::Packed { .. }) && packed_steps == 0;
         let split = Split::new(self.arithmetic, stretch.rows.len(), self.n, block, packed_steps, is_fine, self.threads);
         let function = match self.right {
-            Right::Source(_) => tile::function(self.isa, self.arithmetic),
+            Right::Source(_) | Right::Rows(_) => tile::function(self.isa, self.arithmetic),
             // Answers computed side by side are those computed alone.
             Right::Panels { .. } | Right::Grouped(_) | Right::Gated(..) => {
                 tile::steady_function(self.isa, self.arithmetic)
@@ -270,16 +315,17 @@ impl Product<'_> {
         let first_item = panels.start * PANEL;
         let range = Range { first_item, items: self.n.min(panels.end * PANEL) - first_item, first_k, k };
         let length = steps.len() * PANEL;
-        // Where the first panel begins, and the words to the next; in between, those of a gated product have the panels that they let through.
-        let (right, panel_words) = match self.right {
+        let layout = Layout::of(self.isa, steps.len());
+        // Between the panels of a gated product are those that they let through.
+        let right = match self.right {
             Right::Source(source) => {
                 let packed = &mut packed[..panels.len() * length];
-                pack::right_panels(self.isa, self.arithmetic, &source, range, packed);
-                (packed.as_ptr(), length)
+                pack::right_panels(self.isa, self.arithmetic, &source, range, layout.slice(), packed);
+                RightView::new(packed.as_ptr(), length, layout)
             }
             Right::Grouped(matrix) => {
                 matrix.panels_of_pairs(self.isa, range, &mut packed[..panels.len() * length]);
-                (packed.as_ptr(), length)
+                RightView::new(packed.as_ptr(), length, layout)
             }
             Right::Gated(matrix, _) => {
                 for (panel, packed) in panels.clone().zip(packed.chunks_exact_mut(2 * length)) {
@@ -289,11 +335,17 @@ impl Product<'_> {
                     matrix.panels_of_pairs(self.isa, gate, gate_words);
                     matrix.panels_of_pairs(self.isa, Range { first_item: self.n + first_item, ..gate }, up_words);
                 }
-                (packed.as_ptr(), 2 * length)
+                RightView::new(packed.as_ptr(), 2 * length, layout)
             }
-            Right::Panels { words, .. } => {
-                let panel_words = self.k.div_ceil(elements) * PANEL;
-                (words[panels.start * panel_words..].as_ptr().wrapping_add(first_k / elements * PANEL), panel_words)
+            Right::Rows(source) => RightView {
+                words: source.data[first_k * source.stride + first_item..].as_ptr().cast(),
+                panel: PANEL,
+                slice: SLICE,
+                step: source.stride,
+            },
+            Right::Panels { words, layout, .. } => {
+                let first = words[panels.start * layout.words()..].as_ptr();
+                RightView::new(first.wrapping_add(layout.place(first_k / elements, 0)), layout.words(), layout)
             }
         };
         let is_first = first_k == 0;
@@ -312,15 +364,16 @@ impl Product<'_> {
             for (index, panel) in panels.clone().enumerate() {
                 let column = panel * PANEL;
                 let place = out_row * self.n + column;
-                let right = right.wrapping_add(index * panel_words);
-                let tile = |right: *const u32, out: *mut f32, out_row_numbers: usize| Tile {
+                let words = right.words.wrapping_add(index * right.panel);
+                let tile = |words: *const u32, out: *mut f32, out_row_numbers: usize| Tile {
                     left: left.words.wrapping_add(
                         row / height * left.tile + steps.start * self.arithmetic.left_words() * left.step,
                     ),
                     left_row: left.row,
                     left_step: left.step,
-                    right,
-                    right_step: PANEL,
+                    right: words,
+                    right_step: right.step,
+                    right_slice: right.slice,
                     steps: steps.len(),
                     rows: height.min(rows.end - row),
                     columns: PANEL.min(self.n - column),
@@ -332,32 +385,32 @@ impl Product<'_> {
                     residual: offset(residual, place),
                     scales: self.scales(out_row, column),
                 };
-                let (words, row_words, store) = match out {
+                let (rounded, row_words, store) = match out {
                     Output::Whole(out) => {
                         // SAFETY: all pointers were derived from slices that cover the tile; the instruction set was checked when it was chosen.
-                        unsafe { function(&tile(right, out.pointer().wrapping_add(place), self.n)) };
+                        unsafe { function(&tile(words, out.pointer().wrapping_add(place), self.n)) };
                         continue;
                     }
-                    Output::Rounded(words, row_words, store) => (words, *row_words, *store),
+                    Output::Rounded(rounded, row_words, store) => (rounded, *row_words, *store),
                 };
-                let tile_of = |right: *const u32, sums: &mut [f32]| {
-                    let tile = tile(right, sums.as_mut_ptr(), PANEL);
+                let tile_of = |words: *const u32, sums: &mut [f32]| {
+                    let tile = tile(words, sums.as_mut_ptr(), PANEL);
                     // SAFETY: as above; the sums have room for the largest tile.
                     unsafe { function(&tile) };
                     tile
                 };
-                let Tile { rows, columns, .. } = tile_of(right, sums);
+                let Tile { rows, columns, .. } = tile_of(words, sums);
                 let numbers = rows * PANEL;
                 if let Right::Gated(_, activation) = self.right {
-                    tile_of(right.wrapping_add(length), other_sums);
+                    tile_of(words.wrapping_add(length), other_sums);
                     activation::gate(activation, &mut sums[..numbers], &other_sums[..numbers]);
                 }
                 let source = Source { data: &sums[..numbers], stride: PANEL, lines_are_items: true };
                 let range = Range { first_item: 0, items: rows, first_k: 0, k: columns };
-                let words = words.pointer().wrapping_add(out_row * row_words + column / 2);
+                let rounded = rounded.pointer().wrapping_add(out_row * row_words + column / 2);
                 // SAFETY: nobody else writes these rows and columns, and a row has room for all columns.
                 unsafe {
-                    pack::left_rows(self.isa, Arithmetic::Bf16Pairs, &source, range, words, row_words, store);
+                    pack::left_rows(self.isa, Arithmetic::Bf16Pairs, &source, range, rounded, row_words, store);
                 }
             }
         }

@@ -6,7 +6,8 @@
 
 use super::driver::{Left, Product, Right, left_tile_words, odd_lines};
 use super::pack::{self, Range, Source, Store};
-use super::tile::{Arithmetic, HEIGHT, PANEL, ROWS};
+use super::panel::{Layout, PANEL};
+use super::tile::{Arithmetic, HEIGHT, ROWS};
 use super::{Activation, Epilogue, Operand, PARALLEL};
 use crate::halves::Halves;
 use crate::isa::Isa;
@@ -96,6 +97,7 @@ pub struct LeftFactor {
 /// The right factor `[rows, columns]` of a product.
 pub struct RightFactor {
     words: Buffer,
+    layout: Layout,
     rows: usize,
     columns: usize,
     arithmetic: Arithmetic,
@@ -137,8 +139,9 @@ impl LeftFactor {
 
 impl RightFactor {
     fn room(arithmetic: Arithmetic, rows: usize, columns: usize) -> RightFactor {
-        let words = Buffer::scratch(columns.div_ceil(PANEL) * panel_words(arithmetic, rows));
-        RightFactor { words, rows, columns, arithmetic }
+        let layout = Layout::of(Isa::current(), rows.div_ceil(arithmetic.elements()));
+        let words = Buffer::scratch(columns.div_ceil(PANEL) * layout.words());
+        RightFactor { words, layout, rows, columns, arithmetic }
     }
 
     /// Rounds `b` `[k, n]`, on all threads.
@@ -146,10 +149,12 @@ impl RightFactor {
         b.check("b");
         let (isa, k) = (Isa::current(), b.rows);
         let mut factor = RightFactor::room(Arithmetic::bf16(isa, false), k, b.columns);
-        let (arithmetic, source) = (factor.arithmetic, Source::right(&b));
+        let RightFactor { arithmetic, layout, .. } = factor;
+        let source = Source::right(&b);
         pool::with_threads(threads(k * b.columns), || {
-            pool::for_each_chunk(factor.words.words_mut(), panel_words(arithmetic, k), |panel, words| {
-                pack::right_panels(isa, arithmetic, &source, columns_of(panel, PANEL, b.columns, k), words);
+            pool::for_each_chunk(factor.words.words_mut(), layout.words(), |panel, words| {
+                let range = columns_of(panel, PANEL, b.columns, k);
+                pack::right_panels(isa, arithmetic, &source, range, layout.slice(), words);
             });
         });
         factor
@@ -168,16 +173,22 @@ pub fn pack_input(x: Reading<'_>, m: usize, k: usize, learns: bool) -> (LeftFact
     let arithmetic = Arithmetic::bf16(isa, false);
     let mut left = LeftFactor::of_rows(arithmetic, m, k);
     let mut right = learns.then(|| RightFactor::room(arithmetic, m, k));
-    let (row, panel_words) = (left.row, panel_words(arithmetic, m));
+    let row = left.row;
     let left_words = Shared::new(left.words.words_mut());
-    let right_words = right.as_mut().map(|right| Shared::new(right.words.words_mut()));
+    let right_words = right.as_mut().map(|right| (Shared::new(right.words.words_mut()), right.layout));
     for_each_block(arithmetic, x, [m, k], PANEL, |rows, first, block, store| {
         let part = Range { first_item: 0, items: block.columns, first_k: 0, k: rows.len() };
-        if let Some(words) = &right_words {
-            let place = first / PANEL * panel_words + rows.start / arithmetic.elements() * PANEL;
-            // SAFETY: each task has rows of its own, an even number of them before its first, which are steps of each panel.
-            let words = unsafe { words.slice(place, self::panel_words(arithmetic, rows.len())) };
-            pack::store_right_panels(isa, arithmetic, &Source::right(&block), part, words, store);
+        if let Some((words, layout)) = &right_words {
+            let slice = layout.slice();
+            let panel = first / PANEL * layout.words();
+            for column in (0..PANEL).step_by(slice) {
+                let place = panel + layout.place(rows.start / arithmetic.elements(), column);
+                // SAFETY: each task has rows of its own, an even number of them before its first, which are steps of each slice.
+                let words = unsafe { words.slice(place, rows.len().div_ceil(arithmetic.elements()) * slice) };
+                let items = slice.min(block.columns.saturating_sub(column));
+                let part = Range { first_item: column, items, ..part };
+                pack::store_right_panels(isa, arithmetic, &Source::right(&block), part, slice, words, store);
+            }
         }
         let place = rows.start * row + pack::left_words(arithmetic, first);
         // SAFETY: each task has rows of its own.
@@ -295,7 +306,7 @@ fn product<'a>(left: &'a LeftFactor, right: &'a RightFactor, epilogue: &Epilogue
         n,
         k,
         left: left.left(),
-        right: Right::Panels { words: right.words.words(), scales: &[], start: &[] },
+        right: Right::Panels { words: right.words.words(), layout: right.layout, scales: &[], start: &[] },
         epilogue: *epilogue,
         threads: if m * n * k < PARALLEL { 1 } else { pool::threads() },
     }
@@ -303,11 +314,6 @@ fn product<'a>(left: &'a LeftFactor, right: &'a RightFactor, epilogue: &Epilogue
 
 fn threads(numbers: usize) -> usize {
     if numbers < PARALLEL_NUMBERS { 1 } else { pool::threads() }
-}
-
-/// Words of a panel over `k` elements.
-fn panel_words(arithmetic: Arithmetic, k: usize) -> usize {
-    k.div_ceil(arithmetic.elements()) * PANEL
 }
 
 /// All `k` elements of a group of `size` of the `columns`.

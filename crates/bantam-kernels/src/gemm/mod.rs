@@ -12,6 +12,7 @@ mod factors;
 pub mod grouped;
 mod pack;
 mod packed;
+mod panel;
 pub(crate) mod part;
 mod portable;
 pub(crate) mod quantize;

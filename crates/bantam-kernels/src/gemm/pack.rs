@@ -1,7 +1,9 @@
 //! Brings factors into the order in which the tiles read them, rounding to bf16 on the way.
 
 use super::Operand;
-use super::tile::{Arithmetic, PANEL, ROWS};
+#[cfg(target_arch = "x86_64")]
+use super::panel::PANEL;
+use super::tile::{Arithmetic, ROWS};
 use crate::isa::Isa;
 
 /// A factor seen from its inner dimension: `items` are rows of the left factor or columns of the right one, and each has `k` elements.
@@ -86,9 +88,17 @@ impl Store {
     }
 }
 
-/// Packs panels of the right factor, `[panels][steps][PANEL]` words; columns and elements of k that do not exist become 0.
-pub(super) fn right_panels(isa: Isa, arithmetic: Arithmetic, source: &Source<'_>, range: Range, out: &mut [u32]) {
-    store_right_panels(isa, arithmetic, source, range, out, Store::Kept);
+/// Packs slices of the right factor, `[slices][steps][slice]` words. Elements of k that do not exist become 0, as do columns up to a whole
+/// [`super::panel::SLICE`]; what lies in those beyond is anything.
+pub(super) fn right_panels(
+    isa: Isa,
+    arithmetic: Arithmetic,
+    source: &Source<'_>,
+    range: Range,
+    slice: usize,
+    out: &mut [u32],
+) {
+    store_right_panels(isa, arithmetic, source, range, slice, out, Store::Kept);
 }
 
 /// [`right_panels`], stored as `store` says.
@@ -97,18 +107,23 @@ pub(super) fn store_right_panels(
     arithmetic: Arithmetic,
     source: &Source<'_>,
     range: Range,
+    slice: usize,
     out: &mut [u32],
     store: Store,
 ) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = store;
-    debug_assert!(out.len() == range.items.next_multiple_of(PANEL) * range.k.div_ceil(arithmetic.elements()));
+    let words = slice * range.k.div_ceil(arithmetic.elements());
+    debug_assert!(out.len().is_multiple_of(words.max(1)) && out.len() >= range.items.div_ceil(slice) * words);
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Amx => super::avx512::pack::right_panels(isa, arithmetic, source, range, out, store),
+        Isa::Avx512 | Isa::Amx => {
+            assert!(slice == PANEL, "{isa} reads whole panels");
+            super::avx512::pack::right_panels(isa, arithmetic, source, range, out, store);
+        }
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => super::avx2::pack::right_panels(arithmetic, source, range, out),
-        _ => right_panels_portable(arithmetic, source, range, out),
+        Isa::Avx2 => super::avx2::pack::right_panels(arithmetic, source, range, slice, out),
+        _ => right_panels_portable(arithmetic, source, range, slice, out),
     }
 }
 
@@ -271,14 +286,21 @@ fn left_word(arithmetic: Arithmetic, k: usize, step: usize, at: impl Fn(usize) -
 
 /// [`right_panels`] in plain Rust.
 #[inline(always)]
-pub(super) fn right_panels_portable(arithmetic: Arithmetic, source: &Source<'_>, range: Range, out: &mut [u32]) {
+pub(super) fn right_panels_portable(
+    arithmetic: Arithmetic,
+    source: &Source<'_>,
+    range: Range,
+    slice: usize,
+    out: &mut [u32],
+) {
     let Range { first_item, items, first_k, k } = range;
     let steps = k.div_ceil(arithmetic.elements());
-    for (panel, out) in out.chunks_exact_mut((steps * PANEL).max(1)).enumerate() {
-        let count = PANEL.min(items - panel * PANEL);
-        for (step, line) in out.chunks_exact_mut(PANEL).enumerate() {
+    for (index, out) in out.chunks_exact_mut((steps * slice).max(1)).enumerate() {
+        let first = index * slice;
+        let count = slice.min(items.saturating_sub(first));
+        for (step, line) in out.chunks_exact_mut(slice).enumerate() {
             for (item, out) in line[..count].iter_mut().enumerate() {
-                *out = word(arithmetic, k, step, |p| source.at(first_item + panel * PANEL + item, first_k + p));
+                *out = word(arithmetic, k, step, |p| source.at(first_item + first + item, first_k + p));
             }
             line[count..].fill(0);
         }

@@ -1,9 +1,10 @@
-//! Weights packed once, for inference: panels of 64 output features, `[n / 64][k words][64]`, that tiles read as they lie.
+//! Weights packed once, for inference: panels of 64 output features, that tiles read as they lie.
 
 use super::driver::{Left, Product, Right};
 use super::pack::{self, Range, Source};
+use super::panel::{Layout, PANEL};
 use super::quantize::{OFFSET, quantize_token};
-use super::tile::{Arithmetic, HEIGHT, PANEL};
+use super::tile::{Arithmetic, HEIGHT};
 use super::{Epilogue, quantize_rows};
 use crate::isa::Isa;
 use crate::memory::Buffer;
@@ -24,6 +25,8 @@ pub enum PackedFormat {
 #[derive(Clone)]
 pub struct PackedMatrix {
     words: Buffer,
+    /// That of each panel of `words`.
+    pub(super) layout: Layout,
     /// For int8, per output feature up to whole panels: the scale, and what undoes the offset of the inputs' codes.
     pub(super) scales: Vec<f32>,
     start: Vec<i32>,
@@ -59,14 +62,14 @@ impl PackedMatrix {
             }
         };
         let source = Source { data: weight, stride: k, lines_are_items: true };
-        let panel_words = k.div_ceil(arithmetic.elements()) * PANEL;
-        let mut words = Buffer::lasting(n.div_ceil(PANEL) * panel_words);
-        pool::for_each_chunk(words.words_mut(), panel_words, |panel, words| {
+        let layout = Layout::of(isa, k.div_ceil(arithmetic.elements()));
+        let mut words = Buffer::lasting(n.div_ceil(PANEL) * layout.words());
+        pool::for_each_chunk(words.words_mut(), layout.words(), |panel, words| {
             let first_item = panel * PANEL;
             let range = Range { first_item, items: PANEL.min(n - first_item), first_k: 0, k };
-            pack::right_panels(isa, arithmetic, &source, range, words);
+            pack::right_panels(isa, arithmetic, &source, range, layout.slice(), words);
         });
-        PackedMatrix { words, scales: Vec::new(), start: Vec::new(), sums: Vec::new(), n, k, format }
+        PackedMatrix { words, layout, scales: Vec::new(), start: Vec::new(), sums: Vec::new(), n, k, format }
     }
 
     /// Packs codes [n, k] with a scale per row [n], as [`quantize_rows`] makes them.
@@ -78,13 +81,13 @@ impl PackedMatrix {
             scales.len()
         );
         let columns = n.next_multiple_of(PANEL);
-        let panel_words = k.div_ceil(4) * PANEL;
-        let mut words = Buffer::lasting(n.div_ceil(PANEL) * panel_words);
-        pool::for_each_chunk(words.words_mut(), panel_words, |panel, words| {
+        let layout = Layout::of(Isa::current(), k.div_ceil(4));
+        let mut words = Buffer::lasting(n.div_ceil(PANEL) * layout.words());
+        pool::for_each_chunk(words.words_mut(), layout.words(), |panel, words| {
             for (column, row) in codes[panel * PANEL * k..].chunks_exact(k.max(1)).take(PANEL).enumerate() {
                 for (step, four) in row.chunks(4).enumerate() {
                     let bytes = std::array::from_fn(|byte| four.get(byte).map_or(0, |code| *code as u8));
-                    words[step * PANEL + column] = u32::from_le_bytes(bytes);
+                    words[layout.place(step, column)] = u32::from_le_bytes(bytes);
                 }
             }
         });
@@ -99,7 +102,7 @@ impl PackedMatrix {
         let start = sums[k.div_ceil(SUMMED) * columns..].iter().map(|sum| -OFFSET * sum).collect();
         let mut padded = scales.to_vec();
         padded.resize(columns, 0.0);
-        PackedMatrix { words, scales: padded, start, sums, n, k, format: PackedFormat::Int8 }
+        PackedMatrix { words, layout, scales: padded, start, sums, n, k, format: PackedFormat::Int8 }
     }
 
     /// out [m, n] = activation(x [m, k] · weightᵀ + bias) + residual. Works on one thread where that takes less than about 100 microseconds.
@@ -143,13 +146,13 @@ impl PackedMatrix {
         }
     }
 
-    /// The words of all panels, each `[k / 4][PANEL]` for int8.
+    /// The words of all panels.
     pub(super) fn words(&self) -> &[u32] {
         self.words.words()
     }
 
     fn right(&self) -> Right<'_> {
-        Right::Panels { words: self.words.words(), scales: &self.scales, start: &self.start }
+        Right::Panels { words: self.words.words(), layout: self.layout, scales: &self.scales, start: &self.start }
     }
 
     /// Output features.

@@ -6,13 +6,14 @@ use std::ops::Range;
 use super::Activation;
 use super::block::Target;
 use super::packed::{PackedFormat, PackedMatrix, SUMMED};
+use super::panel::{PANEL, SLICE};
 use super::quantize::{OFFSET, quantize_gelu, quantize_token};
-use super::tile::{self, HEIGHT, PANEL, Scales, Tile};
+use super::tile::{self, HEIGHT, Scales, Tile};
 use crate::isa::Isa;
 use crate::memory::Buffer;
 
 /// Columns that a part of the outputs may begin with are multiples of this.
-pub(crate) const ALIGNED: usize = 16;
+pub(crate) const ALIGNED: usize = SLICE;
 
 /// Rows of int8 codes with a scale each: a left factor.
 pub(crate) struct Codes {
@@ -103,7 +104,7 @@ impl PackedMatrix {
         );
         let function = tile::int8_function(Isa::current(), rows);
         let steps = codes.stride;
-        let panel_words = self.columns().div_ceil(4) * PANEL;
+        let layout = self.layout;
         let padded = self.rows().next_multiple_of(PANEL);
         let sums = |end: usize| &self.sums[end.div_ceil(SUMMED) * padded..][..padded];
         let (before, after) = (sums(inputs.start), sums(inputs.end));
@@ -116,7 +117,8 @@ impl PackedMatrix {
                 for (lane, start) in start[..count.next_multiple_of(ALIGNED)].iter_mut().enumerate() {
                     *start = -OFFSET * (after[column + lane] - before[column + lane]);
                 }
-                let right = self.words()[column / PANEL * panel_words + inputs.start / 4 * PANEL + place..].as_ptr();
+                let first_word = column / PANEL * layout.words() + layout.place(inputs.start / 4, place);
+                let right = self.words()[first_word..].as_ptr();
                 let first = column - outputs.start;
                 for row in (0..rows).step_by(function.rows) {
                     let tile = Tile {
@@ -124,7 +126,8 @@ impl PackedMatrix {
                         left_row: codes.stride,
                         left_step: 1,
                         right,
-                        right_step: PANEL,
+                        right_step: layout.to_next_step(),
+                        right_slice: layout.to_next_slice(),
                         steps,
                         rows: function.rows.min(rows - row),
                         columns: count,

@@ -1,10 +1,11 @@
 //! The tiles in plain Rust, for every arithmetic: the obvious form, and the one for machines without kernels of their own.
 
 use super::Activation;
+use super::panel::SLICE;
 use super::tile::{Arithmetic, Tile, TileFunction, finish};
 
 /// Columns summed at once: few enough that compilers keep the sums in registers of 128 bits.
-const COLUMNS: usize = 16;
+const COLUMNS: usize = SLICE;
 
 /// The function for an arithmetic.
 pub(super) fn tile(arithmetic: Arithmetic) -> TileFunction {
@@ -105,7 +106,7 @@ unsafe fn sum_row<T: Copy>(
         // SAFETY: the tile's pointers are valid for its rows and steps, and for a whole panel of columns.
         unsafe {
             let left = tile.left.add(row * tile.left_row + index * left_words * tile.left_step);
-            let right = tile.right.add(index * tile.right_step + first);
+            let right = tile.right.add(first / SLICE * tile.right_slice + index * tile.right_step);
             for (lane, sum) in sums.iter_mut().enumerate() {
                 *sum = step(left, tile.left_step, *right.add(lane), *sum);
             }

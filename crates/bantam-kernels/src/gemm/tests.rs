@@ -1,6 +1,7 @@
 //! Products of every kind against sums in f64, on every instruction set of the machine.
 
-use super::tile::{self, Arithmetic, PANEL, ROWS, Scales, Tile};
+use super::panel::{Layout, PANEL};
+use super::tile::{self, Arithmetic, ROWS, Scales, Tile};
 use super::*;
 use crate::memory::Buffer;
 use crate::testing::{Random, assert_close, for_each_isa};
@@ -351,8 +352,9 @@ fn tiles_of_every_arithmetic_agree_with_the_plain_ones() {
                 let range = pack::Range { first_item: 0, items: columns, first_k: 0, k };
                 let words = pack::left_words(arithmetic, k);
                 let tiles = [isa, Isa::Scalar].map(|isa| {
+                    let layout = Layout::of(isa, steps);
                     let mut panel = vec![0u32; steps * PANEL];
-                    pack::right_panels(isa, arithmetic, &source, range, &mut panel);
+                    pack::right_panels(isa, arithmetic, &source, range, layout.slice(), &mut panel);
                     let mut rows_of_words = vec![0u32; rows * words];
                     for row in 0..rows {
                         pack::left_row(
@@ -368,7 +370,8 @@ fn tiles_of_every_arithmetic_agree_with_the_plain_ones() {
                         left_row: words,
                         left_step: 1,
                         right: panel.as_ptr(),
-                        right_step: PANEL,
+                        right_step: layout.to_next_step(),
+                        right_slice: layout.to_next_slice(),
                         steps,
                         rows,
                         columns,

@@ -1,14 +1,13 @@
 //! The innermost step that all products share: one register tile of the output, summed over a stretch of k.
 //!
 //! Factors are streams of 32-bit words, each holding one step of k: one f32, two bf16 or four int8 ([`Arithmetic`]). The right factor lies in
-//! panels of [`PANEL`] columns, `[steps][PANEL]` words; the left one gives one word per row and step, at any strides.
+//! panels of [`PANEL`] columns ([`super::panel`]); the left one gives one word per row and step, at any strides.
 
+use super::panel::PANEL;
 use super::{Activation, Epilogue};
 use crate::curves;
 use crate::isa::Isa;
 
-/// Columns of a packed panel: four vectors of AVX-512.
-pub(crate) const PANEL: usize = 64;
 /// Most rows of a tile, but of those of AMX.
 pub(crate) const ROWS: usize = 6;
 /// Most rows of a tile of AMX, which multiplies them [`HEIGHT`] at a time and reads so many.
@@ -109,6 +108,8 @@ pub(super) struct Tile {
     pub(super) right: *const u32,
     /// Words from one step of the right factor to the next.
     pub(super) right_step: usize,
+    /// Words from one slice of its columns to the next ([`super::panel::Layout::to_next_slice`]).
+    pub(super) right_slice: usize,
     /// Words of the right factor to sum over.
     pub(super) steps: usize,
     /// 1..=[`Arithmetic::rows`].

@@ -44,6 +44,11 @@ fn update(out: &mut [f32], a: &[f32], f: impl Fn(f32, f32) -> f32 + Sync + Copy)
     });
 }
 
+/// `x = 0`.
+pub fn clear(x: &mut [f32]) {
+    pool::for_each_chunk(x, PIECE, |_, x| x.fill(0.0));
+}
+
 /// `out = a + b`.
 pub fn add_into(a: &[f32], b: &[f32], out: &mut [f32]) {
     expect_same("add_into", &[a.len(), b.len(), out.len()]);

@@ -5,7 +5,8 @@ use std::mem::MaybeUninit;
 
 use super::super::Activation;
 use super::super::avx512::{store_codes, store_rows};
-use super::super::tile::{Arithmetic, HEIGHT, PANEL, Tile, TileFunction};
+use super::super::panel::PANEL;
+use super::super::tile::{Arithmetic, HEIGHT, Tile, TileFunction};
 use super::Aligned;
 use super::block::{BF16, Block, BlockFunction, INT8, STEPS};
 

@@ -1,7 +1,8 @@
 //! Packing of words that hold one number each: lines that run along k are transposed in squares of 8 x 8, lines that run across items are copied.
 
 use super::super::pack::{Range, Source, left_row_portable, right_panels_portable};
-use super::super::tile::{Arithmetic, PANEL, ROWS};
+use super::super::panel::{PANEL, SLICE};
+use super::super::tile::{Arithmetic, ROWS};
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
@@ -9,17 +10,23 @@ const LANES: usize = 8;
 const TILES: usize = 8;
 
 /// See [`super::super::pack::right_panels`].
-pub(in super::super) fn right_panels(arithmetic: Arithmetic, source: &Source<'_>, range: Range, out: &mut [u32]) {
+pub(in super::super) fn right_panels(
+    arithmetic: Arithmetic,
+    source: &Source<'_>,
+    range: Range,
+    slice: usize,
+    out: &mut [u32],
+) {
     #[target_feature(enable = "avx2,fma")]
-    fn compiled(arithmetic: Arithmetic, source: &Source<'_>, range: Range, out: &mut [u32]) {
-        right_panels_portable(arithmetic, source, range, out);
+    fn compiled(arithmetic: Arithmetic, source: &Source<'_>, range: Range, slice: usize, out: &mut [u32]) {
+        right_panels_portable(arithmetic, source, range, slice, out);
     }
     // SAFETY: called for this set only.
     unsafe {
         match arithmetic {
-            Arithmetic::F32 => panels::<false>(source, range, out),
-            Arithmetic::F32Rounded => panels::<true>(source, range, out),
-            _ => compiled(arithmetic, source, range, out),
+            Arithmetic::F32 => panels::<false>(source, range, slice, out),
+            Arithmetic::F32Rounded => panels::<true>(source, range, slice, out),
+            _ => compiled(arithmetic, source, range, slice, out),
         }
     }
 }
@@ -86,6 +93,9 @@ fn line<const ROUNDED: bool>(from: &[f32], to: &mut [u32]) {
     for (from, to) in from.iter().zip(to) {
         convert(from, to);
     }
+    if from_rest.is_empty() {
+        return;
+    }
     let (mut last, mut last_words) = ([0.0; LANES], [0; LANES]);
     last[..from_rest.len()].copy_from_slice(from_rest);
     convert(&last, &mut last_words);
@@ -93,54 +103,83 @@ fn line<const ROUNDED: bool>(from: &[f32], to: &mut [u32]) {
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn panels<const ROUNDED: bool>(source: &Source<'_>, range: Range, out: &mut [u32]) {
+fn panels<const ROUNDED: bool>(source: &Source<'_>, range: Range, slice: usize, out: &mut [u32]) {
     let Range { first_item, items, first_k, k } = range;
-    for (panel, out) in out.chunks_exact_mut((k * PANEL).max(1)).enumerate() {
+    // A panel at a time: a line is read whole before the next one, wherever its slices go.
+    for (panel, out) in out.chunks_mut((k * PANEL).max(1)).enumerate() {
         let first = panel * PANEL;
-        let count = PANEL.min(items - first);
-        let lines = out.chunks_exact_mut(PANEL);
-        if !source.lines_are_items {
-            for (step, words) in lines.enumerate() {
-                let (words, beyond) = words.split_at_mut(count);
-                line::<ROUNDED>(&source.data[(first_k + step) * source.stride + first_item + first..][..count], words);
-                beyond.fill(0);
+        let items = PANEL.min(items.saturating_sub(first));
+        let wanted = Range { first_item: first_item + first, items, first_k, k };
+        if source.lines_are_items {
+            for column in (0..items).step_by(LANES) {
+                let wanted =
+                    Range { first_item: wanted.first_item + column, items: LANES.min(items - column), ..wanted };
+                turned::<ROUNDED>(source, wanted, slice, &mut out[column / slice * slice * k + column % slice..]);
             }
-            continue;
+        } else {
+            copied::<ROUNDED>(source, wanted, slice, out);
         }
-        lines.for_each(|words| words[count..].fill(0));
-        for item in (0..count).step_by(LANES) {
-            let wanted = Range { first_item: first_item + first + item, items: LANES.min(count - item), first_k, k };
-            transpose::<ROUNDED>(source, wanted, &mut out[item..]);
+        // What is missing to a whole slice.
+        let missing = items..items.next_multiple_of(SLICE);
+        for column in missing.start.next_multiple_of(LANES)..missing.end {
+            let column = &mut out[column / slice * slice * k + column % slice..];
+            column.iter_mut().step_by(slice).take(k).for_each(|word| *word = 0);
         }
     }
 }
 
-/// The words of up to eight items, side by side in each step.
+/// The words of a panel whose lines are steps. Lanes beyond the items are zeros.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn transpose<const ROUNDED: bool>(source: &Source<'_>, range: Range, out: &mut [u32]) {
-    let (from, stride) = (source.part(range), source.stride);
-    let whole = if range.items == LANES { range.k / LANES * LANES } else { 0 };
-    for step in (0..whole).step_by(LANES) {
-        let mut rows = [_mm256_setzero_ps(); LANES];
-        for (item, row) in rows.iter_mut().enumerate() {
-            // SAFETY: the rectangle lies within the source.
-            *row = unsafe { _mm256_loadu_ps(from.add(item * stride + step)) };
+fn copied<const ROUNDED: bool>(source: &Source<'_>, range: Range, slice: usize, out: &mut [u32]) {
+    let Range { items, k, .. } = range;
+    assert!(out.len() >= items.next_multiple_of(slice) * k, "{range:?} into {} words", out.len());
+    let from = source.part(range);
+    for step in 0..k {
+        for column in (0..items).step_by(LANES) {
+            // SAFETY: the rectangle lies within the source, lanes beyond the items are masked off, and whole slices within `out`.
+            unsafe {
+                let from = from.add(step * source.stride + column);
+                let numbers = match items - column {
+                    count @ 0..LANES => _mm256_maskload_ps(from, mask(count)),
+                    _ => _mm256_loadu_ps(from),
+                };
+                let place = column / slice * slice * k + step * slice + column % slice;
+                _mm256_storeu_si256(out.as_mut_ptr().add(place).cast(), words::<ROUNDED>(numbers));
+            }
         }
-        for (column, numbers) in square(rows).into_iter().enumerate() {
-            let place = &mut out[(step + column) * PANEL..][..LANES];
+    }
+}
+
+/// The words of up to eight items whose lines they are, side by side in each step, `row` words from one to the next. Lanes beyond the items are
+/// zeros.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn turned<const ROUNDED: bool>(source: &Source<'_>, range: Range, row: usize, out: &mut [u32]) {
+    let (from, stride) = (source.part(range), source.stride);
+    for step in (0..range.k).step_by(LANES) {
+        let (steps, mut rows) = (LANES.min(range.k - step), [_mm256_setzero_ps(); LANES]);
+        let mask = mask(steps);
+        for (item, row) in rows.iter_mut().enumerate().take(range.items) {
+            // SAFETY: the rectangle lies within the source, and lanes beyond its steps are masked off.
+            *row = unsafe {
+                let from = from.add(item * stride + step);
+                if steps == LANES { _mm256_loadu_ps(from) } else { _mm256_maskload_ps(from, mask) }
+            };
+        }
+        for (column, numbers) in square(rows).into_iter().enumerate().take(steps) {
+            let place = &mut out[(step + column) * row..][..LANES];
             // SAFETY: the place has the size of the vector.
             unsafe { _mm256_storeu_si256(place.as_mut_ptr().cast(), words::<ROUNDED>(numbers)) };
         }
     }
-    for step in whole..range.k {
-        let mut numbers = [0.0; LANES];
-        for (item, number) in numbers[..range.items].iter_mut().enumerate() {
-            // SAFETY: as above.
-            *number = unsafe { *from.add(item * stride + step) };
-        }
-        line::<ROUNDED>(&numbers[..range.items], &mut out[step * PANEL..][..range.items]);
-    }
+}
+
+/// The mask of the first `count` lanes, up to all.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn mask(count: usize) -> __m256i {
+    _mm256_cmpgt_epi32(_mm256_set1_epi32(count.min(LANES) as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
 }
 
 /// Rows become columns.
@@ -189,12 +228,15 @@ unsafe fn tiles<const ROUNDED: bool>(source: &Source<'_>, range: Range, tile_wor
         for step in 0..k {
             let from = &source.data[(first_k + step) * source.stride + first_item + first..][..count];
             line::<ROUNDED>(from, &mut converted[..count]);
-            for (tile, words) in converted[..count].chunks(ROWS).enumerate() {
-                // SAFETY: the caller lends the words of this step in each tile.
-                unsafe {
-                    let place = out.add((first / ROWS + tile) * tile_words + step * ROWS);
-                    std::ptr::copy_nonoverlapping(words.as_ptr(), place, words.len());
+            let (whole, rest) = converted[..count].as_chunks::<ROWS>();
+            // SAFETY: the caller lends the words of this step in each tile.
+            unsafe {
+                let mut place = out.add(first / ROWS * tile_words + step * ROWS);
+                for words in whole {
+                    place.cast::<[u32; ROWS]>().write_unaligned(*words);
+                    place = place.add(tile_words);
                 }
+                std::ptr::copy_nonoverlapping(rest.as_ptr(), place, rest.len());
             }
         }
     }

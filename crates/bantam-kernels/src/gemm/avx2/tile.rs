@@ -1,14 +1,16 @@
 //! The AVX2 tiles: slices of 16 columns, so that 6 x 2 sums, 2 vectors of the right factor and a broadcast fit the 16 registers.
 
 use super::super::Activation;
+use super::super::panel::SLICE;
 use super::super::portable;
 use super::super::tile::{self, Arithmetic, Tile, TileFunction};
+use super::pack::mask;
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
 /// Steps that the right factor is asked for ahead: a tile reads one cache line of every four, which the CPU does not foresee well.
 const AHEAD: usize = 12;
-const SLICE: usize = 2 * LANES;
+const _: () = assert!(SLICE == 2 * LANES);
 
 /// The function for an arithmetic.
 pub(in super::super) fn tile(arithmetic: Arithmetic) -> TileFunction {
@@ -53,7 +55,7 @@ unsafe fn f32_slice<const R: usize>(tile: &Tile, first: usize) {
     let (mut left, left_row, left_step) = (tile.left, tile.left_row, tile.left_step);
     // SAFETY: the tile's pointers are valid for its rows and steps, and for a whole panel of columns.
     unsafe {
-        let mut right = tile.right.add(first);
+        let mut right = tile.right.add(first / SLICE * tile.right_slice);
         for _ in 0..tile.steps {
             _mm_prefetch::<_MM_HINT_T0>(right.wrapping_add(AHEAD * tile.right_step).cast());
             let (b0, b1) = (_mm256_loadu_ps(right.cast()), _mm256_loadu_ps(right.add(LANES).cast()));
@@ -76,7 +78,7 @@ unsafe fn widened_slice<const R: usize>(tile: &Tile, first: usize) {
     let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
     // SAFETY: as above; the left factor has two words per step.
     unsafe {
-        let mut right = tile.right.add(first);
+        let mut right = tile.right.add(first / SLICE * tile.right_slice);
         for _ in 0..tile.steps {
             for half in 0..2 {
                 let b: [__m256; 2] = std::array::from_fn(|v| {
@@ -128,7 +130,7 @@ unsafe fn int8_slice<const R: usize>(tile: &Tile, row: usize, first: usize) -> u
     // SAFETY: the tile's pointers are valid for its rows and steps, and for a whole panel of columns.
     unsafe {
         let mut left = tile.left.add(row * tile.left_row);
-        let mut right = tile.right.add(first);
+        let mut right = tile.right.add(first / SLICE * tile.right_slice);
         for _ in 0..tile.steps {
             let b: [__m256i; 2] = std::array::from_fn(|v| _mm256_loadu_si256(right.add(v * LANES).cast()));
             let even = b.map(|b| _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(b)));
@@ -160,57 +162,79 @@ unsafe fn int8_slice<const R: usize>(tile: &Tile, row: usize, first: usize) -> u
     R
 }
 
-/// The mask of the first `count` lanes.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn mask(count: usize) -> __m256i {
-    _mm256_cmpgt_epi32(_mm256_set1_epi32(count.min(LANES) as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
-}
-
 /// Stores sums. They come by value: a reference would keep them in memory while they are summed, at a third of the speed. An iterator that takes
 /// the array, too, would copy what is left of it at each step.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn store<const R: usize>(sums: [[__m256; 2]; R], tile: &Tile, row: usize, first: usize) {
-    // SAFETY: the caller's promise.
+unsafe fn store<const R: usize>(mut sums: [[__m256; 2]; R], tile: &Tile, row: usize, first: usize) {
+    if tile.columns - first < SLICE {
+        // SAFETY: the caller's promise.
+        return unsafe { store_part(sums, tile, row, first) };
+    }
+    let place = row * tile.out_row + first;
+    // SAFETY: each row has `columns` elements in `out` and in what is added to it.
     unsafe {
-        for (r, sums) in sums.iter().enumerate() {
-            store_vector(sums[0], tile, row + r, first);
-        }
-        if first + LANES < tile.columns {
-            for (r, sums) in sums.iter().enumerate() {
-                store_vector(sums[1], tile, row + r, first + LANES);
+        if !tile.bias.is_null() {
+            let from = tile.bias.add(first);
+            let bias = [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(LANES))];
+            for sums in &mut sums {
+                *sums = [_mm256_add_ps(sums[0], bias[0]), _mm256_add_ps(sums[1], bias[1])];
             }
+        }
+        if tile.add {
+            sums = plus(sums, tile.out.add(place), tile.out_row);
+        }
+        if tile.activation == Activation::None && !tile.residual.is_null() {
+            sums = plus(sums, tile.residual.add(place), tile.out_row);
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            let out = tile.out.add(place + r * tile.out_row);
+            _mm256_storeu_ps(out, sums[0]);
+            _mm256_storeu_ps(out.add(LANES), sums[1]);
         }
     }
 }
 
-/// Stores the sums of up to eight columns of a row; whole vectors without a mask, whose stores take many times as long.
+/// Adds rows of numbers.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn store_vector(sum: __m256, tile: &Tile, row: usize, column: usize) {
-    let (count, place) = (tile.columns - column, row * tile.out_row + column);
-    let mask = mask(count);
-    let load = |from: *const f32| {
-        // SAFETY: lanes beyond the columns are masked off.
-        unsafe { if count < LANES { _mm256_maskload_ps(from, mask) } else { _mm256_loadu_ps(from) } }
-    };
-    // SAFETY: each row has `columns` elements in `out` and in what is added to it.
-    unsafe {
-        let mut value = sum;
-        if !tile.bias.is_null() {
-            value = _mm256_add_ps(value, load(tile.bias.add(column)));
+unsafe fn plus<const R: usize>(mut sums: [[__m256; 2]; R], rows: *const f32, row: usize) -> [[__m256; 2]; R] {
+    for (r, sums) in sums.iter_mut().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let from = rows.add(r * row);
+            *sums = [
+                _mm256_add_ps(sums[0], _mm256_loadu_ps(from)),
+                _mm256_add_ps(sums[1], _mm256_loadu_ps(from.add(LANES))),
+            ];
         }
-        if tile.add {
-            value = _mm256_add_ps(value, load(tile.out.add(place)));
-        }
-        if tile.activation == Activation::None && !tile.residual.is_null() {
-            value = _mm256_add_ps(value, load(tile.residual.add(place)));
-        }
-        if count < LANES {
-            _mm256_maskstore_ps(tile.out.add(place), mask, value);
-        } else {
-            _mm256_storeu_ps(tile.out.add(place), value);
+    }
+    sums
+}
+
+/// [`store`] for fewer columns than a slice: their loads and stores are masked, and take many times as long.
+#[inline(never)]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn store_part<const R: usize>(sums: [[__m256; 2]; R], tile: &Tile, row: usize, first: usize) {
+    for (r, sums) in sums.iter().enumerate() {
+        for (v, sum) in sums.iter().enumerate() {
+            let column = first + v * LANES;
+            let mask = mask(tile.columns.saturating_sub(column));
+            let place = (row + r) * tile.out_row + column;
+            // SAFETY: lanes beyond the columns are masked off.
+            unsafe {
+                let mut value = *sum;
+                if !tile.bias.is_null() {
+                    value = _mm256_add_ps(value, _mm256_maskload_ps(tile.bias.wrapping_add(column), mask));
+                }
+                if tile.add {
+                    value = _mm256_add_ps(value, _mm256_maskload_ps(tile.out.wrapping_add(place), mask));
+                }
+                if tile.activation == Activation::None && !tile.residual.is_null() {
+                    value = _mm256_add_ps(value, _mm256_maskload_ps(tile.residual.wrapping_add(place), mask));
+                }
+                _mm256_maskstore_ps(tile.out.wrapping_add(place), mask, value);
+            }
         }
     }
 }

@@ -2,7 +2,8 @@
 //! words of a pair of lines interleaved.
 
 use super::super::pack::{Range, Source, Store};
-use super::super::tile::{Arithmetic, PANEL, ROWS};
+use super::super::panel::PANEL;
+use super::super::tile::{Arithmetic, ROWS};
 use crate::isa::Isa;
 use std::arch::x86_64::*;
 

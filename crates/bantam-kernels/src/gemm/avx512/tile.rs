@@ -2,7 +2,8 @@
 //! and each step needs 10 loads for 24 multiply-adds, so that the two load ports are never the limit.
 
 use super::super::Activation;
-use super::super::tile::{Arithmetic, PANEL, Tile, TileFunction};
+use super::super::panel::PANEL;
+use super::super::tile::{Arithmetic, Tile, TileFunction};
 use crate::isa::Isa;
 use std::arch::x86_64::*;
 

@@ -135,7 +135,7 @@ unsafe fn group8<const R: usize>(words: *const u32, input: &[*const i32; R], tot
 pub(super) unsafe fn write_pairs(words: &[u32], bits: Bits, out: &mut [u32]) {
     let layout = Codes { bits };
     assert!(words.len() == layout.group(), "the words of a group");
-    let steps = out.chunks_mut(super::super::tile::PANEL);
+    let steps = out.chunks_mut(super::super::panel::PANEL);
     // SAFETY: vectors are loaded from the words of a group, and stored into the first words of a step, which are sliced.
     unsafe {
         let scales: [__m512; VECTORS] = std::array::from_fn(|vector| {

@@ -2,12 +2,12 @@
 //! cache holds until all rows are multiplied with it.
 
 use super::super::pack::{self, Range};
-use super::super::tile;
+use super::super::panel;
 use super::{Codes, GROUP, GroupedMatrix, PANEL};
 use crate::isa::Isa;
 
 /// Words of a panel's step: as many panels of codes lie side by side as make one of pairs.
-const STEP: usize = tile::PANEL;
+const STEP: usize = panel::PANEL;
 /// Steps of a group.
 const STEPS: usize = GROUP / 2;
 

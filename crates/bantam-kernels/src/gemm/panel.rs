@@ -1,0 +1,49 @@
+//! How the words of a packed right factor lie in its panels.
+
+use crate::isa::Isa;
+
+/// Columns of a packed panel: four vectors of AVX-512.
+pub(crate) const PANEL: usize = 64;
+/// Columns of which every tile reads all, where it reads one: as many as the sums of an AVX2 tile have.
+pub(super) const SLICE: usize = 16;
+
+/// A panel over some steps of k: `[PANEL / slice][steps][slice]` words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    slice: usize,
+    steps: usize,
+}
+
+impl Layout {
+    /// As the tiles of an instruction set read it best. Those of AVX2 walk through a slice of 16 columns: with the other columns of a panel in
+    /// between they would read one cache line of every four, and these lines compete for a quarter of the first-level cache.
+    pub(super) fn of(isa: Isa, steps: usize) -> Layout {
+        Layout { slice: if isa == Isa::Avx2 { SLICE } else { PANEL }, steps }
+    }
+
+    /// Words of the panel.
+    pub(super) fn words(self) -> usize {
+        self.steps * PANEL
+    }
+
+    /// Columns that lie side by side.
+    pub(super) fn slice(self) -> usize {
+        self.slice
+    }
+
+    /// Words from one step to the next.
+    pub(super) fn to_next_step(self) -> usize {
+        self.slice
+    }
+
+    /// Words from one [`SLICE`] of columns to the next.
+    pub(super) fn to_next_slice(self) -> usize {
+        self.place(0, SLICE)
+    }
+
+    /// The word of a step and a column.
+    #[inline(always)]
+    pub(super) fn place(self, step: usize, column: usize) -> usize {
+        column / self.slice * self.steps * self.slice + step * self.slice + column % self.slice
+    }
+}
