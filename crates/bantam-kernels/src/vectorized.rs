@@ -57,6 +57,8 @@ pub(crate) const LANES: usize = 16;
 /// Puts lanes together, the upper half onto the lower: four dependent steps where one after another would be fifteen.
 #[inline(always)]
 pub(crate) fn fold_lanes(lanes: [f32; LANES], put: impl Fn(f32, f32) -> f32) -> f32 {
+    // Were these steps known where the lanes are summed, the compiler would make vectors of two of them, as the last step has, all the way back.
+    let lanes = std::hint::black_box(lanes);
     let eight: [f32; 8] = std::array::from_fn(|lane| put(lanes[lane], lanes[lane + 8]));
     let four: [f32; 4] = std::array::from_fn(|lane| put(eight[lane], eight[lane + 4]));
     let two: [f32; 2] = std::array::from_fn(|lane| put(four[lane], four[lane + 2]));

@@ -68,12 +68,22 @@ pub fn rotate(
     });
 }
 
-/// Turns pairs. Arrays become vectors, where a loop of unknown length would be unrolled beyond half a head and never be reached.
+/// The halves of a head, and the cosines and sines by which its pairs are turned: all of one length.
+type Pairs<'a> = (&'a mut [f32], &'a mut [f32], &'a [f32], &'a [f32]);
+
+/// Turns pairs, N at a time, and gives back those that are left. Arrays become vectors, where a loop of unknown length would be unrolled beyond half
+/// a head and never be reached.
 #[inline(always)]
-fn turn<const N: usize>(first: &mut [f32; N], second: &mut [f32; N], cos: &[f32; N], sin: &[f32; N], sign: f32) {
-    let (a, b) = (*first, *second);
-    *first = std::array::from_fn(|i| a[i] * cos[i] - b[i] * (sign * sin[i]));
-    *second = std::array::from_fn(|i| b[i] * cos[i] + a[i] * (sign * sin[i]));
+fn turn<const N: usize>((first, second, cos, sin): Pairs<'_>, sign: f32) -> Pairs<'_> {
+    let (first, first_rest) = first.as_chunks_mut::<N>();
+    let (second, second_rest) = second.as_chunks_mut::<N>();
+    let ((cos, cos_rest), (sin, sin_rest)) = (cos.as_chunks::<N>(), sin.as_chunks::<N>());
+    for (((first, second), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+        let (a, b) = (*first, *second);
+        *first = std::array::from_fn(|i| a[i] * cos[i] - b[i] * (sign * sin[i]));
+        *second = std::array::from_fn(|i| b[i] * cos[i] + a[i] * (sign * sin[i]));
+    }
+    (first_rest, second_rest, cos_rest, sin_rest)
 }
 
 /// Cosines and sines of the positions up to some length. A clone shares them.
@@ -119,19 +129,11 @@ impl Angles {
     pub(crate) fn turn(&self, heads: &mut [f32], position: usize, sign: f32) {
         let head_dim = self.frequencies.head_dim();
         let (cos, sin) = self.table[position * head_dim..][..head_dim].split_at(head_dim / 2);
-        let ((cos, cos_rest), (sin, sin_rest)) = (cos.as_chunks::<LANES>(), sin.as_chunks::<LANES>());
         for head in heads.chunks_exact_mut(head_dim) {
             let (first, second) = head.split_at_mut(head_dim / 2);
-            let (first, first_rest) = first.as_chunks_mut::<LANES>();
-            let (second, second_rest) = second.as_chunks_mut::<LANES>();
-            for (((first, second), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
-                turn(first, second, cos, sin, sign);
-            }
-            let rest = first_rest.as_chunks_mut().0.iter_mut().zip(second_rest.as_chunks_mut().0);
-            let rest = rest.zip(cos_rest.as_chunks().0).zip(sin_rest.as_chunks().0);
-            for (((first, second), cos), sin) in rest {
-                turn::<1>(first, second, cos, sin, sign);
-            }
+            let rest = turn::<LANES>((first, second, cos, sin), sign);
+            let rest = turn::<{ LANES / 2 }>(rest, sign);
+            turn::<1>(rest, sign);
         }
     }
 }

@@ -14,8 +14,9 @@ pub fn dropout(x: &[f32], rate: f32, seed: u64, offset: u64, out: &mut [f32]) {
         let start = piece * PIECE;
         let first = offset.wrapping_add(start as u64);
         vectorized(
+            // By value: what is borrowed might be what is written, for all that the compiler knows, and no vectors would be made.
             #[inline(always)]
-            || {
+            move || {
                 // The upper half of the place changes the key, the lower half is the counter: 32-bit arithmetic, which vectorises.
                 let key = mix(key ^ (first >> 32) as u32);
                 for (index, (out, &x)) in out.iter_mut().zip(&x[start..]).enumerate() {

@@ -9,7 +9,7 @@ use super::ensemble::Ensemble;
 use crate::{Error, Observer, StudentSection};
 
 /// Texts that the teacher scores at a time.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 const FILE: &str = "lessons.jsonl";
 
 pub(crate) fn make(
