@@ -70,7 +70,7 @@ pub fn add_assign(a: &mut [f32], b: &[f32]) {
 /// `out = keep * out + (1 - keep) * x`.
 pub fn mix(out: &mut [f32], keep: f32, x: &[f32]) {
     expect_same("mix", &[out.len(), x.len()]);
-    update(out, x, |out, x| out * keep + (1.0 - keep) * x);
+    update(out, x, move |out, x| out * keep + (1.0 - keep) * x);
 }
 
 /// `x *= factor`.
@@ -78,7 +78,7 @@ pub fn scale(x: &mut [f32], factor: f32) {
     pool::for_each_chunk(x, PIECE, |_, x| {
         vectorized(
             #[inline(always)]
-            || x.iter_mut().for_each(|x| *x *= factor),
+            move || x.iter_mut().for_each(|x| *x *= factor),
         );
     });
 }
