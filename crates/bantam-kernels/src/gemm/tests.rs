@@ -289,12 +289,23 @@ fn to_int8(data: &[f32], rows: usize, k: usize) -> Vec<f32> {
 fn integers_are_the_same_on_all_sets_and_never_saturate() {
     let (n, k) = (70, 260);
     let mut random = Random::new(6);
-    // The largest codes everywhere, and random ones.
-    for extreme in [true, false] {
-        let codes: Vec<i8> = (0..n * k).map(|_| if extreme { 127 } else { random.below(255) as i8 }).collect();
+    // The largest codes everywhere, the smallest, and random ones.
+    for extreme in [Some(127), Some(-128), None] {
+        let codes: Vec<i8> = (0..n * k).map(|_| extreme.unwrap_or_else(|| random.below(255) as i8)).collect();
         let packed = PackedMatrix::from_int8(&codes, &vec![1.0; n], n, k);
         let x: Vec<f32> = (0..7 * k)
-            .map(|place| if extreme || place % k == 0 { 127.0 } else { random.below(255) as f32 - 127.0 })
+            .map(|place| match extreme {
+                // Rows of one sign, of both, and of the other.
+                Some(_) => {
+                    if [false, place % 2 == 1, true][place / k % 3] {
+                        -127.0
+                    } else {
+                        127.0
+                    }
+                }
+                None if place % k == 0 => 127.0,
+                None => random.below(255) as f32 - 127.0,
+            })
             .collect();
         for_each_isa(|isa| {
             let mut out = vec![0.0; 7 * n];
