@@ -1,7 +1,7 @@
 //! Products of blocks that are in the cache already, for kernels that arrange the work themselves (attention).
 
 use super::pack::{Range, Source, Store, left_row, left_rows, right_panels};
-use super::panel::SLICE;
+use super::panel::{Layout, SLICE};
 use super::tile::{self, Arithmetic, Scales, Tile, TileFunction};
 use super::{Activation, Operand};
 use crate::isa::Isa;
@@ -157,13 +157,20 @@ impl BlockProduct {
         assert_eq!(out.len(), packed_len(right.rows, right.columns), "pack: {} x {}", right.rows, right.columns);
         // SAFETY: u32 and f32 have one size and alignment, and any bits are valid for both.
         let words = unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u32>(), out.len()) };
-        right_panels(self.isa, Arithmetic::F32, &Source::right(&right), range, PANEL, words);
+        right_panels(self.isa, Arithmetic::F32, &Source::right(&right), range, Layout::of_rows(right.rows), words);
     }
 
     /// Packs a right factor `[k, n]` as pairs of bf16, `[panels][pairs of k][PANEL]`; what is missing to whole panels and pairs becomes 0.
     pub(crate) fn pack_pairs(&self, right: Operand<'_>, out: &mut [u32]) {
         let range = Range { first_item: 0, items: right.columns, first_k: 0, k: right.rows };
-        right_panels(self.isa, Arithmetic::Bf16Pairs, &Source::right(&right), range, PANEL, out);
+        right_panels(
+            self.isa,
+            Arithmetic::Bf16Pairs,
+            &Source::right(&right),
+            range,
+            Layout::of_rows(right.rows.div_ceil(2)),
+            out,
+        );
     }
 
     /// `out[rows, columns] = left · right` for at most [`ROWS`] rows and one panel `[steps][PANEL]` of the right factor.

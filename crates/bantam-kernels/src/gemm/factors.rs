@@ -154,7 +154,7 @@ impl RightFactor {
         pool::with_threads(threads(k * b.columns), || {
             pool::for_each_chunk(factor.words.words_mut(), layout.words(), |panel, words| {
                 let range = columns_of(panel, PANEL, b.columns, k);
-                pack::right_panels(isa, arithmetic, &source, range, layout.slice(), words);
+                pack::right_panels(isa, arithmetic, &source, range, layout, words);
             });
         });
         factor
@@ -179,15 +179,23 @@ pub fn pack_input(x: Reading<'_>, m: usize, k: usize, learns: bool) -> (LeftFact
     for_each_block(arithmetic, x, [m, k], PANEL, |rows, first, block, store| {
         let part = Range { first_item: 0, items: block.columns, first_k: 0, k: rows.len() };
         if let Some((words, layout)) = &right_words {
-            let slice = layout.slice();
+            let (slice, steps) = (layout.slice(), rows.len().div_ceil(arithmetic.elements()));
             let panel = first / PANEL * layout.words();
             for column in (0..PANEL).step_by(slice) {
                 let place = panel + layout.place(rows.start / arithmetic.elements(), column);
                 // SAFETY: each task has rows of its own, an even number of them before its first, which are steps of each slice.
-                let words = unsafe { words.slice(place, rows.len().div_ceil(arithmetic.elements()) * slice) };
+                let words = unsafe { words.slice(place, steps * slice) };
                 let items = slice.min(block.columns.saturating_sub(column));
                 let part = Range { first_item: column, items, ..part };
-                pack::store_right_panels(isa, arithmetic, &Source::right(&block), part, slice, words, store);
+                pack::store_right_panels(
+                    isa,
+                    arithmetic,
+                    &Source::right(&block),
+                    part,
+                    layout.over(steps),
+                    words,
+                    store,
+                );
             }
         }
         let place = rows.start * row + pack::left_words(arithmetic, first);

@@ -1,6 +1,7 @@
 //! Brings factors into the order in which the tiles read them, rounding to bf16 on the way.
 
 use super::Operand;
+use super::panel::Layout;
 #[cfg(target_arch = "x86_64")]
 use super::panel::PANEL;
 use super::tile::{Arithmetic, ROWS};
@@ -88,17 +89,17 @@ impl Store {
     }
 }
 
-/// Packs slices of the right factor, `[slices][steps][slice]` words. Elements of k that do not exist become 0, as do columns up to a whole
+/// Packs panels of the right factor, or slices of one, laid out over the steps of the range. Elements of k that do not exist become 0, as do columns up to a whole
 /// [`super::panel::SLICE`]; what lies in those beyond is anything.
 pub(super) fn right_panels(
     isa: Isa,
     arithmetic: Arithmetic,
     source: &Source<'_>,
     range: Range,
-    slice: usize,
+    layout: Layout,
     out: &mut [u32],
 ) {
-    store_right_panels(isa, arithmetic, source, range, slice, out, Store::Kept);
+    store_right_panels(isa, arithmetic, source, range, layout, out, Store::Kept);
 }
 
 /// [`right_panels`], stored as `store` says.
@@ -107,23 +108,22 @@ pub(super) fn store_right_panels(
     arithmetic: Arithmetic,
     source: &Source<'_>,
     range: Range,
-    slice: usize,
+    layout: Layout,
     out: &mut [u32],
     store: Store,
 ) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = store;
-    let words = slice * range.k.div_ceil(arithmetic.elements());
-    debug_assert!(out.len().is_multiple_of(words.max(1)) && out.len() >= range.items.div_ceil(slice) * words);
+    debug_assert!(out.len() >= range.items.next_multiple_of(layout.slice()) * range.k.div_ceil(arithmetic.elements()));
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 | Isa::Amx => {
-            assert!(slice == PANEL, "{isa} reads whole panels");
+            assert!(layout.slice() == PANEL, "{isa} reads whole panels");
             super::avx512::pack::right_panels(isa, arithmetic, source, range, out, store);
         }
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => super::avx2::pack::right_panels(arithmetic, source, range, slice, out),
-        _ => right_panels_portable(arithmetic, source, range, slice, out),
+        Isa::Avx2 => super::avx2::pack::right_panels(arithmetic, source, range, layout, out),
+        _ => right_panels_portable(arithmetic, source, range, layout, out),
     }
 }
 
@@ -290,11 +290,11 @@ pub(super) fn right_panels_portable(
     arithmetic: Arithmetic,
     source: &Source<'_>,
     range: Range,
-    slice: usize,
+    layout: Layout,
     out: &mut [u32],
 ) {
     let Range { first_item, items, first_k, k } = range;
-    let steps = k.div_ceil(arithmetic.elements());
+    let (steps, slice) = (k.div_ceil(arithmetic.elements()), layout.slice());
     for (index, out) in out.chunks_exact_mut((steps * slice).max(1)).enumerate() {
         let first = index * slice;
         let count = slice.min(items.saturating_sub(first));

@@ -67,7 +67,7 @@ impl PackedMatrix {
         pool::for_each_chunk(words.words_mut(), layout.words(), |panel, words| {
             let first_item = panel * PANEL;
             let range = Range { first_item, items: PANEL.min(n - first_item), first_k: 0, k };
-            pack::right_panels(isa, arithmetic, &source, range, layout.slice(), words);
+            pack::right_panels(isa, arithmetic, &source, range, layout, words);
         });
         PackedMatrix { words, layout, scales: Vec::new(), start: Vec::new(), sums: Vec::new(), n, k, format }
     }

@@ -1,7 +1,7 @@
 //! Packing of words that hold one number each: lines that run along k are transposed in squares of 8 x 8, lines that run across items are copied.
 
 use super::super::pack::{Range, Source, left_row_portable, right_panels_portable};
-use super::super::panel::{PANEL, SLICE};
+use super::super::panel::{Layout, PANEL, SLICE};
 use super::super::tile::{Arithmetic, ROWS};
 use std::arch::x86_64::*;
 
@@ -14,19 +14,19 @@ pub(in super::super) fn right_panels(
     arithmetic: Arithmetic,
     source: &Source<'_>,
     range: Range,
-    slice: usize,
+    layout: Layout,
     out: &mut [u32],
 ) {
     #[target_feature(enable = "avx2,fma")]
-    fn compiled(arithmetic: Arithmetic, source: &Source<'_>, range: Range, slice: usize, out: &mut [u32]) {
-        right_panels_portable(arithmetic, source, range, slice, out);
+    fn compiled(arithmetic: Arithmetic, source: &Source<'_>, range: Range, layout: Layout, out: &mut [u32]) {
+        right_panels_portable(arithmetic, source, range, layout, out);
     }
     // SAFETY: called for this set only.
     unsafe {
         match arithmetic {
-            Arithmetic::F32 => panels::<false>(source, range, slice, out),
-            Arithmetic::F32Rounded => panels::<true>(source, range, slice, out),
-            _ => compiled(arithmetic, source, range, slice, out),
+            Arithmetic::F32 => panels::<false>(source, range, layout, out),
+            Arithmetic::F32Rounded => panels::<true>(source, range, layout, out),
+            _ => compiled(arithmetic, source, range, layout, out),
         }
     }
 }
@@ -103,7 +103,7 @@ fn line<const ROUNDED: bool>(from: &[f32], to: &mut [u32]) {
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn panels<const ROUNDED: bool>(source: &Source<'_>, range: Range, slice: usize, out: &mut [u32]) {
+fn panels<const ROUNDED: bool>(source: &Source<'_>, range: Range, layout: Layout, out: &mut [u32]) {
     let Range { first_item, items, first_k, k } = range;
     // A panel at a time: a line is read whole before the next one, wherever its slices go.
     for (panel, out) in out.chunks_mut((k * PANEL).max(1)).enumerate() {
@@ -114,16 +114,15 @@ fn panels<const ROUNDED: bool>(source: &Source<'_>, range: Range, slice: usize, 
             for column in (0..items).step_by(LANES) {
                 let wanted =
                     Range { first_item: wanted.first_item + column, items: LANES.min(items - column), ..wanted };
-                turned::<ROUNDED>(source, wanted, slice, &mut out[column / slice * slice * k + column % slice..]);
+                turned::<ROUNDED>(source, wanted, layout.to_next_step(), &mut out[layout.place(0, column)..]);
             }
         } else {
-            copied::<ROUNDED>(source, wanted, slice, out);
+            copied::<ROUNDED>(source, wanted, layout, out);
         }
         // What is missing to a whole slice.
         let missing = items..items.next_multiple_of(SLICE);
         for column in missing.start.next_multiple_of(LANES)..missing.end {
-            let column = &mut out[column / slice * slice * k + column % slice..];
-            column.iter_mut().step_by(slice).take(k).for_each(|word| *word = 0);
+            (0..k).for_each(|step| out[layout.place(step, column)] = 0);
         }
     }
 }
@@ -131,9 +130,9 @@ fn panels<const ROUNDED: bool>(source: &Source<'_>, range: Range, slice: usize, 
 /// The words of a panel whose lines are steps. Lanes beyond the items are zeros.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn copied<const ROUNDED: bool>(source: &Source<'_>, range: Range, slice: usize, out: &mut [u32]) {
+fn copied<const ROUNDED: bool>(source: &Source<'_>, range: Range, layout: Layout, out: &mut [u32]) {
     let Range { items, k, .. } = range;
-    assert!(out.len() >= items.next_multiple_of(slice) * k, "{range:?} into {} words", out.len());
+    assert!(out.len() >= items.next_multiple_of(layout.slice()) * k, "{range:?} into {} words", out.len());
     let from = source.part(range);
     for step in 0..k {
         for column in (0..items).step_by(LANES) {
@@ -144,8 +143,8 @@ fn copied<const ROUNDED: bool>(source: &Source<'_>, range: Range, slice: usize, 
                     count @ 0..LANES => _mm256_maskload_ps(from, mask(count)),
                     _ => _mm256_loadu_ps(from),
                 };
-                let place = column / slice * slice * k + step * slice + column % slice;
-                _mm256_storeu_si256(out.as_mut_ptr().add(place).cast(), words::<ROUNDED>(numbers));
+                let place = out.as_mut_ptr().add(layout.place(step, column));
+                _mm256_storeu_si256(place.cast(), words::<ROUNDED>(numbers));
             }
         }
     }

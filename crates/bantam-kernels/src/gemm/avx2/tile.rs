@@ -8,7 +8,7 @@ use super::pack::mask;
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
-/// Steps that the right factor is asked for ahead: a tile reads one cache line of every four, which the CPU does not foresee well.
+/// Steps that the right factor is asked for ahead: where slices do not lie apart, a tile reads one cache line of many, which the CPU does not foresee.
 const AHEAD: usize = 12;
 const _: () = assert!(SLICE == 2 * LANES);
 
