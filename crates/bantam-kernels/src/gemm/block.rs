@@ -157,20 +157,16 @@ impl BlockProduct {
         assert_eq!(out.len(), packed_len(right.rows, right.columns), "pack: {} x {}", right.rows, right.columns);
         // SAFETY: u32 and f32 have one size and alignment, and any bits are valid for both.
         let words = unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u32>(), out.len()) };
-        right_panels(self.isa, Arithmetic::F32, &Source::right(&right), range, Layout::of_rows(right.rows), words);
+        let layout = Layout::of_rows(right.rows);
+        right_panels(self.isa, Arithmetic::F32, &Source::right(&right), range, layout, words, Store::Kept);
     }
 
-    /// Packs a right factor `[k, n]` as pairs of bf16, `[panels][pairs of k][PANEL]`; what is missing to whole panels and pairs becomes 0.
+    /// Packs a right factor `[k, n]` as pairs of bf16, `[panels][pairs of k][PANEL]`; what is missing to whole pairs becomes 0, columns as of
+    /// [`BlockProduct::pack`].
     pub(crate) fn pack_pairs(&self, right: Operand<'_>, out: &mut [u32]) {
         let range = Range { first_item: 0, items: right.columns, first_k: 0, k: right.rows };
-        right_panels(
-            self.isa,
-            Arithmetic::Bf16Pairs,
-            &Source::right(&right),
-            range,
-            Layout::of_rows(right.rows.div_ceil(2)),
-            out,
-        );
+        let layout = Layout::of_rows(right.rows.div_ceil(2));
+        right_panels(self.isa, Arithmetic::Bf16Pairs, &Source::right(&right), range, layout, out, Store::Kept);
     }
 
     /// `out[rows, columns] = left · right` for at most [`ROWS`] rows and one panel `[steps][PANEL]` of the right factor.

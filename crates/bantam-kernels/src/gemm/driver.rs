@@ -320,7 +320,7 @@ impl Product<'_> {
         let right = match self.right {
             Right::Source(source) => {
                 let packed = &mut packed[..panels.len() * length];
-                pack::right_panels(self.isa, self.arithmetic, &source, range, layout, packed);
+                pack::right_panels(self.isa, self.arithmetic, &source, range, layout, packed, Store::Kept);
                 RightView::new(packed.as_ptr(), length, layout)
             }
             Right::Grouped(matrix) => {

@@ -154,7 +154,7 @@ impl RightFactor {
         pool::with_threads(threads(k * b.columns), || {
             pool::for_each_chunk(factor.words.words_mut(), layout.words(), |panel, words| {
                 let range = columns_of(panel, PANEL, b.columns, k);
-                pack::right_panels(isa, arithmetic, &source, range, layout, words);
+                pack::right_panels(isa, arithmetic, &source, range, layout, words, Store::Kept);
             });
         });
         factor
@@ -187,15 +187,7 @@ pub fn pack_input(x: Reading<'_>, m: usize, k: usize, learns: bool) -> (LeftFact
                 let words = unsafe { words.slice(place, steps * slice) };
                 let items = slice.min(block.columns.saturating_sub(column));
                 let part = Range { first_item: column, items, ..part };
-                pack::store_right_panels(
-                    isa,
-                    arithmetic,
-                    &Source::right(&block),
-                    part,
-                    layout.over(steps),
-                    words,
-                    store,
-                );
+                pack::right_panels(isa, arithmetic, &Source::right(&block), part, layout.over(steps), words, store);
             }
         }
         let place = rows.start * row + pack::left_words(arithmetic, first);

@@ -89,21 +89,9 @@ impl Store {
     }
 }
 
-/// Packs panels of the right factor, or slices of one, laid out over the steps of the range. Elements of k that do not exist become 0, as do columns up to a whole
-/// [`super::panel::SLICE`]; what lies in those beyond is anything.
+/// Packs panels of the right factor, or slices of one, laid out over the steps of the range. Elements of k that do not exist become 0, as do
+/// columns up to a whole [`super::panel::SLICE`]; what lies in those beyond is anything.
 pub(super) fn right_panels(
-    isa: Isa,
-    arithmetic: Arithmetic,
-    source: &Source<'_>,
-    range: Range,
-    layout: Layout,
-    out: &mut [u32],
-) {
-    store_right_panels(isa, arithmetic, source, range, layout, out, Store::Kept);
-}
-
-/// [`right_panels`], stored as `store` says.
-pub(super) fn store_right_panels(
     isa: Isa,
     arithmetic: Arithmetic,
     source: &Source<'_>,

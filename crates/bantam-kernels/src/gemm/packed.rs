@@ -1,7 +1,7 @@
 //! Weights packed once, for inference: panels of 64 output features, that tiles read as they lie.
 
 use super::driver::{Left, Product, Right};
-use super::pack::{self, Range, Source};
+use super::pack::{self, Range, Source, Store};
 use super::panel::{Layout, PANEL};
 use super::quantize::{OFFSET, quantize_token};
 use super::tile::{Arithmetic, HEIGHT};
@@ -67,7 +67,7 @@ impl PackedMatrix {
         pool::for_each_chunk(words.words_mut(), layout.words(), |panel, words| {
             let first_item = panel * PANEL;
             let range = Range { first_item, items: PANEL.min(n - first_item), first_k: 0, k };
-            pack::right_panels(isa, arithmetic, &source, range, layout, words);
+            pack::right_panels(isa, arithmetic, &source, range, layout, words, Store::Kept);
         });
         PackedMatrix { words, layout, scales: Vec::new(), start: Vec::new(), sums: Vec::new(), n, k, format }
     }

@@ -365,7 +365,7 @@ fn tiles_of_every_arithmetic_agree_with_the_plain_ones() {
                 let tiles = [isa, Isa::Scalar].map(|isa| {
                     let layout = Layout::of(isa, steps);
                     let mut panel = vec![0u32; steps * PANEL];
-                    pack::right_panels(isa, arithmetic, &source, range, layout, &mut panel);
+                    pack::right_panels(isa, arithmetic, &source, range, layout, &mut panel, pack::Store::Kept);
                     let mut rows_of_words = vec![0u32; rows * words];
                     for row in 0..rows {
                         pack::left_row(
