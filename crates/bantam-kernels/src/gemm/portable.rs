@@ -13,7 +13,7 @@ pub(super) fn tile(arithmetic: Arithmetic) -> TileFunction {
         Arithmetic::F32 | Arithmetic::F32Rounded => f32_tile,
         Arithmetic::Bf16Pairs | Arithmetic::Bf16Tiles => pairs_tile,
         Arithmetic::Bf16Widened => widened_tile,
-        Arithmetic::Int8 | Arithmetic::Int8Tiles => int8_tile,
+        Arithmetic::Int8 | Arithmetic::Int8Widened | Arithmetic::Int8Tiles => int8_tile,
     }
 }
 

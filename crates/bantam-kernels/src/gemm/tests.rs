@@ -293,30 +293,28 @@ fn integers_are_the_same_on_all_sets_and_never_saturate() {
     for extreme in [Some(127), Some(-128), None] {
         let codes: Vec<i8> = (0..n * k).map(|_| extreme.unwrap_or_else(|| random.below(255) as i8)).collect();
         let packed = PackedMatrix::from_int8(&codes, &vec![1.0; n], n, k);
-        let x: Vec<f32> = (0..7 * k)
-            .map(|place| match extreme {
-                // Rows of one sign, of both, and of the other.
-                Some(_) => {
-                    if [false, place % 2 == 1, true][place / k % 3] {
-                        -127.0
-                    } else {
-                        127.0
-                    }
+        // Rows that fill no tile, one and a bit, and more than the tallest.
+        for m in [3, 7, 61] {
+            let x: Vec<f32> = (0..m * k)
+                .map(|place| match extreme {
+                    // Rows of one sign, of both, and of the other.
+                    Some(_) if [false, place % 2 == 1, true][place / k % 3] => -127.0,
+                    Some(_) => 127.0,
+                    None if place % k == 0 => 127.0,
+                    None => random.below(255) as f32 - 127.0,
+                })
+                .collect();
+            for_each_isa(|isa| {
+                let mut out = vec![0.0; m * n];
+                packed.multiply(&x, m, &mut out, &Epilogue::default());
+                for (place, value) in out.iter().enumerate() {
+                    let (row, column) = (place / n, place % n);
+                    let sum: i32 = (0..k).map(|p| x[row * k + p] as i32 * i32::from(codes[column * k + p])).sum();
+                    // The sums are below 2^23, so f32 holds them exactly; both scales are 1.
+                    assert_eq!(*value, sum as f32, "{isa} {row} {column}");
                 }
-                None if place % k == 0 => 127.0,
-                None => random.below(255) as f32 - 127.0,
-            })
-            .collect();
-        for_each_isa(|isa| {
-            let mut out = vec![0.0; 7 * n];
-            packed.multiply(&x, 7, &mut out, &Epilogue::default());
-            for (place, value) in out.iter().enumerate() {
-                let (row, column) = (place / n, place % n);
-                let sum: i32 = (0..k).map(|p| x[row * k + p] as i32 * i32::from(codes[column * k + p])).sum();
-                // The sums are below 2^23, so f32 holds them exactly; both scales are 1.
-                assert_eq!(*value, sum as f32, "{isa} {row} {column}");
-            }
-        });
+            });
+        }
     }
 }
 

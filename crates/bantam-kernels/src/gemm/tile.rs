@@ -12,6 +12,8 @@ use crate::isa::Isa;
 pub(crate) const ROWS: usize = 6;
 /// Most rows of a tile of AMX, which multiplies them [`HEIGHT`] at a time and reads so many.
 pub(crate) const TALL_ROWS: usize = 32;
+/// Most rows of a tile of [`Arithmetic::Int8Widened`].
+pub(super) const WIDE_ROWS: usize = 48;
 /// Rows from which AMX multiplies codes: fewer leave most of its registers empty.
 const FEWEST_TILED: usize = 5;
 /// Rows of a register of AMX.
@@ -33,7 +35,9 @@ pub(super) enum Arithmetic {
     Bf16Tiles,
     /// The left is four u8, the right four i8, the sums are i32.
     Int8,
-    /// The same, multiplied by AMX, with a left factor as of [`Arithmetic::Bf16Tiles`].
+    /// The same for many rows, where no instruction multiplies bytes: they are widened for all rows before they are multiplied.
+    Int8Widened,
+    /// The same as [`Arithmetic::Int8`], multiplied by AMX, with a left factor as of [`Arithmetic::Bf16Tiles`].
     Int8Tiles,
 }
 
@@ -53,12 +57,16 @@ impl Arithmetic {
 
     /// How codes of some rows are multiplied. Their sums are exact, so that a row may be multiplied in either way.
     pub(super) fn int8(isa: Isa, rows: usize) -> Arithmetic {
-        if isa == Isa::Amx && rows >= FEWEST_TILED { Arithmetic::Int8Tiles } else { Arithmetic::Int8 }
+        match isa {
+            Isa::Amx if rows >= FEWEST_TILED => Arithmetic::Int8Tiles,
+            Isa::Avx2 if rows > ROWS => Arithmetic::Int8Widened,
+            _ => Arithmetic::Int8,
+        }
     }
 
     /// Whether the factors are codes of 8 bits.
     pub(super) fn is_int8(self) -> bool {
-        matches!(self, Arithmetic::Int8 | Arithmetic::Int8Tiles)
+        matches!(self, Arithmetic::Int8 | Arithmetic::Int8Widened | Arithmetic::Int8Tiles)
     }
 
     /// Whether AMX multiplies them.
@@ -68,7 +76,11 @@ impl Arithmetic {
 
     /// Most rows of a tile.
     pub(super) fn rows(self) -> usize {
-        if self.is_tiled() { TALL_ROWS } else { ROWS }
+        match self {
+            Arithmetic::Int8Widened => WIDE_ROWS,
+            arithmetic if arithmetic.is_tiled() => TALL_ROWS,
+            _ => ROWS,
+        }
     }
 
     /// Elements of k per word of the right factor.
@@ -76,7 +88,7 @@ impl Arithmetic {
         match self {
             Arithmetic::F32 | Arithmetic::F32Rounded => 1,
             Arithmetic::Bf16Pairs | Arithmetic::Bf16Widened | Arithmetic::Bf16Tiles => 2,
-            Arithmetic::Int8 | Arithmetic::Int8Tiles => 4,
+            Arithmetic::Int8 | Arithmetic::Int8Widened | Arithmetic::Int8Tiles => 4,
         }
     }
 
@@ -194,7 +206,7 @@ pub(super) fn int8_function(isa: Isa, rows: usize) -> Int8Function {
     let (tile, most_rows, columns) = match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 | Isa::Amx => super::avx512::tall_int8_tile(),
-        _ => (function(isa, arithmetic), ROWS, PANEL),
+        _ => (function(isa, arithmetic), arithmetic.rows(), PANEL),
     };
     // As many tiles as needed, of about equal height.
     Int8Function { tile, arithmetic, rows: rows.div_ceil(rows.div_ceil(most_rows)), columns }

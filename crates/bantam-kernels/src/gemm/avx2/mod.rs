@@ -1,5 +1,6 @@
 //! The AVX2 forms: register tiles of 6 x 16 sums, packing, and plain loops compiled for this set.
 
+mod int8;
 pub(super) mod pack;
 mod tile;
 

@@ -4,10 +4,11 @@ use super::super::Activation;
 use super::super::panel::SLICE;
 use super::super::portable;
 use super::super::tile::{self, Arithmetic, Tile, TileFunction};
+use super::int8;
 use super::pack::mask;
 use std::arch::x86_64::*;
 
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 /// Steps that the right factor is asked for ahead: where slices do not lie apart, a tile reads one cache line of many, which the CPU does not foresee.
 const AHEAD: usize = 12;
 const _: () = assert!(SLICE == 2 * LANES);
@@ -18,7 +19,8 @@ pub(in super::super) fn tile(arithmetic: Arithmetic) -> TileFunction {
         Arithmetic::F32 | Arithmetic::F32Rounded => f32_tile,
         Arithmetic::Bf16Pairs | Arithmetic::Bf16Tiles => portable::tile(arithmetic),
         Arithmetic::Bf16Widened => widened_tile,
-        Arithmetic::Int8 | Arithmetic::Int8Tiles => int8_tile,
+        Arithmetic::Int8 | Arithmetic::Int8Tiles => int8::tile,
+        Arithmetic::Int8Widened => int8::widened_tile,
     }
 }
 
@@ -102,71 +104,11 @@ unsafe fn widened_slice<const R: usize>(tile: &Tile, first: usize) {
     }
 }
 
-#[target_feature(enable = "avx2,fma")]
-unsafe fn int8_tile(tile: &Tile) {
-    for first in (0..tile.columns).step_by(SLICE) {
-        let mut row = 0;
-        while row < tile.rows {
-            // SAFETY: the caller's promise; the slices together are the tile's rows.
-            unsafe {
-                row += match tile.rows - row {
-                    1 => int8_slice::<1>(tile, row, first),
-                    2 => int8_slice::<2>(tile, row, first),
-                    _ => int8_slice::<3>(tile, row, first),
-                };
-            }
-        }
-    }
-    // SAFETY: as above.
-    unsafe { finish(tile) }
-}
-
-/// Sums R rows and says how many: even and odd bytes are widened to 16 bits and multiplied apart, because the instruction that multiplies
-/// bytes (`pmaddubsw`) saturates.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn int8_slice<const R: usize>(tile: &Tile, row: usize, first: usize) -> usize {
-    let mut sums = [[_mm256_setzero_si256(); 2]; R];
-    let byte = _mm256_set1_epi16(0xff);
-    // SAFETY: the tile's pointers are valid for its rows and steps, and for a whole panel of columns.
-    unsafe {
-        let mut left = tile.left.add(row * tile.left_row);
-        let mut right = tile.right.add(first / SLICE * tile.right_slice);
-        for _ in 0..tile.steps {
-            let b: [__m256i; 2] = std::array::from_fn(|v| _mm256_loadu_si256(right.add(v * LANES).cast()));
-            let even = b.map(|b| _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(b)));
-            let odd = b.map(|b| _mm256_srai_epi16::<8>(b));
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let a = _mm256_set1_epi32(*left.add(r * tile.left_row).cast());
-                let (a_even, a_odd) = (_mm256_and_si256(a, byte), _mm256_srli_epi16::<8>(a));
-                for v in 0..2 {
-                    let products =
-                        _mm256_add_epi32(_mm256_madd_epi16(a_even, even[v]), _mm256_madd_epi16(a_odd, odd[v]));
-                    sums[v] = _mm256_add_epi32(sums[v], products);
-                }
-            }
-            left = left.add(tile.left_step);
-            right = right.add(tile.right_step);
-        }
-        let mut scaled = [[_mm256_setzero_ps(); 2]; R];
-        for r in 0..R {
-            let row_scale = _mm256_set1_ps(*tile.scales.rows.add(row + r));
-            for v in 0..2 {
-                let start = _mm256_loadu_si256(tile.scales.start.add(first + v * LANES).cast());
-                let scale = _mm256_loadu_ps(tile.scales.columns.add(first + v * LANES));
-                let sum = _mm256_cvtepi32_ps(_mm256_add_epi32(sums[r][v], start));
-                scaled[r][v] = _mm256_mul_ps(_mm256_mul_ps(sum, scale), row_scale);
-            }
-        }
-        store(scaled, tile, row, first);
-    }
-    R
-}
-
 /// Stores sums. They come by value: a reference would keep them in memory while they are summed, at a third of the speed. An iterator that takes
 /// the array, too, would copy what is left of it at each step.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn store<const R: usize>(mut sums: [[__m256; 2]; R], tile: &Tile, row: usize, first: usize) {
+pub(super) unsafe fn store<const R: usize>(mut sums: [[__m256; 2]; R], tile: &Tile, row: usize, first: usize) {
     if tile.columns - first < SLICE {
         // SAFETY: the caller's promise.
         return unsafe { store_part(sums, tile, row, first) };
@@ -241,7 +183,7 @@ unsafe fn store_part<const R: usize>(sums: [[__m256; 2]; R], tile: &Tile, row: u
 
 #[inline(never)]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn finish(tile: &Tile) {
+pub(super) unsafe fn finish(tile: &Tile) {
     if tile.activation != Activation::None {
         // SAFETY: the tile's promise.
         unsafe { tile::finish(tile) }

@@ -17,7 +17,7 @@ pub(in super::super) fn tile(isa: Isa, arithmetic: Arithmetic) -> TileFunction {
         Arithmetic::Bf16Pairs if isa.has_bf16() => pairs_tile,
         Arithmetic::Bf16Pairs | Arithmetic::Bf16Tiles => super::super::portable::tile(arithmetic),
         Arithmetic::Bf16Widened => widened_tile,
-        Arithmetic::Int8 | Arithmetic::Int8Tiles => int8_tile,
+        Arithmetic::Int8 | Arithmetic::Int8Widened | Arithmetic::Int8Tiles => int8_tile,
     }
 }
 

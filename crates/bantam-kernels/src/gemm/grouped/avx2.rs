@@ -1,144 +1,251 @@
-//! Tiles of up to 6 rows, where no instruction multiplies and adds four bytes into a sum of 32 bits. A group's codes for one vector of outputs
-//! are unpacked into registers and used by all rows.
+//! Tiles where no instruction multiplies and adds four bytes into a sum of 32 bits. A single row is multiplied by a panel's codes as they lie. For
+//! several rows the codes are unpacked once, so that a tile of 6 rows by two vectors of outputs has nothing to do but read, multiply and add.
 
-use super::{Bits, Codes, GROUP, PANEL, Tile};
+use super::{Bits, Codes, GROUP, PANEL, Place, Tile};
 use half::f16;
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
+/// Vectors of outputs in a panel, and in a tile of several rows: with 6 rows, sums fill 12 of the 16 registers.
 const VECTORS: usize = PANEL / LANES;
-/// Four inputs each.
+const WIDTH: usize = 2;
+/// Words of a group of an input's codes, and of one of 8 bits that were widened to 16.
 const WORDS: usize = GROUP / 4;
+const WIDE_WORDS: usize = GROUP / 2;
 
-/// See [`super::portable::tile`].
+/// Words of a row's group that codes of `bits` are multiplied with once they are unpacked.
+const fn steps(bits: Bits) -> usize {
+    match bits {
+        Bits::Four => WORDS,
+        Bits::Eight => WIDE_WORDS,
+    }
+}
+
+/// Words of an unpacked group: for each step those of all outputs, codes of 4 bits as bytes and those of 8 bits as pairs of 16 bits, and then the
+/// outputs' scales as f32.
+pub(super) const fn unpacked_group(bits: Bits) -> usize {
+    (steps(bits) + 1) * PANEL
+}
+
+/// Unpacks the groups of a panel.
 ///
 /// # Safety
-/// The tile's pointers cover its groups and rows, and the machine has AVX2, FMA and F16C.
-pub(super) unsafe fn tile(tile: &Tile, bits: Bits) {
+/// The machine has AVX2 and F16C.
+#[target_feature(enable = "avx2,f16c")]
+pub(super) unsafe fn unpack(words: &[u32], bits: Bits, out: &mut [u32]) {
+    let layout = Codes { bits };
+    for (words, out) in words.chunks_exact(layout.group()).zip(out.chunks_exact_mut(unpacked_group(bits))) {
+        let scales_place = steps(bits) * PANEL;
+        for first in (0..PANEL).step_by(LANES) {
+            for step in 0..layout.words() {
+                // SAFETY: a group has a whole panel of words for each of its steps, and twice as many once they are unpacked.
+                unsafe {
+                    let packed = _mm256_loadu_si256(words.as_ptr().add(step * PANEL + first).cast());
+                    let codes = match bits {
+                        Bits::Four => bytes(packed),
+                        // To flip the highest bit is to take off the offset.
+                        Bits::Eight => pairs(_mm256_xor_si256(packed, _mm256_set1_epi8(-128))),
+                    };
+                    let out = out.as_mut_ptr().add(2 * step * PANEL + first);
+                    _mm256_storeu_si256(out.cast(), codes[0]);
+                    _mm256_storeu_si256(out.add(PANEL).cast(), codes[1]);
+                }
+            }
+            // SAFETY: scales lie behind the codes, two to a word, and one to a word once they are unpacked.
+            unsafe {
+                let scales = scales(words.as_ptr().add(layout.scales()), first);
+                _mm256_storeu_ps(out.as_mut_ptr().add(scales_place + first).cast(), scales);
+            }
+        }
+    }
+}
+
+/// The bytes of codes of 4 bits.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn bytes(packed: __m256i) -> [__m256i; 2] {
+    let low = _mm256_set1_epi8(15);
+    [_mm256_and_si256(packed, low), _mm256_and_si256(_mm256_srli_epi32::<4>(packed), low)]
+}
+
+/// Of each four bytes the first and third, and the second and fourth, as pairs of 16 bits.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn pairs(bytes: __m256i) -> [__m256i; 2] {
+    [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(bytes)), _mm256_srai_epi16::<8>(bytes)]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,f16c")]
+unsafe fn scales(words: *const u32, first: usize) -> __m256 {
+    // SAFETY: the caller's promise; scales are two to a word.
+    unsafe { _mm256_cvtph_ps(_mm_loadu_si128(words.cast::<f16>().add(first).cast())) }
+}
+
+/// See [`super::portable::tile`]: for a panel that [`unpack`] unpacked, and inputs that are wide where the codes have 8 bits.
+///
+/// # Safety
+/// The tile's pointers cover its groups and rows, and the machine has AVX2 and FMA.
+pub(super) unsafe fn unpacked_tile(tile: &Tile, bits: Bits) {
+    for first in (0..PANEL).step_by(WIDTH * LANES) {
+        // SAFETY: as promised.
+        unsafe {
+            match bits {
+                Bits::Four => slice::<false>(tile, first),
+                Bits::Eight => slice::<true>(tile, first),
+            }
+        }
+    }
+}
+
+#[inline]
+unsafe fn slice<const EIGHT: bool>(tile: &Tile, first: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match tile.rows {
+            1 => rows::<1, EIGHT>(tile, first),
+            2 => rows::<2, EIGHT>(tile, first),
+            3 => rows::<3, EIGHT>(tile, first),
+            4 => rows::<4, EIGHT>(tile, first),
+            5 => rows::<5, EIGHT>(tile, first),
+            _ => rows::<6, EIGHT>(tile, first),
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+unsafe fn rows<const R: usize, const EIGHT: bool>(tile: &Tile, first: usize) {
+    let steps = const { steps(if EIGHT { Bits::Eight } else { Bits::Four }) };
+    let mut sums = [[_mm256_setzero_ps(); WIDTH]; R];
+    for group in 0..tile.groups {
+        // SAFETY: as promised to `unpacked_tile`.
+        unsafe {
+            let words = tile.words.add(group * (steps + 1) * PANEL + first);
+            let input = tile.input.add(group * steps).cast::<i32>();
+            let mut totals = [[_mm256_setzero_si256(); WIDTH]; R];
+            for step in 0..steps {
+                let codes: [_; WIDTH] =
+                    std::array::from_fn(|vector| _mm256_loadu_si256(words.add(step * PANEL + vector * LANES).cast()));
+                for (row, totals) in totals.iter_mut().enumerate() {
+                    let input = _mm256_set1_epi32(*input.add(row * tile.groups * steps + step));
+                    for (total, codes) in totals.iter_mut().zip(codes) {
+                        // Eight products of two codes of 4 bits, which are 0 to 15, are 30,480 at most: they are added in 16 bits.
+                        *total = if EIGHT {
+                            _mm256_add_epi32(*total, _mm256_madd_epi16(codes, input))
+                        } else {
+                            _mm256_add_epi16(*total, _mm256_maddubs_epi16(codes, input))
+                        };
+                    }
+                }
+            }
+            let scales: [_; WIDTH] =
+                std::array::from_fn(|vector| _mm256_loadu_ps(words.add(steps * PANEL + vector * LANES).cast()));
+            for (row, (sums, totals)) in sums.iter_mut().zip(totals).enumerate() {
+                let place = row * tile.groups + group;
+                let (start, scale) = (*tile.starts.add(place), _mm256_set1_ps(*tile.input_scales.add(place)));
+                for ((sum, mut total), scales) in sums.iter_mut().zip(totals).zip(scales) {
+                    // Of codes of 8 bits the offset is taken off before.
+                    if !EIGHT {
+                        total =
+                            _mm256_add_epi32(_mm256_madd_epi16(total, _mm256_set1_epi16(1)), _mm256_set1_epi32(start));
+                    }
+                    *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), _mm256_mul_ps(scales, scale), *sum);
+                }
+            }
+        }
+    }
+    for (row, sums) in sums.into_iter().enumerate() {
+        for (vector, sum) in sums.into_iter().enumerate() {
+            // SAFETY: as promised to `unpacked_tile`.
+            unsafe { store(sum, &tile.place, row * tile.place.row + first + vector * LANES) };
+        }
+    }
+}
+
+/// See [`super::portable::tile`]: for a single row.
+///
+/// # Safety
+/// The tile's pointers cover its groups, and the machine has AVX2, FMA and F16C.
+pub(super) unsafe fn row(tile: &Tile, bits: Bits) {
     // SAFETY: as promised.
     unsafe {
-        match (bits, tile.rows) {
-            (Bits::Four, 1) => rows4::<1, VECTORS>(tile),
-            (Bits::Four, 2) => rows4::<2, 1>(tile),
-            (Bits::Four, 3) => rows4::<3, 1>(tile),
-            (Bits::Four, 4) => rows4::<4, 1>(tile),
-            (Bits::Four, 5) => rows4::<5, 1>(tile),
-            (Bits::Four, _) => rows4::<6, 1>(tile),
-            (Bits::Eight, 1) => rows8::<1, VECTORS>(tile),
-            (Bits::Eight, 2) => rows8::<2, 1>(tile),
-            (Bits::Eight, 3) => rows8::<3, 1>(tile),
-            (Bits::Eight, 4) => rows8::<4, 1>(tile),
-            (Bits::Eight, 5) => rows8::<5, 1>(tile),
-            (Bits::Eight, _) => rows8::<6, 1>(tile),
+        match bits {
+            Bits::Four => one_row::<false>(tile),
+            Bits::Eight => one_row::<true>(tile),
         }
     }
 }
 
-/// Defines the loop over groups, given how the whole sums of one group and one vector of outputs are made. V vectors are summed at a time: all
-/// of a single row, so that its weights are read as they lie in memory, and one of several, so that there is nothing but codes and sums to keep.
-macro_rules! define_rows {
-    ($name:ident, $bits:expr, $group:ident) => {
-        #[target_feature(enable = "avx2,fma,f16c")]
-        unsafe fn $name<const R: usize, const V: usize>(tile: &Tile) {
-            const LAYOUT: Codes = Codes { bits: $bits };
-            for first in (0..VECTORS).step_by(V) {
-                let mut sums = [[_mm256_setzero_ps(); V]; R];
-                for group in 0..tile.groups {
-                    // SAFETY: as promised to `tile`.
-                    unsafe {
-                        let start = tile.words.add(group * LAYOUT.group());
-                        let words = start.add(first * LANES);
-                        let input = tile.input.add(group * WORDS).cast();
-                        for vector in 0..V {
-                            let totals = $group::<R>(words.add(vector * LANES), input, tile.groups * WORDS);
-                            let half = start.add(LAYOUT.scales()).cast::<f16>().add((first + vector) * LANES);
-                            let scales = _mm256_cvtph_ps(_mm_loadu_si128(half.cast()));
-                            for row in 0..R {
-                                let place = row * tile.groups + group;
-                                let mut total = totals[row];
-                                // Of codes of 8 bits the offset is taken off before.
-                                if matches!($bits, Bits::Four) {
-                                    total = _mm256_add_epi32(total, _mm256_set1_epi32(*tile.starts.add(place)));
-                                }
-                                let scale = _mm256_mul_ps(scales, _mm256_set1_ps(*tile.input_scales.add(place)));
-                                sums[row][vector] =
-                                    _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), scale, sums[row][vector]);
-                            }
-                        }
-                    }
-                }
-                for row in 0..R {
-                    for vector in 0..V {
-                        let offset = row * tile.place.row + (first + vector) * LANES;
-                        let mut sum = sums[row][vector];
-                        // SAFETY: as promised to `tile`.
-                        unsafe {
-                            if let Some(residual) = tile.place.residual {
-                                sum = _mm256_add_ps(sum, _mm256_loadu_ps(residual.add(offset)));
-                            }
-                            _mm256_storeu_ps(tile.place.out.add(offset), sum);
-                        }
-                    }
-                }
-            }
-        }
-    };
-}
-
-define_rows!(rows4, Bits::Four, group4);
-define_rows!(rows8, Bits::Eight, group8);
-
-/// The sums of 4-bit codes, which are 0 to 15: eight products of two are 30,480 at most, so that all are added in 16 bits and widened once.
-#[inline]
-#[target_feature(enable = "avx2")]
-unsafe fn group4<const R: usize>(words: *const u32, input: *const i32, row_words: usize) -> [__m256i; R] {
-    let low = _mm256_set1_epi8(15);
-    let mut codes = [low; WORDS];
-    for (step, codes) in codes.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-        // SAFETY: as promised to `tile`.
-        let packed = unsafe { _mm256_loadu_si256(words.add(step * PANEL).cast()) };
-        *codes = [_mm256_and_si256(packed, low), _mm256_and_si256(_mm256_srli_epi32::<4>(packed), low)];
-    }
-    let mut totals = [low; R];
-    for (row, total) in totals.iter_mut().enumerate() {
-        let mut halves = _mm256_setzero_si256();
-        for (word, codes) in codes.iter().enumerate() {
-            // SAFETY: as above.
-            let input = unsafe { _mm256_set1_epi32(*input.add(row * row_words + word)) };
-            halves = _mm256_add_epi16(halves, _mm256_maddubs_epi16(*codes, input));
-        }
-        *total = _mm256_madd_epi16(halves, _mm256_set1_epi16(1));
-    }
-    totals
-}
-
-/// The sums of 8-bit codes. The signs of the weights go to the inputs, so that two products are 32,512 at most. Half of the codes at a time:
-/// with their magnitudes they are what the registers hold.
-#[inline]
-#[target_feature(enable = "avx2")]
-unsafe fn group8<const R: usize>(words: *const u32, input: *const i32, row_words: usize) -> [__m256i; R] {
-    const HALF: usize = WORDS / 2;
-    let mut totals = [_mm256_setzero_si256(); R];
-    for first in [0, HALF] {
-        let mut codes = [_mm256_setzero_si256(); HALF];
-        for (step, codes) in codes.iter_mut().enumerate() {
-            // SAFETY: as promised to `tile`.
-            let raw = unsafe { _mm256_loadu_si256(words.add((first + step) * PANEL).cast()) };
-            // To flip the highest bit is to take off the offset.
-            *codes = _mm256_xor_si256(raw, _mm256_set1_epi8(-128));
-        }
-        let mut magnitudes = codes;
-        for magnitude in &mut magnitudes {
-            *magnitude = _mm256_abs_epi8(*magnitude);
-        }
-        for (row, total) in totals.iter_mut().enumerate() {
-            for step in 0..HALF {
-                // SAFETY: as above.
-                let input = unsafe { _mm256_set1_epi32(*input.add(row * row_words + first + step)) };
-                let products = _mm256_maddubs_epi16(magnitudes[step], _mm256_sign_epi8(input, codes[step]));
-                *total = _mm256_add_epi32(*total, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn one_row<const EIGHT: bool>(tile: &Tile) {
+    let layout = const { Codes { bits: if EIGHT { Bits::Eight } else { Bits::Four } } };
+    let mut sums = [_mm256_setzero_ps(); VECTORS];
+    for group in 0..tile.groups {
+        // SAFETY: as promised to `row`.
+        unsafe {
+            let words = tile.words.add(group * layout.group());
+            let input = tile.input.add(group * WORDS).cast();
+            let scale = _mm256_set1_ps(*tile.input_scales.add(group));
+            for (vector, sum) in sums.iter_mut().enumerate() {
+                let codes = words.add(vector * LANES);
+                let total = if EIGHT {
+                    total8(codes, input)
+                } else {
+                    _mm256_add_epi32(total4(codes, input), _mm256_set1_epi32(*tile.starts.add(group)))
+                };
+                let scales = scales(words.add(layout.scales()), vector * LANES);
+                *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), _mm256_mul_ps(scales, scale), *sum);
             }
         }
     }
-    totals
+    for (vector, sum) in sums.into_iter().enumerate() {
+        // SAFETY: as promised to `row`.
+        unsafe { store(sum, &tile.place, vector * LANES) };
+    }
+}
+
+/// The sum of a group's codes of 4 bits, which are 0 to 15.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn total4(words: *const u32, input: *const i32) -> __m256i {
+    let mut halves = _mm256_setzero_si256();
+    for step in 0..WORDS / 2 {
+        // SAFETY: as promised to `row`.
+        unsafe {
+            let codes = bytes(_mm256_loadu_si256(words.add(step * PANEL).cast()));
+            for (half, codes) in codes.into_iter().enumerate() {
+                let input = _mm256_set1_epi32(*input.add(2 * step + half));
+                halves = _mm256_add_epi16(halves, _mm256_maddubs_epi16(codes, input));
+            }
+        }
+    }
+    _mm256_madd_epi16(halves, _mm256_set1_epi16(1))
+}
+
+/// The same of 8 bits. The signs of the weights go to the inputs, so that two products are 32,512 at most.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn total8(words: *const u32, input: *const i32) -> __m256i {
+    let mut total = _mm256_setzero_si256();
+    for step in 0..WORDS {
+        // SAFETY: as promised to `row`.
+        let (raw, input) =
+            unsafe { (_mm256_loadu_si256(words.add(step * PANEL).cast()), _mm256_set1_epi32(*input.add(step))) };
+        let codes = _mm256_xor_si256(raw, _mm256_set1_epi8(-128));
+        let products = _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(input, codes));
+        total = _mm256_add_epi32(total, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
+    }
+    total
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn store(mut sum: __m256, place: &Place, offset: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if let Some(residual) = place.residual {
+            sum = _mm256_add_ps(sum, _mm256_loadu_ps(residual.add(offset)));
+        }
+        _mm256_storeu_ps(place.out.add(offset), sum);
+    }
 }

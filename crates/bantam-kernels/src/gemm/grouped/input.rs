@@ -18,30 +18,34 @@ const LARGEST: f32 = 127.0;
 
 /// Quantised rows.
 pub(super) struct Input {
-    /// `[rows][groups][WORDS]`.
+    /// `[rows][groups][words]`, where `words` are [`WORDS`], or twice as many if each code has 16 bits.
     codes: Buffer,
     /// `[rows][groups]`.
     scales: Buffer,
     /// What each group's sum with a row of weights begins with, to make up for the weights' offset: `[rows][groups]`.
     starts: Vec<i32>,
     groups: usize,
+    /// Words of a row's codes.
+    stride: usize,
 }
 
 impl Input {
-    /// Quantises `x` `[rows, k]` for weights of `bits`.
-    pub(super) fn quantize(x: Reading<'_>, rows: usize, k: usize, bits: Bits) -> Self {
+    /// Quantises `x` `[rows, k]` for weights of `bits`. Codes that are `wide` have 16 bits.
+    pub(super) fn quantize(x: Reading<'_>, rows: usize, k: usize, bits: Bits, wide: bool) -> Self {
         let groups = k.div_ceil(GROUP);
+        let stride = if wide { 2 * groups * WORDS } else { groups * WORDS };
         let mut input = Self {
-            codes: Buffer::scratch(rows * groups * WORDS),
+            codes: Buffer::scratch(rows * stride),
             scales: Buffer::scratch(rows * groups),
             starts: vec![0; rows * groups],
             groups,
+            stride,
         };
         let offset = Codes { bits }.offset();
         let isa = Isa::current();
         let (scales, starts) = (Shared::new(&mut input.scales), Shared::new(&mut input.starts));
-        pool::for_each_chunk(input.codes.words_mut(), ROWS * groups * WORDS, |task, codes| {
-            let count = codes.len() / (groups * WORDS);
+        pool::for_each_chunk(input.codes.words_mut(), ROWS * stride, |task, codes| {
+            let count = codes.len() / stride;
             // SAFETY: each task has its own rows.
             let (scales, starts) = unsafe {
                 (scales.slice(task * ROWS * groups, count * groups), starts.slice(task * ROWS * groups, count * groups))
@@ -50,11 +54,11 @@ impl Input {
                 vectorized(
                     #[inline(always)]
                     || {
-                        let outputs = codes.chunks_exact_mut(groups * WORDS).zip(scales.chunks_exact_mut(groups));
+                        let outputs = codes.chunks_exact_mut(stride).zip(scales.chunks_exact_mut(groups));
                         for ((row, (codes, scales)), starts) in
                             x.chunks_exact(k).zip(outputs).zip(starts.chunks_exact_mut(groups))
                         {
-                            quantize_row(row, isa, offset, codes, scales, starts);
+                            quantize_row(row, isa, offset, codes, scales, starts, wide);
                         }
                     },
                 );
@@ -65,7 +69,7 @@ impl Input {
 
     /// The codes of some rows.
     pub(super) fn codes(&self, row: usize, rows: usize) -> &[u32] {
-        &self.codes.words()[row * self.groups * WORDS..][..rows * self.groups * WORDS]
+        &self.codes.words()[row * self.stride..][..rows * self.stride]
     }
 
     /// The scales of some rows.
@@ -80,21 +84,41 @@ impl Input {
 }
 
 #[inline(always)]
-fn quantize_row(row: &[f32], isa: Isa, offset: i32, codes: &mut [u32], scales: &mut [f32], starts: &mut [i32]) {
-    let outputs = codes.as_chunks_mut::<WORDS>().0.iter_mut().zip(scales).zip(starts);
+fn quantize_row(
+    row: &[f32],
+    isa: Isa,
+    offset: i32,
+    codes: &mut [u32],
+    scales: &mut [f32],
+    starts: &mut [i32],
+    wide: bool,
+) {
+    let outputs = codes.chunks_exact_mut(if wide { 2 * WORDS } else { WORDS }).zip(scales).zip(starts);
     let (whole, rest) = row.as_chunks::<GROUP>();
     let mut last = [0.0; GROUP];
     last[..rest.len()].copy_from_slice(rest);
     let groups = whole.iter().chain(if rest.is_empty() { None } else { Some(&last) });
     for (values, ((codes, scale), start)) in groups.zip(outputs) {
         let sum;
+        let mut words = [0; WORDS];
         (*scale, sum) = match isa {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: called for this set only.
-            Isa::Avx512 | Isa::Amx => unsafe { avx512::quantize_group(values, codes) },
-            _ => quantize_group(values, codes),
+            Isa::Avx512 | Isa::Amx => unsafe { avx512::quantize_group(values, &mut words) },
+            _ => quantize_group(values, &mut words),
         };
         *start = -offset * sum;
+        if wide { widen(&words, codes) } else { codes[..WORDS].copy_from_slice(&words) }
+    }
+}
+
+/// Codes of 16 bits, in pairs: the first and third of each four, and the second and fourth, as it is easiest to make such pairs of weights.
+#[inline(always)]
+fn widen(words: &[u32; WORDS], pairs: &mut [u32]) {
+    let pair = |low: u8, high: u8| u32::from(low as i8 as u16) | u32::from(high as i8 as u16) << 16;
+    for (word, pairs) in words.iter().zip(pairs.as_chunks_mut::<2>().0) {
+        let [first, second, third, fourth] = word.to_le_bytes();
+        *pairs = [pair(first, third), pair(second, fourth)];
     }
 }
 
@@ -147,7 +171,7 @@ mod tests {
         x[4 * k..4 * k + 4].copy_from_slice(&[127.0, 0.5, 1.5, -2.5]);
         let mut all = Vec::new();
         for_each_isa(|_| {
-            let input = Input::quantize(Reading::Slice(&x), rows, k, Bits::Four);
+            let input = Input::quantize(Reading::Slice(&x), rows, k, Bits::Four, false);
             let scales: Vec<u32> = input.scales.iter().map(|scale| scale.to_bits()).collect();
             all.push((input.codes.words().to_vec(), scales, input.starts.clone()));
         });

@@ -78,6 +78,33 @@ pub(super) struct Tile {
     place: Place,
 }
 
+impl Tile {
+    /// Computes it, from a panel's codes as they lie or unpacked, for a matrix of `bits`.
+    ///
+    /// # Safety
+    /// The words and the input are those of all groups and rows. All rows of the panel are within what the place points to, and nobody else uses them.
+    #[inline(always)]
+    unsafe fn run(&self, isa: Isa, bits: Bits, is_unpacked: bool) {
+        // SAFETY: as promised, and the set is there.
+        unsafe {
+            match isa {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 | Isa::Amx => avx512::tile(self, bits),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 if is_unpacked => avx2::unpacked_tile(self, bits),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => avx2::row(self, bits),
+                _ => portable::tile(self, bits),
+            }
+        }
+    }
+}
+
+/// Whether the codes of a panel are unpacked for all of so many rows before they are multiplied.
+fn unpacks(isa: Isa, rows: usize) -> bool {
+    isa == Isa::Avx2 && rows > 1
+}
+
 /// Where a tile's sums go: the first number, numbers from one row to the next, and what is added to them, which lies in the same way.
 #[derive(Clone, Copy)]
 struct Place {
@@ -199,36 +226,49 @@ impl GroupedMatrix {
         if m == 0 {
             return;
         }
-        let input = Input::quantize(x, m, self.k, self.bits);
         let (panels, isa) = (self.n.div_ceil(PANEL), Isa::current());
+        let unpacks = unpacks(isa, m);
+        let input = Input::quantize(x, m, self.k, self.bits, unpacks && self.bits == Bits::Eight);
         let step = self.panels_per_task(m);
         let out = Shared::new(out);
         // What is added to whole panels is added in the tile, whose sums are in registers.
         let is_plain = epilogue.bias.is_none() && epilogue.activation == Activation::None && !epilogue.accumulate;
         pool::for_each(panels.div_ceil(step), |task| {
             let mut sums = [0.0f32; ROWS * PANEL];
-            for row in (0..m).step_by(ROWS) {
-                let rows = ROWS.min(m - row);
-                for panel in task * step..panels.min((task + 1) * step) {
-                    let (column, columns) = (panel * PANEL, PANEL.min(self.n - panel * PANEL));
-                    if is_plain && columns == PANEL {
-                        let place = row * self.n + column;
-                        let residual = epilogue.residual.map(|residual| residual[place..].as_ptr());
-                        let out = out.pointer().wrapping_add(place);
-                        // SAFETY: the panel is whole, so all its rows are within `out` and the residual; tasks have different panels.
-                        unsafe { self.tile(isa, panel, &input, row, rows, Place { out, row: self.n, residual }) };
-                        continue;
-                    }
-                    // SAFETY: the sums are there for all rows.
-                    unsafe { self.tile(isa, panel, &input, row, rows, Place::of(&mut sums)) };
-                    for (row, sums) in (row..row + rows).zip(sums.chunks_exact_mut(PANEL)) {
-                        let place = row * self.n + column;
-                        // SAFETY: tasks have different panels.
-                        let out = unsafe { out.slice(place, columns) };
-                        vectorized(
-                            #[inline(always)]
-                            || finish_row(&mut sums[..columns], column, place, epilogue, out),
-                        );
+            let mut unpacked = Buffer::scratch(if unpacks { self.unpacked_words() } else { 0 });
+            let end = panels.min((task + 1) * step);
+            // All rows are multiplied by an unpacked panel before the next one takes its place.
+            let together = if unpacks { 1 } else { step };
+            for first in (task * step..end).step_by(together) {
+                if unpacks {
+                    self.unpack(first, unpacked.words_mut());
+                }
+                for row in (0..m).step_by(ROWS) {
+                    let rows = ROWS.min(m - row);
+                    for panel in first..end.min(first + together) {
+                        let words = if unpacks { unpacked.words() } else { self.panel(panel) };
+                        let tile = |place| self.tile(words, &input, row, rows, place);
+                        let (column, columns) = (panel * PANEL, PANEL.min(self.n - panel * PANEL));
+                        if is_plain && columns == PANEL {
+                            let place = row * self.n + column;
+                            let residual = epilogue.residual.map(|residual| residual[place..].as_ptr());
+                            let out = out.pointer().wrapping_add(place);
+                            let tile = tile(Place { out, row: self.n, residual });
+                            // SAFETY: the panel is whole, so all its rows are within `out` and the residual; tasks have different panels.
+                            unsafe { tile.run(isa, self.bits, unpacks) };
+                            continue;
+                        }
+                        // SAFETY: the sums are there for all rows.
+                        unsafe { tile(Place::of(&mut sums)).run(isa, self.bits, unpacks) };
+                        for (row, sums) in (row..row + rows).zip(sums.chunks_exact_mut(PANEL)) {
+                            let place = row * self.n + column;
+                            // SAFETY: tasks have different panels.
+                            let out = unsafe { out.slice(place, columns) };
+                            vectorized(
+                                #[inline(always)]
+                                || finish_row(&mut sums[..columns], column, place, epilogue, out),
+                            );
+                        }
                     }
                 }
             }
@@ -285,33 +325,43 @@ impl GroupedMatrix {
         loads.min_by_key(|&(load, step)| (load, usize::MAX - step)).map_or(most.min(panels), |(_, step)| step).max(1)
     }
 
-    /// The products of some rows with a panel.
-    ///
-    /// # Safety
-    /// All rows of the panel are within what the place points to, and nobody else uses them.
+    /// The groups of a panel.
+    fn panel(&self, panel: usize) -> &[u32] {
+        let words = self.k.div_ceil(GROUP) * Codes { bits: self.bits }.group();
+        &self.words.words()[panel * words..][..words]
+    }
+
+    /// Words of a panel that [`GroupedMatrix::unpack`] unpacked.
+    fn unpacked_words(&self) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        return self.k.div_ceil(GROUP) * avx2::unpacked_group(self.bits);
+        #[cfg(not(target_arch = "x86_64"))]
+        return 0;
+    }
+
+    /// Unpacks a panel, where [`unpacks`] says so.
+    fn unpack(&self, panel: usize, out: &mut [u32]) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: AVX2 is there.
+        unsafe {
+            avx2::unpack(self.panel(panel), self.bits, out);
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (panel, out);
+    }
+
+    /// The product of some rows with a panel, given its words.
     // A call would hand the place over in memory, and the first loads of each tile would wait for it.
     #[inline(always)]
-    unsafe fn tile(&self, isa: Isa, panel: usize, input: &Input, row: usize, rows: usize, place: Place) {
-        let groups = self.k.div_ceil(GROUP);
-        let words = groups * Codes { bits: self.bits }.group();
-        let tile = Tile {
-            words: self.words.words()[panel * words..][..words].as_ptr(),
-            groups,
+    fn tile(&self, words: &[u32], input: &Input, row: usize, rows: usize, place: Place) -> Tile {
+        Tile {
+            words: words.as_ptr(),
+            groups: self.k.div_ceil(GROUP),
             rows,
             input: input.codes(row, rows).as_ptr(),
             input_scales: input.scales(row, rows).as_ptr(),
             starts: input.starts(row, rows).as_ptr(),
             place,
-        };
-        match isa {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the set is there, the slices above cover the tile, and the place is as promised.
-            Isa::Avx512 | Isa::Amx => unsafe { avx512::tile(&tile, self.bits) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
-            Isa::Avx2 => unsafe { avx2::tile(&tile, self.bits) },
-            // SAFETY: as above.
-            _ => unsafe { portable::tile(&tile, self.bits) },
         }
     }
 
