@@ -1,9 +1,10 @@
-//! Tiles where no instruction multiplies and adds four bytes into a sum of 32 bits. A single row is multiplied by a panel's codes as they lie. For
-//! several rows the codes are unpacked once, so that a tile of 6 rows by two vectors of outputs has nothing to do but read, multiply and add.
+//! Tiles where no instruction multiplies and adds four bytes into a sum of 32 bits. A few rows are multiplied by codes as they lie. For more rows
+//! these are unpacked before, so that a tile of 6 rows by two vectors of outputs has nothing to do but read, multiply and add.
 
 use super::{Bits, Codes, GROUP, PANEL, Place, Tile};
 use half::f16;
 use std::arch::x86_64::*;
+use std::hint::black_box;
 
 const LANES: usize = 8;
 /// Vectors of outputs in a panel, and in a tile of several rows: with 6 rows, sums fill 12 of the 16 registers.
@@ -115,7 +116,8 @@ unsafe fn slice<const EIGHT: bool>(tile: &Tile, first: usize) {
 
 #[target_feature(enable = "avx2,fma")]
 unsafe fn rows<const R: usize, const EIGHT: bool>(tile: &Tile, first: usize) {
-    let steps = const { steps(if EIGHT { Bits::Eight } else { Bits::Four }) };
+    // Did the compiler know how many steps there are, it would do them all row by row, and keep the codes in memory.
+    let steps = black_box(steps(if EIGHT { Bits::Eight } else { Bits::Four }));
     let mut sums = [[_mm256_setzero_ps(); WIDTH]; R];
     for group in 0..tile.groups {
         // SAFETY: as promised to `unpacked_tile`.
@@ -162,80 +164,126 @@ unsafe fn rows<const R: usize, const EIGHT: bool>(tile: &Tile, first: usize) {
     }
 }
 
-/// See [`super::portable::tile`]: for a single row.
+/// See [`super::portable::tile`]: for fewer than 6 rows, and codes as they lie.
 ///
 /// # Safety
-/// The tile's pointers cover its groups, and the machine has AVX2, FMA and F16C.
-pub(super) unsafe fn row(tile: &Tile, bits: Bits) {
+/// The tile's pointers cover its groups and rows, and the machine has AVX2, FMA and F16C.
+pub(super) unsafe fn tile(tile: &Tile, bits: Bits) {
     // SAFETY: as promised.
     unsafe {
         match bits {
-            Bits::Four => one_row::<false>(tile),
-            Bits::Eight => one_row::<true>(tile),
+            Bits::Four => few::<false>(tile),
+            Bits::Eight => few::<true>(tile),
         }
     }
 }
 
+#[inline]
+unsafe fn few<const EIGHT: bool>(tile: &Tile) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match tile.rows {
+            1 => few_rows::<1, VECTORS, EIGHT>(tile),
+            2 => few_rows::<2, 1, EIGHT>(tile),
+            3 => few_rows::<3, 1, EIGHT>(tile),
+            4 => few_rows::<4, 1, EIGHT>(tile),
+            _ => few_rows::<5, 1, EIGHT>(tile),
+        }
+    }
+}
+
+/// V vectors are summed at a time: all of a single row, so that its weights are read as they lie in memory, and one of several, so that there is
+/// nothing but codes and sums to keep.
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn one_row<const EIGHT: bool>(tile: &Tile) {
+unsafe fn few_rows<const R: usize, const V: usize, const EIGHT: bool>(tile: &Tile) {
     let layout = const { Codes { bits: if EIGHT { Bits::Eight } else { Bits::Four } } };
-    let mut sums = [_mm256_setzero_ps(); VECTORS];
-    for group in 0..tile.groups {
-        // SAFETY: as promised to `row`.
-        unsafe {
-            let words = tile.words.add(group * layout.group());
-            let input = tile.input.add(group * WORDS).cast();
-            let scale = _mm256_set1_ps(*tile.input_scales.add(group));
-            for (vector, sum) in sums.iter_mut().enumerate() {
-                let codes = words.add(vector * LANES);
-                let total = if EIGHT {
-                    total8(codes, input)
-                } else {
-                    _mm256_add_epi32(total4(codes, input), _mm256_set1_epi32(*tile.starts.add(group)))
-                };
-                let scales = scales(words.add(layout.scales()), vector * LANES);
-                *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), _mm256_mul_ps(scales, scale), *sum);
+    for first in (0..VECTORS).step_by(V) {
+        let mut sums = [[_mm256_setzero_ps(); V]; R];
+        for group in 0..tile.groups {
+            // SAFETY: as promised to `tile`.
+            unsafe {
+                let words = tile.words.add(group * layout.group());
+                let input = tile.input.add(group * WORDS).cast();
+                for vector in 0..V {
+                    let codes = words.add((first + vector) * LANES);
+                    let totals: [_; R] = if EIGHT {
+                        totals8(codes, input, tile.groups * WORDS)
+                    } else {
+                        totals4(codes, input, tile.groups * WORDS)
+                    };
+                    let scales = scales(words.add(layout.scales()), (first + vector) * LANES);
+                    for row in 0..R {
+                        let place = row * tile.groups + group;
+                        let mut total = totals[row];
+                        if !EIGHT {
+                            total = _mm256_add_epi32(total, _mm256_set1_epi32(*tile.starts.add(place)));
+                        }
+                        let scale = _mm256_mul_ps(scales, _mm256_set1_ps(*tile.input_scales.add(place)));
+                        sums[row][vector] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), scale, sums[row][vector]);
+                    }
+                }
+            }
+        }
+        for (row, sums) in sums.into_iter().enumerate() {
+            for (vector, sum) in sums.into_iter().enumerate() {
+                // SAFETY: as promised to `tile`.
+                unsafe { store(sum, &tile.place, row * tile.place.row + (first + vector) * LANES) };
             }
         }
     }
-    for (vector, sum) in sums.into_iter().enumerate() {
-        // SAFETY: as promised to `row`.
-        unsafe { store(sum, &tile.place, vector * LANES) };
-    }
 }
 
-/// The sum of a group's codes of 4 bits, which are 0 to 15.
+/// The sums of a group's codes of 4 bits, without the offset. The codes are unpacked for all rows.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn total4(words: *const u32, input: *const i32) -> __m256i {
-    let mut halves = _mm256_setzero_si256();
-    for step in 0..WORDS / 2 {
-        // SAFETY: as promised to `row`.
-        unsafe {
-            let codes = bytes(_mm256_loadu_si256(words.add(step * PANEL).cast()));
-            for (half, codes) in codes.into_iter().enumerate() {
-                let input = _mm256_set1_epi32(*input.add(2 * step + half));
-                halves = _mm256_add_epi16(halves, _mm256_maddubs_epi16(codes, input));
+unsafe fn totals4<const R: usize>(words: *const u32, input: *const i32, row_words: usize) -> [__m256i; R] {
+    let mut codes = [_mm256_setzero_si256(); WORDS];
+    for (step, codes) in codes.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+        // SAFETY: as promised to `tile`.
+        *codes = bytes(unsafe { _mm256_loadu_si256(words.add(step * PANEL).cast()) });
+    }
+    let mut totals = [_mm256_setzero_si256(); R];
+    for (row, total) in totals.iter_mut().enumerate() {
+        let mut halves = _mm256_setzero_si256();
+        for (word, codes) in codes.iter().enumerate() {
+            // SAFETY: as above.
+            let input = unsafe { _mm256_set1_epi32(*input.add(row * row_words + word)) };
+            halves = _mm256_add_epi16(halves, _mm256_maddubs_epi16(*codes, input));
+        }
+        *total = _mm256_madd_epi16(halves, _mm256_set1_epi16(1));
+    }
+    totals
+}
+
+/// The sums of 8-bit codes. The signs of the weights go to the inputs, so that two products are 32,512 at most. Half of the codes at a time:
+/// with their magnitudes they are what the registers hold.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn totals8<const R: usize>(words: *const u32, input: *const i32, row_words: usize) -> [__m256i; R] {
+    const HALF: usize = WORDS / 2;
+    let mut totals = [_mm256_setzero_si256(); R];
+    for first in [0, HALF] {
+        let mut codes = [_mm256_setzero_si256(); HALF];
+        for (step, codes) in codes.iter_mut().enumerate() {
+            // SAFETY: as promised to `tile`.
+            let raw = unsafe { _mm256_loadu_si256(words.add((first + step) * PANEL).cast()) };
+            // To flip the highest bit is to take off the offset.
+            *codes = _mm256_xor_si256(raw, _mm256_set1_epi8(-128));
+        }
+        let mut magnitudes = codes;
+        for magnitude in &mut magnitudes {
+            *magnitude = _mm256_abs_epi8(*magnitude);
+        }
+        for (row, total) in totals.iter_mut().enumerate() {
+            for step in 0..HALF {
+                // SAFETY: as above.
+                let input = unsafe { _mm256_set1_epi32(*input.add(row * row_words + first + step)) };
+                let products = _mm256_maddubs_epi16(magnitudes[step], _mm256_sign_epi8(input, codes[step]));
+                *total = _mm256_add_epi32(*total, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
             }
         }
     }
-    _mm256_madd_epi16(halves, _mm256_set1_epi16(1))
-}
-
-/// The same of 8 bits. The signs of the weights go to the inputs, so that two products are 32,512 at most.
-#[inline]
-#[target_feature(enable = "avx2")]
-unsafe fn total8(words: *const u32, input: *const i32) -> __m256i {
-    let mut total = _mm256_setzero_si256();
-    for step in 0..WORDS {
-        // SAFETY: as promised to `row`.
-        let (raw, input) =
-            unsafe { (_mm256_loadu_si256(words.add(step * PANEL).cast()), _mm256_set1_epi32(*input.add(step))) };
-        let codes = _mm256_xor_si256(raw, _mm256_set1_epi8(-128));
-        let products = _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(input, codes));
-        total = _mm256_add_epi32(total, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
-    }
-    total
+    totals
 }
 
 #[inline]

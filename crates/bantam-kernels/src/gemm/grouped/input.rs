@@ -8,6 +8,7 @@ use crate::isa::Isa;
 use crate::memory::Buffer;
 use crate::pool::{self, Shared};
 use crate::vectorized::vectorized;
+use std::ops::Range;
 
 /// Rows that one task quantises, after it may have made them: few, so that those of some answers at a time are shared by the threads.
 const ROWS: usize = 4;
@@ -68,18 +69,18 @@ impl Input {
     }
 
     /// The codes of some rows.
-    pub(super) fn codes(&self, row: usize, rows: usize) -> &[u32] {
-        &self.codes.words()[row * self.stride..][..rows * self.stride]
+    pub(super) fn codes(&self, rows: Range<usize>) -> &[u32] {
+        &self.codes.words()[rows.start * self.stride..rows.end * self.stride]
     }
 
     /// The scales of some rows.
-    pub(super) fn scales(&self, row: usize, rows: usize) -> &[f32] {
-        &self.scales[row * self.groups..][..rows * self.groups]
+    pub(super) fn scales(&self, rows: Range<usize>) -> &[f32] {
+        &self.scales[rows.start * self.groups..rows.end * self.groups]
     }
 
     /// The starts of some rows.
-    pub(super) fn starts(&self, row: usize, rows: usize) -> &[i32] {
-        &self.starts[row * self.groups..][..rows * self.groups]
+    pub(super) fn starts(&self, rows: Range<usize>) -> &[i32] {
+        &self.starts[rows.start * self.groups..rows.end * self.groups]
     }
 }
 

@@ -41,6 +41,8 @@ pub const GROUP: usize = 32;
 pub(super) const PANEL: usize = 32;
 /// Rows of the input that are multiplied at once.
 pub(super) const ROWS: usize = 6;
+/// Rows for which the codes of a panel are unpacked at once, with AVX2: few enough for their part of the output to stay near.
+const UNPACKED_ROWS: usize = 16 * ROWS;
 /// Bytes of weights that one task reads at least, where there are several rows: half of a small second-level cache.
 const TASK_BYTES: usize = 128 << 10;
 
@@ -93,16 +95,48 @@ impl Tile {
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2 if is_unpacked => avx2::unpacked_tile(self, bits),
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => avx2::row(self, bits),
+                Isa::Avx2 => avx2::tile(self, bits),
                 _ => portable::tile(self, bits),
             }
         }
     }
 }
 
-/// Whether the codes of a panel are unpacked for all of so many rows before they are multiplied.
-fn unpacks(isa: Isa, rows: usize) -> bool {
-    isa == Isa::Avx2 && rows > 1
+/// In which order a task multiplies its rows by its panels.
+#[derive(Clone, Copy)]
+struct Walk {
+    /// Rows that are multiplied before the next rows.
+    rows: usize,
+    /// Whether these rows are multiplied by one panel before the next, and not by all.
+    by_panel: bool,
+    /// Whether a panel's codes are unpacked for these rows.
+    unpacks: bool,
+}
+
+impl Walk {
+    fn of(isa: Isa, rows: usize) -> Walk {
+        match isa {
+            // Fewer rows would not make up for it.
+            Isa::Avx2 if rows >= ROWS => Walk { rows: UNPACKED_ROWS, by_panel: true, unpacks: true },
+            _ => Walk { rows: ROWS, by_panel: false, unpacks: false },
+        }
+    }
+
+    /// Calls `tile` with rows, a panel, and whether that is another one than before.
+    #[inline(always)]
+    fn for_each_tile(self, rows: Range<usize>, panels: Range<usize>, mut tile: impl FnMut(Range<usize>, usize, bool)) {
+        let together = if self.by_panel { 1 } else { panels.len() };
+        for first_row in rows.clone().step_by(self.rows) {
+            let rows = first_row..rows.end.min(first_row + self.rows);
+            for first in panels.clone().step_by(together) {
+                for row in rows.clone().step_by(ROWS) {
+                    for panel in first..panels.end.min(first + together) {
+                        tile(row..rows.end.min(row + ROWS), panel, row == rows.start);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Where a tile's sums go: the first number, numbers from one row to the next, and what is added to them, which lies in the same way.
@@ -227,51 +261,41 @@ impl GroupedMatrix {
             return;
         }
         let (panels, isa) = (self.n.div_ceil(PANEL), Isa::current());
-        let unpacks = unpacks(isa, m);
-        let input = Input::quantize(x, m, self.k, self.bits, unpacks && self.bits == Bits::Eight);
+        let walk = Walk::of(isa, m);
+        let input = Input::quantize(x, m, self.k, self.bits, walk.unpacks && self.bits == Bits::Eight);
         let step = self.panels_per_task(m);
         let out = Shared::new(out);
         // What is added to whole panels is added in the tile, whose sums are in registers.
         let is_plain = epilogue.bias.is_none() && epilogue.activation == Activation::None && !epilogue.accumulate;
         pool::for_each(panels.div_ceil(step), |task| {
             let mut sums = [0.0f32; ROWS * PANEL];
-            let mut unpacked = Buffer::scratch(if unpacks { self.unpacked_words() } else { 0 });
-            let end = panels.min((task + 1) * step);
-            // All rows are multiplied by an unpacked panel before the next one takes its place.
-            let together = if unpacks { 1 } else { step };
-            for first in (task * step..end).step_by(together) {
-                if unpacks {
-                    self.unpack(first, unpacked.words_mut());
+            let mut unpacked = Buffer::scratch(if walk.unpacks { self.unpacked_words() } else { 0 });
+            walk.for_each_tile(0..m, task * step..panels.min((task + 1) * step), |rows, panel, is_next| {
+                if walk.unpacks && is_next {
+                    self.unpack(panel, unpacked.words_mut());
                 }
-                for row in (0..m).step_by(ROWS) {
-                    let rows = ROWS.min(m - row);
-                    for panel in first..end.min(first + together) {
-                        let words = if unpacks { unpacked.words() } else { self.panel(panel) };
-                        let tile = |place| self.tile(words, &input, row, rows, place);
-                        let (column, columns) = (panel * PANEL, PANEL.min(self.n - panel * PANEL));
-                        if is_plain && columns == PANEL {
-                            let place = row * self.n + column;
-                            let residual = epilogue.residual.map(|residual| residual[place..].as_ptr());
-                            let out = out.pointer().wrapping_add(place);
-                            let tile = tile(Place { out, row: self.n, residual });
-                            // SAFETY: the panel is whole, so all its rows are within `out` and the residual; tasks have different panels.
-                            unsafe { tile.run(isa, self.bits, unpacks) };
-                            continue;
-                        }
-                        // SAFETY: the sums are there for all rows.
-                        unsafe { tile(Place::of(&mut sums)).run(isa, self.bits, unpacks) };
-                        for (row, sums) in (row..row + rows).zip(sums.chunks_exact_mut(PANEL)) {
-                            let place = row * self.n + column;
-                            // SAFETY: tasks have different panels.
-                            let out = unsafe { out.slice(place, columns) };
-                            vectorized(
-                                #[inline(always)]
-                                || finish_row(&mut sums[..columns], column, place, epilogue, out),
-                            );
-                        }
-                    }
+                let words = if walk.unpacks { unpacked.words() } else { self.panel(panel) };
+                let tile = |place| self.tile(words, &input, rows.clone(), place);
+                let (column, columns) = (panel * PANEL, PANEL.min(self.n - panel * PANEL));
+                if is_plain && columns == PANEL {
+                    let place = rows.start * self.n + column;
+                    let residual = epilogue.residual.map(|residual| residual[place..].as_ptr());
+                    let tile = tile(Place { out: out.pointer().wrapping_add(place), row: self.n, residual });
+                    // SAFETY: the panel is whole, so all its rows are within `out` and the residual; tasks have different panels.
+                    return unsafe { tile.run(isa, self.bits, walk.unpacks) };
                 }
-            }
+                // SAFETY: the sums are there for all rows.
+                unsafe { tile(Place::of(&mut sums)).run(isa, self.bits, walk.unpacks) };
+                for (row, sums) in rows.zip(sums.chunks_exact_mut(PANEL)) {
+                    let place = row * self.n + column;
+                    // SAFETY: tasks have different panels.
+                    let out = unsafe { out.slice(place, columns) };
+                    vectorized(
+                        #[inline(always)]
+                        || finish_row(&mut sums[..columns], column, place, epilogue, out),
+                    );
+                }
+            });
         });
     }
 
@@ -339,7 +363,7 @@ impl GroupedMatrix {
         return 0;
     }
 
-    /// Unpacks a panel, where [`unpacks`] says so.
+    /// Unpacks a panel, for [`Walk::unpacks`].
     fn unpack(&self, panel: usize, out: &mut [u32]) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: AVX2 is there.
@@ -353,14 +377,14 @@ impl GroupedMatrix {
     /// The product of some rows with a panel, given its words.
     // A call would hand the place over in memory, and the first loads of each tile would wait for it.
     #[inline(always)]
-    fn tile(&self, words: &[u32], input: &Input, row: usize, rows: usize, place: Place) -> Tile {
+    fn tile(&self, words: &[u32], input: &Input, rows: Range<usize>, place: Place) -> Tile {
         Tile {
             words: words.as_ptr(),
             groups: self.k.div_ceil(GROUP),
-            rows,
-            input: input.codes(row, rows).as_ptr(),
-            input_scales: input.scales(row, rows).as_ptr(),
-            starts: input.starts(row, rows).as_ptr(),
+            rows: rows.len(),
+            input: input.codes(rows.clone()).as_ptr(),
+            input_scales: input.scales(rows.clone()).as_ptr(),
+            starts: input.starts(rows).as_ptr(),
             place,
         }
     }
