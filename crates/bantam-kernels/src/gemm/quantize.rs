@@ -35,7 +35,8 @@ pub(super) fn quantize_token(isa: Isa, token: &[f32], words: &mut [u32]) -> f32 
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 | Isa::Amx => unsafe { super::avx512::quantize::token(token, words) },
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => super::avx2::quantize_token(token, words),
+        // SAFETY: likewise.
+        Isa::Avx2 => unsafe { super::avx2::quantize::token(token, words) },
         _ => quantize_token_portable(token, words),
     }
 }
@@ -58,8 +59,7 @@ pub(super) fn quantize_gelu(isa: Isa, token: &mut [f32], words: &mut [u32]) -> f
 }
 
 /// [`quantize_token`] in plain Rust.
-#[inline(always)]
-pub(super) fn quantize_token_portable(token: &[f32], words: &mut [u32]) -> f32 {
+fn quantize_token_portable(token: &[f32], words: &mut [u32]) -> f32 {
     let (inverse, scale) = scale_of(largest_bits(token));
     let code = |value: f32| ((value * inverse).round_ties_even() as i32 + OFFSET) as u8;
     let (whole, rest) = token.as_chunks::<4>();

@@ -198,13 +198,13 @@ unsafe fn few<const EIGHT: bool>(tile: &Tile) {
 unsafe fn few_rows<const R: usize, const V: usize, const EIGHT: bool>(tile: &Tile) {
     let layout = const { Codes { bits: if EIGHT { Bits::Eight } else { Bits::Four } } };
     for first in (0..VECTORS).step_by(V) {
-        let mut sums = [[_mm256_setzero_ps(); V]; R];
+        let mut sums = [[_mm256_setzero_ps(); R]; V];
         for group in 0..tile.groups {
             // SAFETY: as promised to `tile`.
             unsafe {
                 let words = tile.words.add(group * layout.group());
                 let input = tile.input.add(group * WORDS).cast();
-                for vector in 0..V {
+                for (vector, sums) in sums.iter_mut().enumerate() {
                     let codes = words.add((first + vector) * LANES);
                     let totals: [_; R] = if EIGHT {
                         totals8(codes, input, tile.groups * WORDS)
@@ -212,20 +212,19 @@ unsafe fn few_rows<const R: usize, const V: usize, const EIGHT: bool>(tile: &Til
                         totals4(codes, input, tile.groups * WORDS)
                     };
                     let scales = scales(words.add(layout.scales()), (first + vector) * LANES);
-                    for row in 0..R {
+                    for (row, (sum, mut total)) in sums.iter_mut().zip(totals).enumerate() {
                         let place = row * tile.groups + group;
-                        let mut total = totals[row];
                         if !EIGHT {
                             total = _mm256_add_epi32(total, _mm256_set1_epi32(*tile.starts.add(place)));
                         }
                         let scale = _mm256_mul_ps(scales, _mm256_set1_ps(*tile.input_scales.add(place)));
-                        sums[row][vector] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), scale, sums[row][vector]);
+                        *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), scale, *sum);
                     }
                 }
             }
         }
-        for (row, sums) in sums.into_iter().enumerate() {
-            for (vector, sum) in sums.into_iter().enumerate() {
+        for (vector, sums) in sums.into_iter().enumerate() {
+            for (row, sum) in sums.into_iter().enumerate() {
                 // SAFETY: as promised to `tile`.
                 unsafe { store(sum, &tile.place, row * tile.place.row + (first + vector) * LANES) };
             }
