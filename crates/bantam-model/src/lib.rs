@@ -27,7 +27,7 @@ mod text;
 mod weights;
 
 pub use batch::{Batch, Features};
-pub use pass::{Activity, Pass};
+pub use pass::{Activity, Pass, Wanted};
 pub use past::{Past, PastMeter};
 pub use random::Random;
 pub use text::{EncodedText, TextEncoder};

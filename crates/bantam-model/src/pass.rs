@@ -1,6 +1,7 @@
 //! How one forward pass is run: with or without noise, watched or not. Architectures hand it down and never ask.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bantam_tensor::{Noise, Tensor};
 
@@ -15,12 +16,22 @@ pub struct Pass {
     /// Dropout between the layers; [`Noise::none`] leaves everything as it is.
     pub noise: Noise,
     activity: Option<Activity>,
-    /// Whether only the answer for each document is wanted.
-    is_answer: bool,
+    wanted: Wanted,
     /// The first row that is a prompt's; all from there on are.
     pub(crate) first_prompt_row: usize,
     /// Where the documents of the batch go on from, if they do.
     pub(crate) pasts: Option<Pasts>,
+}
+
+/// The tokens of which the last states of a pass are wanted: what others become in the last layer may be left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// All.
+    All,
+    /// The first of each document, where the head reads no other: only an answer for each document is wanted.
+    First,
+    /// These, counted over the whole batch.
+    Rows(Arc<[u32]>),
 }
 
 /// How strongly each input of each matrix was used over all tokens seen: the importance that pruning ranks by
@@ -67,12 +78,18 @@ impl Pass {
     /// tokens than the first become in the last layer may be left out where the head does not read them.
     #[must_use]
     pub fn answering(self) -> Self {
-        Self { is_answer: true, ..self }
+        Self { wanted: Wanted::First, ..self }
+    }
+
+    /// The same pass, of which only the states of some tokens are wanted, counted over the whole batch: [`Pass::states_of_rows`] has them.
+    #[must_use]
+    pub fn of_rows(self, rows: &[u32]) -> Self {
+        Self { wanted: Wanted::Rows(rows.into()), ..self }
     }
 
     /// A pass with dropout: training.
     pub fn noisy(noise: Noise) -> Self {
-        Self { noise, activity: None, is_answer: false, first_prompt_row: usize::MAX, pasts: None }
+        Self { noise, activity: None, wanted: Wanted::All, first_prompt_row: usize::MAX, pasts: None }
     }
 
     /// A pass that measures how much each matrix input is used: calibration.
@@ -106,13 +123,21 @@ impl Pass {
 
     /// What a head reads of each document, from the last states, which an answer's pass may have for the first tokens only.
     pub fn pooled(&self, pooling: Pooling, last: &Tensor, batch: &Batch) -> Tensor {
-        let is_pooled = self.is_answer && pooling == Pooling::First && last.rows() == batch.documents();
+        let is_pooled = self.wanted == Wanted::First && pooling == Pooling::First && last.rows() == batch.documents();
         if is_pooled { last.clone() } else { pooling.forward(last, batch) }
     }
 
-    /// Whether only the answer for each document is wanted.
-    pub fn is_answer(&self) -> bool {
-        self.is_answer
+    /// The last states of the tokens that [`Pass::of_rows`] named, which may be the only ones that are there.
+    pub fn states_of_rows(&self, last: &Tensor, batch: &Batch) -> Tensor {
+        match &self.wanted {
+            Wanted::Rows(rows) if last.rows() == batch.tokens().len() => last.select_rows(rows),
+            _ => last.clone(),
+        }
+    }
+
+    /// The tokens of which the last states are wanted.
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     /// Whether nothing is added, measured or gone on from, so that a layer may be computed as one kernel.
@@ -160,9 +185,9 @@ impl Pass {
         x.linear_prompt(weights.matrix(matrix), bias, Some(residual), self.first_prompt_row)
     }
 
-    /// Keeps a state of the residual stream beside those before it, or alone where the pass goes on from pasts or wants an answer only.
+    /// Keeps a state of the residual stream beside those before it, or alone where the pass goes on from pasts or does not want all states.
     pub(crate) fn keep(&self, states: &mut Vec<Tensor>, state: &Tensor) {
-        if self.pasts.is_some() || self.is_answer {
+        if self.pasts.is_some() || self.wanted != Wanted::All {
             states.clear();
         }
         states.push(state.clone());

@@ -17,7 +17,7 @@ use crate::layers::{
     Attention, AttentionConfig, Embedding, FeedForward, FeedForwardConfig, FeedForwardNames, Norm, NormKind, Pooling,
     vocabulary_axis, width_axis,
 };
-use crate::pass::Pass;
+use crate::pass::{Pass, Wanted};
 use crate::schema::{Axis, Initial, MatrixId, Schema, TableId, VectorId};
 use crate::weights::Weights;
 
@@ -341,7 +341,7 @@ impl Architecture for Bert {
         for (index, layer) in self.layers.iter().enumerate() {
             // The head reads the first token of each document.
             let is_last = index + 1 == self.layers.len();
-            let queries = if is_last && pass.is_answer() { Queries::First } else { Queries::All };
+            let queries = if is_last && *pass.wanted() == Wanted::First { Queries::First } else { Queries::All };
             x = layer.attention.forward_normed(weights, &layer.attention_norm, &x, batch, queries, pass);
             x = layer.feed_forward.forward_normed(weights, &layer.feed_forward_norm, &x, pass);
             pass.keep(&mut states, &x);

@@ -8,7 +8,6 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bantam_kernels::activation::Activation;
-use bantam_kernels::encoder::Queries;
 use bantam_kernels::rotary::Frequencies;
 use bantam_tensor::{Matrix, Tensor};
 use serde::{Deserialize, Serialize};
@@ -21,7 +20,7 @@ use crate::layers::{
     Attention, AttentionConfig, Embedding, FeatureBag, FeedForward, FeedForwardConfig, FeedForwardNames, Norm,
     NormKind, Pooling, width_axis,
 };
-use crate::pass::Pass;
+use crate::pass::{Pass, Wanted};
 use crate::schema::{Axis, Entry, Initial, MatrixId, Schema, VectorId};
 use crate::weights::Weights;
 
@@ -309,9 +308,12 @@ impl Architecture for Encoder {
         for (index, layer) in self.layers.iter().enumerate() {
             let normed = layer.attention_norm.as_ref().map_or_else(|| x.clone(), |norm| norm.forward(weights, &x));
             let is_last = index + 1 == self.layers.len();
-            let reads_first = pass.is_answer() && self.config.classifier_pooling == Pooling::First;
-            let queries = if is_last && reads_first { Queries::First } else { Queries::All };
-            x = layer.attention.forward(weights, &normed, &x, batch, queries, pass);
+            let wanted = match pass.wanted() {
+                Wanted::First if self.config.classifier_pooling != Pooling::First => Wanted::All,
+                wanted if is_last => wanted.clone(),
+                _ => Wanted::All,
+            };
+            x = layer.attention.forward(weights, &normed, &x, batch, &wanted, pass);
             let normed = layer.feed_forward_norm.forward(weights, &x);
             x = layer.feed_forward.forward(weights, &normed, &x, pass);
             pass.keep(&mut states, &x);

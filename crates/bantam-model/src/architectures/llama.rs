@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use bantam_kernels::activation::Activation;
-use bantam_kernels::encoder::Queries;
 use bantam_kernels::rotary::Frequencies;
 use bantam_tensor::{Matrix, Tensor};
 use serde::{Deserialize, Serialize};
@@ -17,7 +16,7 @@ use crate::layers::{
     Attention, AttentionConfig, AttentionNorms, Embedding, FeedForward, FeedForwardConfig, FeedForwardNames, Norm,
     NormKind, vocabulary_axis, width_axis,
 };
-use crate::pass::Pass;
+use crate::pass::{Pass, Wanted};
 use crate::schema::{Entry, Initial, MatrixId, Schema};
 use crate::weights::Weights;
 
@@ -210,7 +209,7 @@ impl Architecture for Llama {
         let mut states = vec![x.clone()];
         for layer in &self.layers {
             let normed = layer.attention_norm.forward(weights, &x);
-            x = layer.attention.forward(weights, &normed, &x, batch, Queries::All, pass);
+            x = layer.attention.forward(weights, &normed, &x, batch, &Wanted::All, pass);
             let normed = layer.feed_forward_norm.forward(weights, &x);
             x = layer.feed_forward.forward(weights, &normed, &x, pass);
             pass.keep(&mut states, &x);

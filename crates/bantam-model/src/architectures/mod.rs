@@ -35,7 +35,7 @@ pub trait Architecture: Send + Sync {
     fn vocabulary(&self) -> usize;
 
     /// The residual stream before the first layer, after each layer, and at last normalised: each `[tokens, width]`. A pass that
-    /// continues pasts or wants an answer keeps the last of them only.
+    /// continues pasts or does not want all states keeps the last of them only, perhaps for the tokens that it wants.
     fn hidden(&self, weights: &Weights, batch: &Batch, pass: &mut Pass) -> Vec<Tensor>;
 }
 

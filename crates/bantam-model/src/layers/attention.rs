@@ -7,7 +7,7 @@ use bantam_tensor::{Matrix, Tensor};
 
 use super::{Norm, NormKind, Pooling, bias, borrowed, width_axis};
 use crate::batch::Batch;
-use crate::pass::Pass;
+use crate::pass::{Pass, Wanted};
 use crate::schema::{Axis, Initial, MatrixId, Schema, VectorId};
 use crate::weights::Weights;
 
@@ -100,23 +100,24 @@ impl Attention {
         }
     }
 
-    /// `residual` and what attention from `x`, both `[tokens, width]`, adds to it: a row for each token or for the first of each document.
+    /// `residual` and what attention from `x`, both `[tokens, width]`, adds to it: a row for each token that is wanted.
     pub fn forward(
         &self,
         weights: &Weights,
         x: &Tensor,
         residual: &Tensor,
         batch: &Batch,
-        queries: Queries,
+        wanted: &Wanted,
         pass: &mut Pass,
     ) -> Tensor {
         let attended = self.attended(weights, x, batch, pass);
         let bias = self.output_bias.map(|id| weights.vector(id));
-        let first = |rows: &Tensor| Pooling::First.forward(rows, batch);
-        match queries {
-            Queries::All => pass.linear_onto(residual, &attended, weights, self.output, bias),
-            Queries::First => pass.linear_onto(&first(residual), &first(&attended), weights, self.output, bias),
-        }
+        let rows = |states: &Tensor| match wanted {
+            Wanted::All => states.clone(),
+            Wanted::First => Pooling::First.forward(states, batch),
+            Wanted::Rows(rows) => states.select_rows(rows),
+        };
+        pass.linear_onto(&rows(residual), &rows(&attended), weights, self.output, bias)
     }
 
     /// What the heads make of `x`: `[tokens, heads * head_dim]`.
@@ -161,7 +162,11 @@ impl Attention {
         if let Some(layer) = self.fused(weights, norm, x, pass) {
             return x.attention_layer(&layer, batch.starts(), queries);
         }
-        norm.forward(weights, &self.forward(weights, x, x, batch, queries, pass))
+        let wanted = match queries {
+            Queries::All => Wanted::All,
+            Queries::First => Wanted::First,
+        };
+        norm.forward(weights, &self.forward(weights, x, x, batch, &wanted, pass))
     }
 
     /// The layer as one kernel, where there is one for it.

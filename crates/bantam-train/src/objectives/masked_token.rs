@@ -48,7 +48,7 @@ impl<'a> MaskedToken<'a> {
         Self { model, documents, validation, mask, kept, rate, order, dropout }
     }
 
-    fn mean_loss(&self, weights: &Weights, documents: &[&[u32]], random: &mut Random, pass: &mut Pass) -> Tensor {
+    fn mean_loss(&self, weights: &Weights, documents: &[&[u32]], random: &mut Random, noise: Noise) -> Tensor {
         let mut hidden_rows = Vec::new();
         let mut targets = Vec::new();
         let mut seen = 0;
@@ -75,9 +75,10 @@ impl<'a> MaskedToken<'a> {
             return Tensor::zeros([1].as_slice());
         }
         let batch = Batch::new(masked.iter().map(Vec::as_slice));
-        let states = self.model.hidden(weights, &batch, pass);
-        let last = states.last().expect("there is always the embedding").select_rows(&hidden_rows);
-        let state = self.model.before_head(weights, &last, pass);
+        let mut pass = Pass::noisy(noise).of_rows(&hidden_rows);
+        let states = self.model.hidden(weights, &batch, &mut pass);
+        let last = pass.states_of_rows(states.last().expect("there is always the embedding"), &batch);
+        let state = self.model.before_head(weights, &last, &mut pass);
         state.linear_cross_entropy(&self.model.head(weights), &targets, 0.0, None)
     }
 }
@@ -87,7 +88,7 @@ impl Objective for MaskedToken<'_> {
         let indices = self.order.batch(context.micro_batch);
         let documents: Vec<&[u32]> = indices.into_iter().map(|index| self.documents[index].as_slice()).collect();
         let noise = if self.dropout > 0.0 { Noise::new(self.dropout, context.random.next()) } else { Noise::none() };
-        self.mean_loss(weights, &documents, &mut context.random, &mut Pass::noisy(noise))
+        self.mean_loss(weights, &documents, &mut context.random, noise)
     }
 
     fn tokens_per_step(&self) -> usize {
@@ -103,7 +104,7 @@ impl Objective for MaskedToken<'_> {
         let documents: Vec<&[u32]> = self.validation.iter().map(Vec::as_slice).collect();
         let losses: Vec<f64> = documents
             .chunks(64)
-            .map(|chunk| f64::from(self.mean_loss(weights, chunk, &mut random, &mut Pass::plain()).item()))
+            .map(|chunk| f64::from(self.mean_loss(weights, chunk, &mut random, Noise::none()).item()))
             .collect();
         Some(-losses.iter().sum::<f64>() / losses.len() as f64)
     }
