@@ -18,6 +18,7 @@ use crate::pool::{self, Shared};
 use crate::vectorized::LANES;
 
 mod backward;
+mod first;
 mod forward;
 mod pairs;
 mod past;
@@ -25,6 +26,7 @@ mod past;
 mod tests;
 
 pub use backward::backward;
+pub use first::{backward_first, forward_first};
 pub use forward::forward;
 pub use past::{BLOCK, PastBlock, PastFormat, Text, attend_past};
 

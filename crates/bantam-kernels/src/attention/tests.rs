@@ -95,6 +95,38 @@ fn outputs_and_gradients_follow_the_definition_on_every_instruction_set() {
 }
 
 #[test]
+fn first_tokens_alone_are_as_among_all_and_so_are_their_gradients() {
+    for_each_isa(|isa| {
+        let mut random = Random::new(13);
+        for (shape, mut starts) in shapes() {
+            starts.dedup();
+            let (tokens, documents) = (*starts.last().unwrap(), starts.len() - 1);
+            let width = shape.heads * shape.head_dim;
+            let (qkv, d_out) = (random.vector(tokens * shape.row_width()), random.vector(documents * width));
+            let (mut out, mut log_sum) = (vec![9.0; d_out.len()], vec![9.0; documents * shape.heads]);
+            forward_first(&shape, &qkv, &starts, &mut out, &mut log_sum);
+            let all = truth(&shape, &qkv, &starts);
+            let first = |&start: &usize| all[start * width..][..width].iter().map(|&x| x as f32);
+            let expected: Vec<f32> = starts[..documents].iter().flat_map(first).collect();
+            let what = format!("{shape:?} with {isa:?}");
+            assert_close(&out, &expected, 1e-5, &what);
+
+            let mut d_qkv = vec![9.0; qkv.len()];
+            backward_first(&shape, &qkv, &starts, &out, &log_sum, &d_out, &mut d_qkv);
+            let mut d_all = vec![0.0; tokens * width];
+            for (start, d_out) in starts.iter().zip(d_out.chunks(width)) {
+                d_all[start * width..][..width].copy_from_slice(d_out);
+            }
+            let (mut out, mut log_sum) = (vec![0.0; d_all.len()], vec![0.0; tokens * shape.heads]);
+            forward(&shape, Precision::F32, &qkv, &starts, &mut out, &mut log_sum);
+            let mut expected = vec![9.0; qkv.len()];
+            backward(&shape, Precision::F32, &qkv, &starts, &out, &log_sum, &d_all, &mut expected);
+            assert_close(&d_qkv, &expected, 1e-5, &format!("gradient of {what}"));
+        }
+    });
+}
+
+#[test]
 fn long_documents_agree_with_the_definition_across_blocks() {
     for_each_isa(|isa| {
         for causal in [true, false] {

@@ -110,18 +110,18 @@ impl Attention {
         wanted: &Wanted,
         pass: &mut Pass,
     ) -> Tensor {
-        let attended = self.attended(weights, x, batch, pass);
-        let bias = self.output_bias.map(|id| weights.vector(id));
-        let rows = |states: &Tensor| match wanted {
-            Wanted::All => states.clone(),
-            Wanted::First => Pooling::First.forward(states, batch),
-            Wanted::Rows(rows) => states.select_rows(rows),
+        let attended = self.attended(weights, x, batch, wanted, pass);
+        let residual = match wanted {
+            Wanted::All => residual.clone(),
+            Wanted::First => Pooling::First.forward(residual, batch),
+            Wanted::Rows(rows) => residual.select_rows(rows),
         };
-        pass.linear_onto(&rows(residual), &rows(&attended), weights, self.output, bias)
+        let bias = self.output_bias.map(|id| weights.vector(id));
+        pass.linear_onto(&residual, &attended, weights, self.output, bias)
     }
 
-    /// What the heads make of `x`: `[tokens, heads * head_dim]`.
-    fn attended(&self, weights: &Weights, x: &Tensor, batch: &Batch, pass: &mut Pass) -> Tensor {
+    /// What the heads make of `x`: `[tokens, heads * head_dim]`, a row for each token that is wanted.
+    fn attended(&self, weights: &Weights, x: &Tensor, batch: &Batch, wanted: &Wanted, pass: &mut Pass) -> Tensor {
         let bias = self.input_bias.map(|id| weights.vector(id));
         let mut fused = pass.linear_rounded(x, weights, self.input, bias);
         if let Some(norms) = &self.head_norms {
@@ -134,7 +134,11 @@ impl Attention {
         if let Some(frequencies) = &self.rotary {
             fused = fused.rotary(self.shape.heads + self.shape.kv_heads, batch.positions(), frequencies);
         }
-        fused.attention(&self.shape, batch.starts())
+        match wanted {
+            Wanted::All => fused.attention(&self.shape, batch.starts()),
+            Wanted::First => fused.first_attention(&self.shape, batch.starts()),
+            Wanted::Rows(rows) => fused.attention(&self.shape, batch.starts()).select_rows(rows),
+        }
     }
 
     /// Rows of queries, keys and values, with each head of the first two normalised.

@@ -39,6 +39,26 @@ impl Tensor {
             }
         })
     }
+
+    /// What [`Tensor::attention`] makes of the first token of each document: `[documents, heads * head_dim]`. No document may be empty. Keeps input
+    /// (as it was rounded), result, and one number per document and head.
+    pub fn first_attention(&self, shape: &AttentionShape, starts: &[usize]) -> Tensor {
+        let (documents, width) = (starts.len() - 1, shape.heads * shape.head_dim);
+        assert_eq!(self.width(), shape.row_width(), "first_attention: shape {:?} for {shape:?}", self.shape());
+        expect_starts("first_attention", self, starts);
+        let (mut out, mut log_sum) = (Buffer::scratch(documents * width), Buffer::scratch(documents * shape.heads));
+        attention::forward_first(shape, self.data(), starts, &mut out, &mut log_sum);
+        let out = Shared::from(out);
+        Tensor::from_op([documents, width], out.clone(), &[self], |_| {
+            let (qkv, shape, starts) = (self.keep(), *shape, starts.to_vec());
+            move |upstream: Shared, inputs: &mut Inputs<'_>| {
+                let qkv = qkv.load();
+                let mut gradient = Buffer::scratch(qkv.len());
+                attention::backward_first(&shape, &qkv, &starts, &out, &log_sum, &upstream, &mut gradient);
+                inputs.give(0, gradient);
+            }
+        })
+    }
 }
 
 #[cfg(test)]
@@ -55,6 +75,7 @@ pub(super) mod tests {
             Case::new("causal attention", &[&[7, 16]], |x| {
                 x[0].attention(&AttentionShape { causal: true, ..SHAPE }, &[0, 5, 7])
             }),
+            Case::new("first_attention", &[&[7, 16]], |x| x[0].first_attention(&SHAPE, &[0, 4, 5, 7])),
             Case::new("attention in a window", &[&[7, 16]], |x| {
                 x[0].attention(&AttentionShape { causal: true, window: Some(2), ..SHAPE }, &[0, 7])
             }),
