@@ -177,10 +177,10 @@ unsafe fn widen_slice(tile: &Tile, first_step: usize, steps: usize, first: usize
     }
 }
 
-/// Even and odd bytes with their signs.
+/// The bytes of words, as pairs of 16 bits: of each four the first and third, and the second and fourth.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn signed(bytes: __m256i) -> [__m256i; 2] {
+pub(in super::super) fn signed(bytes: __m256i) -> [__m256i; 2] {
     [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(bytes)), _mm256_srai_epi16::<8>(bytes)]
 }
 

@@ -5,4 +5,5 @@ pub(super) mod pack;
 pub(super) mod quantize;
 mod tile;
 
+pub(super) use int8::signed;
 pub(super) use tile::tile;

@@ -1,6 +1,7 @@
 //! Tiles where no instruction multiplies and adds four bytes into a sum of 32 bits. A few rows are multiplied by codes as they lie. For more rows
 //! these are unpacked before, so that a tile of 6 rows by two vectors of outputs has nothing to do but read, multiply and add.
 
+use super::super::avx2::signed;
 use super::{Bits, Codes, GROUP, PANEL, Place, Tile};
 use half::f16;
 use std::arch::x86_64::*;
@@ -45,7 +46,7 @@ pub(super) unsafe fn unpack(words: &[u32], bits: Bits, out: &mut [u32]) {
                     let codes = match bits {
                         Bits::Four => bytes(packed),
                         // To flip the highest bit is to take off the offset.
-                        Bits::Eight => pairs(_mm256_xor_si256(packed, _mm256_set1_epi8(-128))),
+                        Bits::Eight => signed(_mm256_xor_si256(packed, _mm256_set1_epi8(-128))),
                     };
                     let out = out.as_mut_ptr().add(2 * step * PANEL + first);
                     _mm256_storeu_si256(out.cast(), codes[0]);
@@ -67,13 +68,6 @@ pub(super) unsafe fn unpack(words: &[u32], bits: Bits, out: &mut [u32]) {
 fn bytes(packed: __m256i) -> [__m256i; 2] {
     let low = _mm256_set1_epi8(15);
     [_mm256_and_si256(packed, low), _mm256_and_si256(_mm256_srli_epi32::<4>(packed), low)]
-}
-
-/// Of each four bytes the first and third, and the second and fourth, as pairs of 16 bits.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn pairs(bytes: __m256i) -> [__m256i; 2] {
-    [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(bytes)), _mm256_srai_epi16::<8>(bytes)]
 }
 
 #[inline]
