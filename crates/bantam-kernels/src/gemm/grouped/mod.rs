@@ -89,13 +89,13 @@ impl Tile {
     unsafe fn run(&self, isa: Isa, bits: Bits, is_unpacked: bool) {
         // SAFETY: as promised, and the set is there.
         unsafe {
-            match isa {
+            match (isa, is_unpacked) {
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 | Isa::Amx => avx512::tile(self, bits),
+                (Isa::Avx512 | Isa::Amx, _) => avx512::tile(self, bits),
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 if is_unpacked => avx2::unpacked_tile(self, bits),
+                (Isa::Avx2, true) => avx2::unpacked_tile(self, bits),
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => avx2::tile(self, bits),
+                (Isa::Avx2, false) => avx2::tile(self, bits),
                 _ => portable::tile(self, bits),
             }
         }
