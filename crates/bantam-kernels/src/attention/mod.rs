@@ -152,6 +152,7 @@ fn within(numbers: [f32; LANES], first: usize, range: &Range<usize>, other: f32)
 struct Task<'a> {
     shape: &'a AttentionShape,
     qkv: &'a [f32],
+    document: usize,
     start: usize,
     length: usize,
     kv_head: usize,
@@ -178,7 +179,7 @@ impl<'a> Task<'a> {
                 let (document, kv_head) = (index / shape.kv_heads, index % shape.kv_heads);
                 let (start, end) = (starts[document], starts[document + 1]);
                 if start < end {
-                    run(&Task { shape, qkv, start, length: end - start, kv_head }, &mut room);
+                    run(&Task { shape, qkv, document, start, length: end - start, kv_head }, &mut room);
                 }
             }
         });

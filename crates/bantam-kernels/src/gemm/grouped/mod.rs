@@ -102,37 +102,27 @@ impl Tile {
     }
 }
 
-/// In which order a task multiplies its rows by its panels.
-#[derive(Clone, Copy)]
-struct Walk {
-    /// Rows that are multiplied before the next rows.
-    rows: usize,
-    /// Whether these rows are multiplied by one panel before the next, and not by all.
-    by_panel: bool,
-    /// Whether a panel's codes are unpacked for these rows.
-    unpacks: bool,
+/// Whether a panel's codes are unpacked before so many rows are multiplied by it; fewer would not make up for it.
+fn unpacks(isa: Isa, rows: usize) -> bool {
+    isa == Isa::Avx2 && rows >= ROWS
 }
 
-impl Walk {
-    fn of(isa: Isa, rows: usize) -> Walk {
-        match isa {
-            // Fewer rows would not make up for it.
-            Isa::Avx2 if rows >= ROWS => Walk { rows: UNPACKED_ROWS, by_panel: true, unpacks: true },
-            _ => Walk { rows: ROWS, by_panel: false, unpacks: false },
-        }
-    }
-
-    /// Calls `tile` with rows, a panel, and whether that is another one than before.
-    #[inline(always)]
-    fn for_each_tile(self, rows: Range<usize>, panels: Range<usize>, mut tile: impl FnMut(Range<usize>, usize, bool)) {
-        let together = if self.by_panel { 1 } else { panels.len() };
-        for first_row in rows.clone().step_by(self.rows) {
-            let rows = first_row..rows.end.min(first_row + self.rows);
-            for first in panels.clone().step_by(together) {
-                for row in rows.clone().step_by(ROWS) {
-                    for panel in first..panels.end.min(first + together) {
-                        tile(row..rows.end.min(row + ROWS), panel, row == rows.start);
-                    }
+/// Calls `tile` with rows, a panel, and whether that is another one than before. Some rows are multiplied by a panel that was unpacked before the next
+/// takes its place, else the rows of a tile by all panels.
+#[inline(always)]
+fn for_each_tile(
+    unpacks: bool,
+    rows: Range<usize>,
+    panels: Range<usize>,
+    mut tile: impl FnMut(Range<usize>, usize, bool),
+) {
+    let (rows_together, panels_together) = if unpacks { (UNPACKED_ROWS, 1) } else { (ROWS, panels.len()) };
+    for first_row in rows.clone().step_by(rows_together) {
+        let rows = first_row..rows.end.min(first_row + rows_together);
+        for first in panels.clone().step_by(panels_together) {
+            for row in rows.clone().step_by(ROWS) {
+                for panel in first..panels.end.min(first + panels_together) {
+                    tile(row..rows.end.min(row + ROWS), panel, row == rows.start);
                 }
             }
         }
@@ -261,20 +251,20 @@ impl GroupedMatrix {
             return;
         }
         let (panels, isa) = (self.n.div_ceil(PANEL), Isa::current());
-        let walk = Walk::of(isa, m);
-        let input = Input::quantize(x, m, self.k, self.bits, walk.unpacks && self.bits == Bits::Eight);
+        let unpacks = unpacks(isa, m);
+        let input = Input::quantize(x, m, self.k, self.bits, unpacks && self.bits == Bits::Eight);
         let step = self.panels_per_task(m);
         let out = Shared::new(out);
         // What is added to whole panels is added in the tile, whose sums are in registers.
         let is_plain = epilogue.bias.is_none() && epilogue.activation == Activation::None && !epilogue.accumulate;
         pool::for_each(panels.div_ceil(step), |task| {
             let mut sums = [0.0f32; ROWS * PANEL];
-            let mut unpacked = Buffer::scratch(if walk.unpacks { self.unpacked_words() } else { 0 });
-            walk.for_each_tile(0..m, task * step..panels.min((task + 1) * step), |rows, panel, is_next| {
-                if walk.unpacks && is_next {
+            let mut unpacked = Buffer::scratch(if unpacks { self.unpacked_words() } else { 0 });
+            for_each_tile(unpacks, 0..m, task * step..panels.min((task + 1) * step), |rows, panel, is_next| {
+                if unpacks && is_next {
                     self.unpack(panel, unpacked.words_mut());
                 }
-                let words = if walk.unpacks { unpacked.words() } else { self.panel(panel) };
+                let words = if unpacks { unpacked.words() } else { self.panel(panel) };
                 let tile = |place| self.tile(words, &input, rows.clone(), place);
                 let (column, columns) = (panel * PANEL, PANEL.min(self.n - panel * PANEL));
                 if is_plain && columns == PANEL {
@@ -282,10 +272,10 @@ impl GroupedMatrix {
                     let residual = epilogue.residual.map(|residual| residual[place..].as_ptr());
                     let tile = tile(Place { out: out.pointer().wrapping_add(place), row: self.n, residual });
                     // SAFETY: the panel is whole, so all its rows are within `out` and the residual; tasks have different panels.
-                    return unsafe { tile.run(isa, self.bits, walk.unpacks) };
+                    return unsafe { tile.run(isa, self.bits, unpacks) };
                 }
                 // SAFETY: the sums are there for all rows.
-                unsafe { tile(Place::of(&mut sums)).run(isa, self.bits, walk.unpacks) };
+                unsafe { tile(Place::of(&mut sums)).run(isa, self.bits, unpacks) };
                 for (row, sums) in rows.zip(sums.chunks_exact_mut(PANEL)) {
                     let place = row * self.n + column;
                     // SAFETY: tasks have different panels.
@@ -363,7 +353,7 @@ impl GroupedMatrix {
         return 0;
     }
 
-    /// Unpacks a panel, for [`Walk::unpacks`].
+    /// Unpacks a panel, where [`unpacks`] says so.
     fn unpack(&self, panel: usize, out: &mut [u32]) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: AVX2 is there.
